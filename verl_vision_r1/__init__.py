@@ -1,0 +1,31 @@
+"""Reinforcement fine-tuning of vision-language models for seeing, as a plugin for verl.
+
+Nothing heavy is imported here: verl loads this package in every process, and a failure inside it would be swallowed
+(see `plugin.py`). Public names are imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verl_vision_r1.api import score
+    from verl_vision_r1.presets import load_curriculum, load_preset
+    from verl_vision_r1.scoring import Scores
+    from verl_vision_r1.targets import Target
+
+__version__ = "0.1.0"
+__all__ = ["Scores", "Target", "__version__", "load_curriculum", "load_preset", "score"]
+
+_HOME = {
+    "Scores": "verl_vision_r1.scoring",
+    "Target": "verl_vision_r1.targets",
+    "load_curriculum": "verl_vision_r1.presets",
+    "load_preset": "verl_vision_r1.presets",
+    "score": "verl_vision_r1.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'verl_vision_r1' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

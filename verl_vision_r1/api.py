@@ -1,0 +1,38 @@
+"""`score`: one answer against one target, without verl."""
+
+from verl_vision_r1.frames import Size
+from verl_vision_r1.presets import Preset, load_preset
+from verl_vision_r1.refinement import OFF, Stage
+from verl_vision_r1.scoring import Scores, score_completion
+from verl_vision_r1.targets import Target
+
+
+def score(
+    completion: str,
+    target: Target,
+    preset: str | Preset = "vision_r1",
+    *,
+    frame: Size | None = None,
+    stage: Stage = OFF,
+) -> Scores:
+    """Score one completion against what is in the image.
+
+    Args:
+        completion: Any text; it never raises.
+        target: The ground truth, in original-image pixels.
+        preset: The name of a preset of the package, or one of your own.
+        frame: (width, height) of the frame that the answer is in; by default the original image.
+        stage: The thresholds in force; by default refinement is off.
+
+    Raises:
+        ValueError: The preset does not exist, or has no rules for the target's task.
+
+    Example:
+        >>> target = Target([[100, 100, 300, 300]], ["cat"], width=640, height=480)
+        >>> score('[{"bbox_2d": [100, 100, 300, 250], "label": "cat"}]', target).total
+        2.75
+    """
+    chosen = load_preset(preset) if isinstance(preset, str) else preset
+    if target.task not in chosen.tasks:
+        raise ValueError(f"preset: expected rules for one of {', '.join(chosen.tasks)}, got task {target.task!r}")
+    return score_completion(completion, target, chosen.tasks[target.task], frame or (target.width, target.height), stage)

@@ -1,0 +1,117 @@
+"""Between the frame a model answers in and original-image pixels.
+
+Boxes are stored in original-image pixels. A model answers in a frame of its own: Qwen2.5-VL in pixels of the image as it
+was resized for the model, Qwen2-VL and Qwen3-VL on a 0-1000 grid, Griffon-G on 0-1. Every size here is
+(width, height); this is the only module that converts.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from verl_vision_r1.boxes import Boxes
+
+Size = tuple[float, float]
+"""(width, height) of a frame, in its own units."""
+
+FRAMES: Final = ("resized_pixels", "relative_1000", "relative_1")
+
+FRAME_OF_FAMILY: Final = {
+    "qwen2_5_vl": "resized_pixels",
+    "qwen2_vl": "relative_1000",
+    "qwen3_vl": "relative_1000",
+    "qwen3_vl_moe": "relative_1000",
+}
+"""The frame that each model family (`model_type` of its configuration) was taught to answer in."""
+
+
+def resolve_frame(name: str, family: str) -> str:
+    """The frame that a configuration means.
+
+    Args:
+        name: One of `FRAMES`, or `auto` for the one of the model's family.
+        family: `model_type` of the model's configuration, such as `qwen2_5_vl`.
+
+    Raises:
+        ValueError: The name is none of these, or `auto` does not know the family.
+
+    Example:
+        >>> resolve_frame("auto", "qwen2_5_vl")
+        'resized_pixels'
+    """
+    if name == "auto":
+        if family not in FRAME_OF_FAMILY:
+            raise ValueError(
+                f"vision_r1.frame: auto knows the families {', '.join(FRAME_OF_FAMILY)}, got {family!r};"
+                f" name the frame yourself: {', '.join(FRAMES)}"
+            )
+        return FRAME_OF_FAMILY[family]
+    if name not in FRAMES:
+        raise ValueError(f"vision_r1.frame: expected auto or one of {', '.join(FRAMES)}, got {name!r}")
+    return name
+
+
+def frame_size(frame: str, resized: Size) -> Size:
+    """Width and height of a frame in its own units.
+
+    Args:
+        frame: One of `FRAMES`.
+        resized: Size in pixels of the image as the model saw it.
+
+    Example:
+        >>> frame_size("resized_pixels", (644, 476)), frame_size("relative_1000", (644, 476))
+        ((644, 476), (1000.0, 1000.0))
+    """
+    return {"resized_pixels": resized, "relative_1000": (1000.0, 1000.0), "relative_1": (1.0, 1.0)}[frame]
+
+
+def to_frame(boxes: Boxes, source: Size, destination: Size) -> Boxes:
+    """Carry boxes from one frame of an image to another.
+
+    Args:
+        boxes: (N, 4) `xyxy` in units of the source frame.
+        source: Size of the frame that the boxes are in.
+        destination: Size of the frame wanted.
+
+    Returns:
+        (N, 4) `xyxy` in units of the destination frame.
+
+    Example:
+        >>> to_frame(np.array([[50.0, 100.0, 500.0, 1000.0]]), (1000, 1000), (640, 480)).tolist()
+        [[32.0, 48.0, 320.0, 480.0]]
+    """
+    if source == destination:
+        return boxes
+    scale_x, scale_y = destination[0] / source[0], destination[1] / source[1]
+    return boxes * np.array([scale_x, scale_y, scale_x, scale_y])
+
+
+def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+    """The size that the Qwen-VL processors give to an image: multiples of `factor`, the area within bounds.
+
+    Args:
+        width: Width of the original image in pixels.
+        height: Height of the original image in pixels.
+        factor: Pixels of one visual token's side: patch size times merge size, 28 or 32.
+        min_pixels: Least area of the result.
+        max_pixels: Greatest area of the result.
+
+    Returns:
+        (width, height) in pixels.
+
+    Source:
+        The arithmetic of `smart_resize` in transformers' Qwen2-VL image processor, against which a test holds it.
+
+    Example:
+        >>> smart_resize(640, 480, 28, 3136, 401408)
+        (644, 476)
+    """
+    resized = [max(factor, round(side / factor) * factor) for side in (width, height)]
+    if resized[0] * resized[1] > max_pixels:
+        shrink = math.sqrt(width * height / max_pixels)
+        resized = [max(factor, math.floor(side / shrink / factor) * factor) for side in (width, height)]
+    elif resized[0] * resized[1] < min_pixels:
+        grow = math.sqrt(min_pixels / (width * height))
+        resized = [math.ceil(side * grow / factor) * factor for side in (width, height)]
+    return resized[0], resized[1]

@@ -1,0 +1,30 @@
+"""The entry point that verl loads in every process (group `verl.plugins`).
+
+verl swallows what goes wrong while a plugin is loaded (`verl/__init__.py` logs it at DEBUG), and `+recipe=NAME` then
+silently becomes a plain key of the configuration. Therefore a failure is printed here before it is passed on.
+"""
+
+import sys
+import traceback
+
+
+def load() -> None:
+    """Register all that verl is to find: the recipes, the reward manager and, where asked for, the CPU platform."""
+    from hydra.core.plugins import Plugins
+
+    from hydra_plugins.verl_vision_r1 import VisionR1SearchPath
+    from verl_vision_r1 import compat, cpu
+
+    Plugins.instance().register(VisionR1SearchPath)
+    if cpu.requested():
+        cpu.activate()
+    compat.apply()
+    import verl_vision_r1.reward_manager  # noqa: F401  Importing it registers it.
+
+
+try:
+    load()
+except BaseException:
+    print("verl-vision-r1: the plugin could not be loaded, none of its recipes will work:", file=sys.stderr)
+    traceback.print_exc()
+    raise

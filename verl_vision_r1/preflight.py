@@ -1,0 +1,68 @@
+"""Checks before Ray starts: what a person wrote wrong ends the run at once, by name, before a GPU is warm.
+
+Every recipe names this class under `hydra.callbacks`. Hydra turns an exception of a callback into a warning, so a mistake
+is raised as `SystemExit`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+
+class Preflight(Callback):
+    """Checks the composed configuration of a training run."""
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra right before verl's `main`."""
+        try:
+            check(config)
+        except (ValueError, FileNotFoundError) as error:
+            raise SystemExit(f"verl-vision-r1: {error}") from error
+
+
+def check(config: DictConfig) -> None:
+    """Check what verl would only trip over later, or never notice.
+
+    Raises:
+        ValueError, FileNotFoundError: With the key, what was expected and what came.
+    """
+    from verl_vision_r1.data.rows import check_rows
+    from verl_vision_r1.settings import Settings
+
+    Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
+    _check_trainer(config)
+    _check_model(config.actor_rollout_ref.model.path)
+    for key in ("train_files", "val_files"):
+        files = config.data[key]
+        for path in [files] if isinstance(files, str) else files:
+            if "://" not in path:
+                check_rows(Path(path).expanduser())
+
+
+def _check_trainer(config: DictConfig) -> None:
+    if not config.trainer.use_v1:
+        raise ValueError("trainer.use_v1: expected True, verl's older trainer does not tell a reward the step; got False")
+    for key in ("custom_reward_function", "reward_model"):
+        legacy = OmegaConf.select(config, f"{key}.path") or OmegaConf.select(config, f"{key}.reward_manager")
+        if legacy:
+            raise ValueError(f"{key}: verl 0.9 ignores this key, expected reward.{key}; got {legacy!r}")
+    if config.trainer.device == "cpu" and os.environ.get("VERL_PLATFORM", "").lower() != "cpu":
+        raise ValueError(
+            "VERL_PLATFORM: expected cpu in the environment of a run on the CPU,"
+            f" got {os.environ.get('VERL_PLATFORM')!r}; start it as `VERL_PLATFORM=cpu python -m verl.trainer.main_ppo ...`"
+        )
+
+
+def _check_model(path: str) -> None:
+    """A folder with a model, or what may be the name of one on a hub: `owner/name`."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError(f"actor_rollout_ref.model.path: expected a config.json in {folder}, found none")
+        return
+    parts = path.split("/")
+    if "://" not in path and (len(parts) != 2 or not all(parts) or path[0] in "./~"):
+        raise FileNotFoundError(f"actor_rollout_ref.model.path: expected a model folder or owner/name, got {path!r}")

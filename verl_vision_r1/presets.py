@@ -1,0 +1,144 @@
+"""Reward presets: from the Hydra group `vision_r1/reward` to checked rules.
+
+What a person wrote is checked here, once, before anything is trained: every mistake is a `ValueError` that names the key,
+what was expected and what came.
+"""
+
+import functools
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from verl_vision_r1.criteria import CRITERIA, Criterion
+from verl_vision_r1.refinement import Curriculum
+from verl_vision_r1.scoring import MATCHERS, PARSERS, TOTALS, TaskRules, WeightedCriterion
+from verl_vision_r1.targets import TASKS
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The rules of every task that a run may hold.
+
+    Attributes:
+        tasks: Rules by task name.
+    """
+
+    tasks: dict[str, TaskRules]
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """The names of all criteria of all tasks, sorted: the fixed keys of a score."""
+        return tuple(sorted({item.name for rules in self.tasks.values() for item in rules.criteria}))
+
+
+def load_preset(name: str) -> Preset:
+    """Read a preset that comes with the package.
+
+    Raises:
+        ValueError: There is none of that name.
+
+    Example:
+        >>> load_preset("vision_r1").criteria
+        ('format', 'precision', 'recall')
+    """
+    return preset_from_config(_read_group("reward", name))
+
+
+def load_curriculum(name: str) -> Curriculum:
+    """Read a curriculum that comes with the package.
+
+    Raises:
+        ValueError: There is none of that name.
+
+    Example:
+        >>> [stage.xi2 for stage in load_curriculum("halfway").stages]
+        [0.75, 0.9]
+    """
+    return Curriculum.from_config(_read_group("curriculum", name))
+
+
+def preset_from_config(config: Mapping[str, Any]) -> Preset:
+    """Check a configuration of the group `vision_r1/reward`.
+
+    Raises:
+        ValueError: A key, task, parser, matcher, criterion or weight is not as expected.
+    """
+    _expect_keys("vision_r1.reward", config, required={"tasks"}, optional={"total", "on_error"})
+    on_error = _expect_one_of("vision_r1.reward.on_error", config.get("on_error", "zero"), ("zero", "raise"))
+    total = _expect_one_of("vision_r1.reward.total", config.get("total", "sum"), TOTALS)
+    _expect_mapping("vision_r1.reward.tasks", config["tasks"])
+    tasks = {name: _task_rules(name, task, total, on_error) for name, task in config["tasks"].items()}
+    return Preset(tasks)
+
+
+def _task_rules(name: str, config: Any, total: str, on_error: str) -> TaskRules:
+    _expect_one_of("vision_r1.reward.tasks: task", name, TASKS)
+    where = f"vision_r1.reward.tasks.{name}"
+    _expect_mapping(where, config)
+    _expect_keys(where, config, required={"answer", "match", "criteria"})
+    _expect_one_of(f"{where}.answer", config["answer"], tuple(PARSERS))
+    _expect_one_of(f"{where}.match", config["match"], tuple(MATCHERS))
+    _expect_mapping(f"{where}.criteria", config["criteria"])
+    criteria = tuple(_criterion(f"{where}.criteria.{key}", key, item) for key, item in config["criteria"].items())
+    if not math.fsum(item.weight for item in criteria) > 0:
+        raise ValueError(f"{where}.criteria: expected a sum of weights above 0, got {[c.weight for c in criteria]}")
+    return TaskRules(config["answer"], config["match"], criteria, total, on_error)
+
+
+def _criterion(where: str, name: str, config: Any) -> WeightedCriterion:
+    _expect_mapping(where, config)
+    options = {key: value for key, value in config.items() if key not in ("weight", "function")}
+    weight = config.get("weight", 1.0)
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not math.isfinite(weight) or weight < 0:
+        raise ValueError(f"{where}.weight: expected a finite number of at least 0, got {weight!r}")
+    function = _load_function(where, name, config.get("function"))
+    return WeightedCriterion(name, functools.partial(function, **options) if options else function, float(weight))
+
+
+def _load_function(where: str, name: str, path: Any) -> Criterion:
+    if path is None:
+        return CRITERIA[_expect_one_of(f"{where}: criterion", name, tuple(CRITERIA))]
+    module, _, attribute = str(path).partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{where}.function: expected package.module:function, got {path!r}: {error}") from error
+    if not callable(function):
+        raise ValueError(f"{where}.function: expected a function, got {type(function).__name__} from {path!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def _read_group(group: str, name: str) -> dict[str, Any]:
+    folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group)
+    names = sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    _expect_one_of(f"vision_r1/{group}", name, tuple(names))
+    config: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    return config
+
+
+def _expect_one_of(where: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{where}: expected one of {', '.join(allowed)}, got {value!r}")
+    return str(value)
+
+
+def _expect_mapping(where: str, value: Any) -> None:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"{where}: expected keys with values, got {value!r}")
+
+
+def _expect_keys(
+    where: str, config: Mapping[str, Any], required: set[str], optional: frozenset[str] | set[str] = frozenset()
+) -> None:
+    missing, unknown = required - set(config), set(config) - required - set(optional)
+    if missing or unknown:
+        raise ValueError(
+            f"{where}: expected the keys {sorted(required | set(optional))}, got {sorted(config)}"
+            f" (missing {sorted(missing)}, unknown {sorted(unknown)})"
+        )

@@ -1,0 +1,161 @@
+"""Progressive rule refinement: which thresholds are in force at a step of the training.
+
+A stage is a pure function of (step, total steps). Nothing is stored, so a resumed run is in the right stage.
+
+Source: Vision-R1 (arXiv 2503.18013), section 3.3 and its ablations.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SLACK: Final = 1e-9
+"""Scaling between frames costs a few last bits; an overlap that is a threshold on paper must reach it here too."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The thresholds in force, each in [0, 1].
+
+    Attributes:
+        xi0: Least IoU of a matched pair that counts as found.
+        xi1: Below it, a value is refined to 0.
+        xi2: From it on, a value is refined to 1.
+        at: Fraction of the training from which the stage holds.
+        at_step: The first step in which it holds; where given, it replaces `at`.
+        precision_xi0: `xi0` for precision, where it is another one (refinement off: 0).
+        index: Place of the stage in its curriculum, from 0.
+    """
+
+    xi0: float
+    xi1: float
+    xi2: float
+    at: float = 0.0
+    at_step: int | None = None
+    precision_xi0: float | None = None
+    index: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("xi0", "xi1", "xi2", "at", "precision_xi0"):
+            value = getattr(self, name)
+            if value is None and name == "precision_xi0":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ValueError(f"curriculum stage {self.index}: {name}: expected a number in [0, 1], got {value!r}")
+        if self.xi1 > self.xi2:
+            raise ValueError(f"curriculum stage {self.index}: expected xi1 <= xi2, got {self.xi1} and {self.xi2}")
+        if self.at_step is not None and (not isinstance(self.at_step, int) or self.at_step < 0):
+            raise ValueError(f"curriculum stage {self.index}: at_step: expected a step, got {self.at_step!r}")
+
+    def begin(self, total_steps: int) -> float:
+        """Steps that are over when the stage begins."""
+        return self.at_step - 1 if self.at_step is not None else self.at * total_steps
+
+    @property
+    def least_iou_for_precision(self) -> float:
+        """`xi0` as precision uses it."""
+        return self.xi0 if self.precision_xi0 is None else self.precision_xi0
+
+
+OFF: Final = Stage(xi0=0.5, xi1=0.0, xi2=1.0, precision_xi0=0.0)
+"""No differentiation at all: raw values. Not the same as `never`, which keeps the beginner's thresholds."""
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Stages in the order in which they come into force.
+
+    Attributes:
+        stages: At least one; the first begins with the training.
+        interpolation: `step`, or `linear` for thresholds that move linearly from each stage to the next.
+        validation: The stage that validation uses throughout: `last` or `first`.
+
+    Example:
+        >>> halfway = Curriculum((Stage(0.5, 0.5, 0.75), Stage(0.75, 0.75, 0.9, at=0.5, index=1)))
+        >>> [halfway.stage(step, total_steps=10).index for step in (0, 1, 5, 6, 10)]
+        [0, 0, 0, 1, 1]
+    """
+
+    stages: tuple[Stage, ...]
+    interpolation: str = "step"
+    validation: str = "last"
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("curriculum.stages: expected at least one stage, got none")
+        if self.interpolation not in ("step", "linear"):
+            raise ValueError(f"curriculum.interpolation: expected step or linear, got {self.interpolation!r}")
+        if self.validation not in ("last", "first"):
+            raise ValueError(f"curriculum.validation: expected last or first, got {self.validation!r}")
+        if self.stages[0].begin(1) > 0:
+            raise ValueError(f"curriculum stage 0: expected to begin with the training, got at={self.stages[0].at}")
+        for earlier, later in zip(self.stages, self.stages[1:], strict=False):
+            if later.at_step is None and earlier.at_step is None and later.at <= earlier.at:
+                raise ValueError(
+                    f"curriculum stage {later.index}: expected at above {earlier.at} of the one before, got {later.at}"
+                )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Curriculum":
+        """Read the Hydra group `vision_r1/curriculum`.
+
+        Raises:
+            ValueError: A key is unknown or missing, or a value is out of its range.
+        """
+        known = {"stages", "interpolation", "validation"}
+        if set(config) - known or not isinstance(config.get("stages"), list):
+            raise ValueError(f"vision_r1.curriculum: expected a list of stages and the keys {sorted(known)}, got {config}")
+        fields = {"at", "at_step", "xi0", "xi1", "xi2", "precision_xi0"}
+        for index, stage in enumerate(config["stages"]):
+            if not {"xi0", "xi1", "xi2"} <= set(stage) <= fields:
+                raise ValueError(f"vision_r1.curriculum.stages[{index}]: expected keys of {sorted(fields)}, got {stage}")
+        stages = tuple(Stage(**stage, index=index) for index, stage in enumerate(config["stages"]))
+        return cls(stages, **{key: value for key, value in config.items() if key != "stages"})
+
+    def stage(self, step: int, total_steps: int) -> Stage:
+        """The stage in force.
+
+        Args:
+            step: Step of the training, from 1; 0 is before the first.
+            total_steps: Steps of the whole training.
+        """
+        done = max(step - 1, 0)
+        begun = [stage for stage in self.stages if done >= stage.begin(total_steps) - SLACK] or [self.stages[0]]
+        stage = begun[-1]
+        following = self.stages[stage.index + 1 : stage.index + 2]
+        if self.interpolation == "step" or not following:
+            return stage
+        span = following[0].begin(total_steps) - stage.begin(total_steps)
+        return _between(stage, following[0], (done - stage.begin(total_steps)) / span)
+
+    def validation_stage(self) -> Stage:
+        """The stage of every validation, so that a curve does not drop where the rules tighten."""
+        return self.stages[-1] if self.validation == "last" else self.stages[0]
+
+
+def _between(first: Stage, second: Stage, share: float) -> Stage:
+    mixed = {name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in ("xi0", "xi1", "xi2")}
+    return replace(first, **mixed)
+
+
+def refine(value: NDArray[np.float64] | float, stage: Stage) -> NDArray[np.float64]:
+    """Differentiation: 0 below `xi1`, 1 from `xi2` on, the value itself between.
+
+    Args:
+        value: Numbers in [0, 1], of any shape.
+        stage: The thresholds in force.
+
+    Returns:
+        Numbers in [0, 1], of the same shape.
+
+    Source:
+        Vision-R1 (arXiv 2503.18013), Eq. 8; the borders count upwards, as the equation has them.
+
+    Example:
+        >>> refine(np.array([0.49, 0.5, 0.7, 0.75]), Stage(0.5, 0.5, 0.75)).tolist()
+        [0.0, 0.5, 0.7, 1.0]
+    """
+    kept = np.where(np.asarray(value) < stage.xi1 - SLACK, 0.0, value)
+    return np.where(kept >= stage.xi2 - SLACK, 1.0, kept)

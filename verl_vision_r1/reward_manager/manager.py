@@ -1,0 +1,120 @@
+"""The reward manager `vision_r1`: a sample of verl's -> completion, target, step -> scores -> verl's dictionary."""
+
+import logging
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager import register
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from verl_vision_r1.frames import Size, frame_size, resolve_frame, smart_resize
+from verl_vision_r1.refinement import Stage
+from verl_vision_r1.reward_manager.image_size import pixel_bounds, size_from_position_ids
+from verl_vision_r1.scoring import score_completion
+from verl_vision_r1.settings import Settings
+from verl_vision_r1.targets import Target
+
+logger = logging.getLogger(__name__)
+
+
+@register("vision_r1")
+class VisionR1RewardManager(RewardManagerBase):
+    """Scores a completion by the criteria of the run's preset, under the thresholds of the training's stage.
+
+    Select it with `reward.reward_manager.name=vision_r1`; its settings are the key `vision_r1`. verl marks a whole prompt
+    as failed where a reward raises, so nothing that a model wrote does.
+    """
+
+    def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any, **kwargs: Any) -> None:
+        super().__init__(config, tokenizer, compute_score)
+        plain = OmegaConf.to_container(config.vision_r1, resolve=True)
+        self.settings = Settings.from_config(plain)  # type: ignore[arg-type]
+        self.criteria = self.settings.preset.criteria
+        self.response_length = config.actor_rollout_ref.rollout.response_length
+        self.total_steps = total_steps(config)
+        model = load_model_config(config.actor_rollout_ref.model)
+        self.frame = resolve_frame(self.settings.frame, model.model_type)
+        self.image_token_id = getattr(model, "image_token_id", None)
+        vision = getattr(model, "vision_config", None)
+        self.factor = getattr(vision, "patch_size", 14) * getattr(vision, "spatial_merge_size", 2)
+        self.warned = False
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """Score one sample.
+
+        Args:
+            data: One rollout as verl's agent loop sends it; of several outputs of one rollout the last one counts.
+
+        Returns:
+            `reward_score`, and `reward_extra_info` with the keys of `Scores.as_dict` and `clipped`.
+        """
+        sample = data[-1:][0]
+        target = Target.from_json(sample.non_tensor_batch["reward_model"]["ground_truth"])
+        completion, clipped = self._completion(sample)
+        rules = self.settings.preset.tasks[target.task]
+        scores = score_completion(completion, target, rules, self._frame(sample, target), self._stage(sample))
+        extra = {**scores.as_dict(self.criteria), "clipped": float(clipped)}
+        return {"reward_score": scores.total, "reward_extra_info": extra}
+
+    def _completion(self, sample: Any) -> tuple[str, bool]:
+        """The text of the response, and whether the length limit cut it off."""
+        prompt_length = len(sample.batch["prompts"])
+        length = int(sample.batch["attention_mask"][prompt_length:].sum())
+        ids = sample.batch["responses"][:length].tolist()
+        clipped = length >= self.response_length and ids[-1] != self.tokenizer.eos_token_id
+        return self.tokenizer.decode(ids, skip_special_tokens=True), clipped
+
+    def _stage(self, sample: Any) -> Stage:
+        if sample.non_tensor_batch.get("is_validate", False):
+            return self.settings.curriculum.validation_stage()
+        return self.settings.curriculum.stage(int(sample.non_tensor_batch["global_steps"]), self.total_steps)
+
+    def _frame(self, sample: Any, target: Target) -> Size:
+        if self.frame != "resized_pixels":
+            return frame_size(self.frame, (target.width, target.height))
+        prompt_length = len(sample.batch["prompts"])
+        seen = size_from_position_ids(
+            sample.batch["input_ids"][:prompt_length],
+            sample.batch["position_ids"][..., :prompt_length],
+            self.image_token_id,
+            self.factor,
+        )
+        bounds = pixel_bounds(sample.non_tensor_batch["raw_prompt"])
+        expected = smart_resize(target.width, target.height, self.factor, *bounds) if bounds else None
+        self._compare(seen, expected, target)
+        return seen or expected or (target.width, target.height)
+
+    def _compare(self, seen: Size | None, expected: Size | None, target: Target) -> None:
+        """Say once where the size that the model saw is not the one that the row's bounds give."""
+        if self.warned or (seen is not None and expected in (None, seen)):
+            return
+        self.warned = True
+        logger.warning(
+            "size of a %dx%d image: the model's position ids say %s, the row's pixel bounds say %s; the first that is known"
+            " counts. Keep the processor's own bounds wider than the row's, so that it does not resize a second time.",
+            target.width,
+            target.height,
+            seen,
+            expected,
+        )
+
+
+def total_steps(config: DictConfig) -> int:
+    """Steps of the whole training, counted as `global_steps` counts them.
+
+    verl writes the total into the optimizer's settings before it starts the reward workers. In the asynchronous trainer
+    modes that total counts updates, of which `parameter_sync_step` make a step.
+    """
+    total = int(config.actor_rollout_ref.actor.optim.total_training_steps)
+    mode = config.trainer.v1.get(config.trainer.v1.trainer_mode) or {}
+    return max(total // int(mode.get("parameter_sync_step", 1)), 1)
+
+
+def load_model_config(model: DictConfig) -> Any:
+    """The Hugging Face configuration of the run's model."""
+    from transformers import AutoConfig
+    from verl.utils.fs import copy_to_local
+
+    path = copy_to_local(model.path)
+    return AutoConfig.from_pretrained(path, trust_remote_code=model.get("trust_remote_code", False))

@@ -1,0 +1,167 @@
+"""From the text of a completion to a number and all its parts. Pure: no state, no clock, no verl."""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from verl_vision_r1.answers import Answer, leaves_frame, parse_json_boxes
+from verl_vision_r1.criteria import Criterion
+from verl_vision_r1.frames import Size, to_frame
+from verl_vision_r1.matching import Match, match_by_assignment, normalise_label
+from verl_vision_r1.refinement import OFF, Stage
+from verl_vision_r1.targets import Target
+
+PARSERS: Final[dict[str, Callable[[str, Size], Answer]]] = {"json_boxes": parse_json_boxes}
+MATCHERS: Final[dict[str, Callable[..., Match]]] = {"assignment": match_by_assignment}
+logger = logging.getLogger(__name__)
+TOTALS: Final = ("sum", "mean")
+
+
+@dataclass(frozen=True)
+class WeightedCriterion:
+    """A criterion of a preset under its name, with its weight in the total (finite, not negative)."""
+
+    name: str
+    function: Criterion
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class TaskRules:
+    """How the completions of one task are read, matched, judged and summed up.
+
+    Attributes:
+        answer: How a completion is read, a key of `PARSERS`.
+        match: How predicted and true boxes are paired, a key of `MATCHERS`.
+        criteria: At least one; their weights sum to more than 0.
+        total: `sum` or `mean` of the weighted parts.
+        on_error: What a criterion does that raises, or returns no finite number: `zero` (it counts 0) or `raise`.
+    """
+
+    answer: str
+    match: str
+    criteria: tuple[WeightedCriterion, ...]
+    total: str = "sum"
+    on_error: str = "zero"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One completion's total and everything that it is made of.
+
+    Attributes:
+        total: The weighted sum (or mean) of the refined parts.
+        parts: Each criterion's value under the stage in force.
+        raw: Each criterion's value with refinement off.
+        stage: The thresholds in force.
+        predicted: N, boxes predicted.
+        targets: M, boxes in the ground truth.
+        matched: K = min(N, M), matched pairs.
+        mean_iou: Mean IoU of the matched pairs; 0 without pairs.
+        flags: Whether the answer was parsed, its JSON truncated, a box out of its frame, a label unknown, a criterion
+            failed.
+    """
+
+    total: float
+    parts: dict[str, float]
+    raw: dict[str, float]
+    stage: Stage
+    predicted: int
+    targets: int
+    matched: int
+    mean_iou: float
+    flags: dict[str, bool] = field(default_factory=dict)
+
+    def as_dict(self, criteria: tuple[str, ...]) -> dict[str, float]:
+        """The same keys for every completion, whatever its task: what verl logs.
+
+        Args:
+            criteria: All criteria of the preset. One that the task does not have is 0.
+
+        Returns:
+            `total`; `NAME` and `NAME_raw` for each criterion; `stage`, `xi0`, `xi1`, `xi2`; `predicted_boxes`,
+            `target_boxes`, `matched_boxes`, `mean_iou`; each flag as 0 or 1. All finite.
+        """
+        values = {"total": self.total}
+        for name in criteria:
+            values[name] = self.parts.get(name, 0.0)
+            values[f"{name}_raw"] = self.raw.get(name, 0.0)
+        values |= {"stage": self.stage.index, "xi0": self.stage.xi0, "xi1": self.stage.xi1, "xi2": self.stage.xi2}
+        values |= {"predicted_boxes": self.predicted, "target_boxes": self.targets, "matched_boxes": self.matched}
+        values |= {"mean_iou": self.mean_iou, **self.flags}
+        return {name: float(value) for name, value in values.items()}
+
+    def __str__(self) -> str:
+        parts = "  ".join(f"{name} {value:.3f}" for name, value in self.parts.items())
+        flags = ", ".join(name for name, value in self.flags.items() if value)
+        boxes = f"{self.predicted} predicted, {self.targets} true, mean IoU {self.mean_iou:.3f}"
+        return f"total {self.total:.3f}  =  {parts}   ({boxes}; {flags})"
+
+
+def score_completion(completion: str, target: Target, rules: TaskRules, frame: Size, stage: Stage = OFF) -> Scores:
+    """Score one completion.
+
+    Args:
+        completion: Any text.
+        target: The ground truth, in original-image pixels.
+        rules: The rules of the target's task.
+        frame: (width, height) of the frame that the model answers in.
+        stage: The thresholds in force.
+
+    Returns:
+        The scores. The text never raises; a criterion of the user's own may.
+    """
+    answer = PARSERS[rules.answer](completion, frame)
+    boxes = to_frame(answer.boxes, frame, (target.width, target.height))
+    match = MATCHERS[rules.match](boxes, answer.labels, target.boxes, target.labels)
+    parts, failed = _parts(rules, answer, target, match, stage)
+    raw = parts if stage == OFF else _parts(rules, answer, target, match, OFF)[0]
+    return Scores(
+        total=_total(parts, rules),
+        parts=parts,
+        raw=raw,
+        stage=stage,
+        predicted=len(answer.boxes),
+        targets=len(target.boxes),
+        matched=len(match.iou),
+        mean_iou=float(np.mean(match.iou)) if len(match.iou) else 0.0,
+        flags={**_flags(answer, target, frame), "criterion_failed": failed},
+    )
+
+
+def _parts(
+    rules: TaskRules, answer: Answer, target: Target, match: Match, stage: Stage
+) -> tuple[dict[str, float], bool]:
+    """The value of each criterion, and whether one failed, which only a criterion of the user's own can."""
+    parts, failed = {}, False
+    for item in rules.criteria:
+        try:
+            value = float(item.function(answer, target, match, stage))
+            if not math.isfinite(value):
+                raise ValueError(f"criterion {item.name}: expected a finite number, got {value}")
+        except Exception:
+            if rules.on_error == "raise":
+                raise
+            logger.exception("criterion %s failed and counts 0", item.name)
+            value, failed = 0.0, True
+        parts[item.name] = value
+    return parts, failed
+
+
+def _total(parts: dict[str, float], rules: TaskRules) -> float:
+    total = math.fsum(item.weight * parts[item.name] for item in rules.criteria)
+    return total / math.fsum(item.weight for item in rules.criteria) if rules.total == "mean" else total
+
+
+def _flags(answer: Answer, target: Target, frame: Size) -> dict[str, bool]:
+    known = {normalise_label(name) for name in (target.categories or target.labels)}
+    return {
+        "parsed": answer.parsed,
+        "truncated": answer.truncated,
+        "out_of_frame": leaves_frame(answer.boxes, frame),
+        "label_unknown": any(label is None or normalise_label(label) not in known for label in answer.labels),
+    }

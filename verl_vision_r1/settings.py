@@ -1,0 +1,39 @@
+"""The key `vision_r1` of a run's configuration, read and checked once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from verl_vision_r1.frames import FRAMES
+from verl_vision_r1.presets import Preset, preset_from_config
+from verl_vision_r1.refinement import Curriculum
+
+KEYS = frozenset({"frame", "reward", "curriculum"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run's configuration says of frame, rewards and refinement.
+
+    Attributes:
+        frame: `auto`, or one of `frames.FRAMES`.
+        preset: The rewards of each task.
+        curriculum: The stages of refinement.
+    """
+
+    frame: str
+    preset: Preset
+    curriculum: Curriculum
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any] | None) -> "Settings":
+        """Check the key `vision_r1`, given as plain dictionaries and lists.
+
+        Raises:
+            ValueError: It is missing, or something in it is not as expected.
+        """
+        if config is None or set(config) != KEYS:
+            raise ValueError(f"vision_r1: expected the keys {sorted(KEYS)}, got {sorted(config or [])}")
+        if config["frame"] not in ("auto", *FRAMES):
+            raise ValueError(f"vision_r1.frame: expected auto or one of {', '.join(FRAMES)}, got {config['frame']!r}")
+        return cls(config["frame"], preset_from_config(config["reward"]), Curriculum.from_config(config["curriculum"]))

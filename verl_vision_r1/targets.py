@@ -1,0 +1,128 @@
+"""What is really in the image: the ground truth of one row, and how it travels as JSON.
+
+A row's `reward_model.ground_truth` is one JSON string, because verl turns nested lists in a row into numeric arrays on
+their way to the reward workers. A target is written by a person, so every defect raises `ValueError` when the row is
+prepared or loaded, never during training.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verl_vision_r1.boxes import Boxes, as_boxes
+
+TASKS = ("detection",)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The ground truth of one row.
+
+    Attributes:
+        boxes: (M, 4) float64 `xyxy` in original-image pixels, `x1 < x2` and `y1 < y2`. M = 0 is a negative image.
+        labels: M names, one for each box.
+        width: Width of the original image in pixels.
+        height: Height of the original image in pixels.
+        categories: The names that the prompt asks for; empty where the prompt has no closed list.
+        task: One of `TASKS`.
+
+    Raises:
+        ValueError: A box is inverted, not finite or outside the image; the counts differ; a label is blank or not
+            among the categories; the task is unknown.
+
+    Example:
+        >>> target = Target([[10, 20, 110, 220]], ["cat"], width=640, height=480)
+        >>> target.boxes.shape, Target.from_json(target.to_json()).labels
+        ((1, 4), ('cat',))
+    """
+
+    boxes: Boxes
+    labels: tuple[str, ...]
+    width: int
+    height: int
+    categories: tuple[str, ...] = ()
+    task: str = "detection"
+
+    def __post_init__(self) -> None:
+        for name, value in (("labels", self.labels), ("categories", self.categories)):
+            object.__setattr__(self, name, _names(name, value))
+        object.__setattr__(self, "boxes", as_boxes(self.boxes))
+        _check_task(self.task)
+        _check_size(self.width, self.height)
+        _check_boxes(self.boxes, self.width, self.height)
+        _check_labels(self.labels, self.categories, len(self.boxes))
+
+    def to_json(self) -> str:
+        """The JSON string that a row carries in `reward_model.ground_truth`."""
+        fields = {
+            "task": self.task,
+            "boxes": self.boxes.tolist(),
+            "labels": list(self.labels),
+            "categories": list(self.categories),
+            "width": self.width,
+            "height": self.height,
+        }
+        return json.dumps(fields, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Target":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: Not a JSON object, or a key is missing or unknown, or the target itself is wrong.
+        """
+        try:
+            fields: Any = json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"ground_truth: expected one JSON string, got {text!r:.120}: {error}") from error
+        if not isinstance(fields, dict):
+            raise ValueError(f"ground_truth: expected a JSON object, got {text!r:.120}")
+        known = {"task", "boxes", "labels", "categories", "width", "height"}
+        missing = {"boxes", "labels", "width", "height"} - fields.keys()
+        if missing or fields.keys() - known:
+            raise ValueError(
+                f"ground_truth: expected the keys {sorted(known)}, got {sorted(fields)}"
+                f" (missing {sorted(missing)}, unknown {sorted(fields.keys() - known)})"
+            )
+        return cls(**fields)
+
+
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"ground_truth.{key}: expected a list of strings, got {value!r:.120}")
+    return tuple(value)
+
+
+def _check_task(task: str) -> None:
+    if task not in TASKS:
+        raise ValueError(f"ground_truth.task: expected one of {', '.join(TASKS)}, got {task!r}")
+
+
+def _check_size(width: int, height: int) -> None:
+    for name, value in (("width", width), ("height", height)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"ground_truth.{name}: expected a whole number of pixels above 0, got {value!r}")
+
+
+def _check_boxes(boxes: Boxes, width: int, height: int) -> None:
+    limit = np.array([width, height, width, height], dtype=np.float64)
+    ordered = (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    inside = ((boxes >= 0) & (boxes <= limit)).all(axis=1)
+    bad = np.flatnonzero(~(ordered & inside))
+    if len(bad):
+        raise ValueError(
+            f"ground_truth.boxes[{bad[0]}]: expected 0 <= x1 < x2 <= {width} and 0 <= y1 < y2 <= {height}"
+            f" in original-image pixels, got {boxes[bad[0]].tolist()}"
+        )
+
+
+def _check_labels(labels: tuple[str, ...], categories: tuple[str, ...], count: int) -> None:
+    if len(labels) != count:
+        raise ValueError(f"ground_truth.labels: expected {count}, one for each box, got {len(labels)}")
+    for index, label in enumerate(labels):
+        if not label.strip():
+            raise ValueError(f"ground_truth.labels[{index}]: expected a name, got {label!r}")
+        if categories and label not in categories:
+            raise ValueError(f"ground_truth.labels[{index}]: expected one of the categories, got {label!r}")

@@ -1,0 +1,1 @@
+"""What verl 0.9 lacks for this job, added through its own extension points."""
