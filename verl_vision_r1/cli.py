@@ -1,4 +1,4 @@
-"""The command line: `vision-r1 prepare`.
+"""The command line: `vision-r1 prepare | demo`.
 
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """
@@ -18,7 +18,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RuntimeError) as error:
             typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
             raise typer.Exit(1) from error
 
@@ -71,6 +71,22 @@ def prepare(
             "bad boxes and images left out": prepared.skipped,
         }
     )
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="COCO or VOC folder.", show_default="coloured shapes, drawn here")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
+    steps: Annotated[int, typer.Option(help="Steps of reinforcement.", min=1)] = 6,
+    teaching_steps: Annotated[int, typer.Option(help="Supervised steps before.", min=1)] = 150,
+) -> None:
+    """Train a tiny model on this machine's CPU through verl's own trainer, and show what changed."""
+    from verl_vision_r1.demo.run import Demo, run_demo
+
+    name = "shapes" if data is None else data.resolve().name
+    run_demo(Demo((out / name).absolute(), steps, teaching_steps), data)
 
 
 def _print_table(rows: dict[str, int]) -> None:

