@@ -107,7 +107,7 @@ def _decode_value(body: str) -> tuple[Any, int]:
     except json.JSONDecodeError:
         raise
     except ValueError:
-        # Python refuses integers of more than 4,300 digits: only here the slower decoder, which takes them as infinite.
+        # Python refuses integers of more than 4,300 digits: only here the slow decoder, which takes them for infinite.
         return LONG_INTEGER_DECODER.raw_decode(body)
 
 
@@ -178,9 +178,7 @@ def leaves_frame(boxes: Boxes, frame: Size) -> bool:
         >>> leaves_frame(np.array([[0.0, 0.0, 100.0, 50.0]]), (100, 50))
         False
     """
-    return bool(len(boxes)) and bool(
-        boxes.min() < 0 or boxes[:, 2].max() > frame[0] or boxes[:, 3].max() > frame[1]
-    )
+    return bool(len(boxes)) and bool(boxes.min() < 0 or boxes[:, 2].max() > frame[0] or boxes[:, 3].max() > frame[1])
 
 
 def _exact_spelling(completion: str, frame: Size) -> tuple[Boxes, list[str | None]]:
@@ -200,7 +198,7 @@ def write_json_boxes(boxes: Boxes, labels: tuple[str, ...]) -> str:
         >>> print(write_json_boxes(np.array([[1.2, 2.0, 30.0, 39.8]]), ("cat",)))
         ```json
         [
-        	{"bbox_2d": [1, 2, 30, 40], "label": "cat"}
+                {"bbox_2d": [1, 2, 30, 40], "label": "cat"}
         ]
         ```
     """

@@ -35,4 +35,6 @@ def score(
     chosen = load_preset(preset) if isinstance(preset, str) else preset
     if target.task not in chosen.tasks:
         raise ValueError(f"preset: expected rules for one of {', '.join(chosen.tasks)}, got task {target.task!r}")
-    return score_completion(completion, target, chosen.tasks[target.task], frame or (target.width, target.height), stage)
+    return score_completion(
+        completion, target, chosen.tasks[target.task], frame or (target.width, target.height), stage
+    )

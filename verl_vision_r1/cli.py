@@ -80,7 +80,9 @@ def demo(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
     steps: Annotated[int, typer.Option(help="Steps of reinforcement.", min=1)] = 6,
-    teaching_steps: Annotated[int, typer.Option(help="Supervised steps before.", min=1)] = 150,
+    teaching_steps: Annotated[
+        int | None, typer.Option(help="Supervised steps before.", min=1, show_default="by the number of rows")
+    ] = None,
 ) -> None:
     """Train a tiny model on this machine's CPU through verl's own trainer, and show what changed."""
     from verl_vision_r1.demo.run import Demo, run_demo

@@ -18,8 +18,9 @@ def _mend_equally_long_position_ids() -> None:
 
     Where all sequences of a rank's batch are equally long, torch takes the first axis of the (C, L) M-RoPE ids for the
     ragged one, and verl's `maybe_fix_3d_position_ids` then labels the second axis as ragged all the same: the next
-    `unbind` dies. It can hit any run, after hours. Goes when https://github.com/verl-project/verl/pull/7901 or the like
-    is released.
+    `unbind` dies. It can hit any run, after hours.
+
+    Goes when https://github.com/verl-project/verl/pull/7901 or the like is released.
     """
     from verl.utils import tensordict_utils
 

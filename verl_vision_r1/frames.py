@@ -1,7 +1,7 @@
 """Between the frame a model answers in and original-image pixels.
 
-Boxes are stored in original-image pixels. A model answers in a frame of its own: Qwen2.5-VL in pixels of the image as it
-was resized for the model, Qwen2-VL and Qwen3-VL on a 0-1000 grid, Griffon-G on 0-1. Every size here is
+Boxes are stored in original-image pixels. A model answers in a frame of its own: Qwen2.5-VL in pixels of the image as
+it was resized for the model, Qwen2-VL and Qwen3-VL on a 0-1000 grid, Griffon-G on 0-1. Every size here is
 (width, height); this is the only module that converts.
 """
 
@@ -84,7 +84,8 @@ def to_frame(boxes: Boxes, source: Size, destination: Size) -> Boxes:
     if source == destination:
         return boxes
     scale_x, scale_y = destination[0] / source[0], destination[1] / source[1]
-    return boxes * np.array([scale_x, scale_y, scale_x, scale_y])
+    moved: Boxes = boxes * np.array([scale_x, scale_y, scale_x, scale_y])
+    return moved
 
 
 def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:

@@ -29,9 +29,7 @@ class Match:
     label_equal: NDArray[np.bool_]
 
 
-NO_PAIRS = Match(
-    np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_)
-)
+NO_PAIRS = Match(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_))
 
 
 def match_by_assignment(

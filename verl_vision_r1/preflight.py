@@ -1,7 +1,7 @@
 """Checks before Ray starts: what a person wrote wrong ends the run at once, by name, before a GPU is warm.
 
-Every recipe names this class under `hydra.callbacks`. Hydra turns an exception of a callback into a warning, so a mistake
-is raised as `SystemExit`.
+Every recipe names this class under `hydra.callbacks`. Hydra turns an exception of a callback into a warning, so a
+mistake is raised as `SystemExit`.
 """
 
 import os
@@ -44,7 +44,9 @@ def check(config: DictConfig) -> None:
 
 def _check_trainer(config: DictConfig) -> None:
     if not config.trainer.use_v1:
-        raise ValueError("trainer.use_v1: expected True, verl's older trainer does not tell a reward the step; got False")
+        raise ValueError(
+            "trainer.use_v1: expected True, verl's older trainer does not tell a reward the step; got False"
+        )
     for key in ("custom_reward_function", "reward_model"):
         legacy = OmegaConf.select(config, f"{key}.path") or OmegaConf.select(config, f"{key}.reward_manager")
         if legacy:
@@ -52,7 +54,8 @@ def _check_trainer(config: DictConfig) -> None:
     if config.trainer.device == "cpu" and os.environ.get("VERL_PLATFORM", "").lower() != "cpu":
         raise ValueError(
             "VERL_PLATFORM: expected cpu in the environment of a run on the CPU,"
-            f" got {os.environ.get('VERL_PLATFORM')!r}; start it as `VERL_PLATFORM=cpu python -m verl.trainer.main_ppo ...`"
+            f" got {os.environ.get('VERL_PLATFORM')!r};"
+            " start it as `VERL_PLATFORM=cpu python -m verl.trainer.main_ppo ...`"
         )
 
 

@@ -1,7 +1,7 @@
 """Reward presets: from the Hydra group `vision_r1/reward` to checked rules.
 
-What a person wrote is checked here, once, before anything is trained: every mistake is a `ValueError` that names the key,
-what was expected and what came.
+What a person wrote is checked here, once, before anything is trained: every mistake is a `ValueError` that names the
+key, what was expected and what came.
 """
 
 import functools

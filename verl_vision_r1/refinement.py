@@ -106,11 +106,15 @@ class Curriculum:
         """
         known = {"stages", "interpolation", "validation"}
         if set(config) - known or not isinstance(config.get("stages"), list):
-            raise ValueError(f"vision_r1.curriculum: expected a list of stages and the keys {sorted(known)}, got {config}")
+            raise ValueError(
+                f"vision_r1.curriculum: expected a list of stages and the keys {sorted(known)}, got {config}"
+            )
         fields = {"at", "at_step", "xi0", "xi1", "xi2", "precision_xi0"}
         for index, stage in enumerate(config["stages"]):
             if not {"xi0", "xi1", "xi2"} <= set(stage) <= fields:
-                raise ValueError(f"vision_r1.curriculum.stages[{index}]: expected keys of {sorted(fields)}, got {stage}")
+                raise ValueError(
+                    f"vision_r1.curriculum.stages[{index}]: expected keys of {sorted(fields)}, got {stage}"
+                )
         stages = tuple(Stage(**stage, index=index) for index, stage in enumerate(config["stages"]))
         return cls(stages, **{key: value for key, value in config.items() if key != "stages"})
 
@@ -136,7 +140,9 @@ class Curriculum:
 
 
 def _between(first: Stage, second: Stage, share: float) -> Stage:
-    mixed = {name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in ("xi0", "xi1", "xi2")}
+    mixed = {
+        name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in ("xi0", "xi1", "xi2")
+    }
     return replace(first, **mixed)
 
 

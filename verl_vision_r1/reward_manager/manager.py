@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 class VisionR1RewardManager(RewardManagerBase):
     """Scores a completion by the criteria of the run's preset, under the thresholds of the training's stage.
 
-    Select it with `reward.reward_manager.name=vision_r1`; its settings are the key `vision_r1`. verl marks a whole prompt
-    as failed where a reward raises, so nothing that a model wrote does.
+    Select it with `reward.reward_manager.name=vision_r1`; its settings are the key `vision_r1`. verl marks a whole
+    prompt as failed where a reward raises, so nothing that a model wrote does.
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any, **kwargs: Any) -> None:
@@ -35,7 +35,7 @@ class VisionR1RewardManager(RewardManagerBase):
         self.total_steps = total_steps(config)
         model = load_model_config(config.actor_rollout_ref.model)
         self.frame = resolve_frame(self.settings.frame, model.model_type)
-        self.image_token_id = getattr(model, "image_token_id", None)
+        self.image_token_id = getattr(model, "image_token_id", -1)
         vision = getattr(model, "vision_config", None)
         self.factor = getattr(vision, "patch_size", 14) * getattr(vision, "spatial_merge_size", 2)
         self.warned = False
@@ -91,8 +91,8 @@ class VisionR1RewardManager(RewardManagerBase):
             return
         self.warned = True
         logger.warning(
-            "size of a %dx%d image: the model's position ids say %s, the row's pixel bounds say %s; the first that is known"
-            " counts. Keep the processor's own bounds wider than the row's, so that it does not resize a second time.",
+            "size of a %dx%d image: the model's position ids say %s, the row's pixel bounds say %s; the first that is"
+            " known counts. Keep the processor's own bounds wider than the row's, so that it does not resize again.",
             target.width,
             target.height,
             seen,
@@ -103,8 +103,8 @@ class VisionR1RewardManager(RewardManagerBase):
 def total_steps(config: DictConfig) -> int:
     """Steps of the whole training, counted as `global_steps` counts them.
 
-    verl writes the total into the optimizer's settings before it starts the reward workers. In the asynchronous trainer
-    modes that total counts updates, of which `parameter_sync_step` make a step.
+    verl writes the total into the optimizer's settings before it starts the reward workers. In the asynchronous
+    trainer modes that total counts updates, of which `parameter_sync_step` make a step.
     """
     total = int(config.actor_rollout_ref.actor.optim.total_training_steps)
     mode = config.trainer.v1.get(config.trainer.v1.trainer_mode) or {}

@@ -1,7 +1,7 @@
 """The agent loop manager that tells the reward workers whether a sample is a validation sample.
 
-verl's V1 trainer drops that flag on the way (`AgentLoopWorkerTQ.generate_sequences` pops it), so that a reward could not
-keep its validation thresholds fixed. Selected by `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
+verl's V1 trainer drops that flag on the way (`AgentLoopWorkerTQ.generate_sequences` pops it), so that a reward could
+not keep its validation thresholds fixed. Selected by `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
 """
 
 from tensordict import TensorDict
@@ -14,6 +14,6 @@ class VisionR1AgentLoopManager(AgentLoopManagerTQ):
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Hand a batch to the agent loop workers without blocking."""
-        validate = bool(prompts["validate"]) if "validate" in prompts else False  # noqa: SIM401, a TensorDict is no dict
+        validate = bool(prompts["validate"]) if "validate" in prompts else False
         tensordict_utils.assign_non_tensor_data(prompts, "is_validate", validate)
         super().generate_sequences(prompts)

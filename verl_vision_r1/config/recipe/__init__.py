@@ -1,0 +1,1 @@
+"""What `+recipe=NAME` can name."""

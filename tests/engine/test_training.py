@@ -1,0 +1,154 @@
+"""verl's own trainer on the CPU: two steps, a checkpoint, a resume in another stage; on real vLLM rollouts.
+
+Asserted on what was logged and dumped, never on the exit status alone: verl swallows what a reward raises.
+"""
+
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from verl_vision_r1 import Target, load_preset, score
+from verl_vision_r1.demo.run import Demo, check_engine, read_validations, training_command, training_environment
+from verl_vision_r1.refinement import Stage
+
+try:
+    check_engine()
+except ValueError as reason:
+    pytest.skip(str(reason), allow_module_level=True)
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+
+PROMPTS, ROLLOUTS = 4, 4
+SIDE, RESIZED = 100, 112
+STRICT = Stage(xi0=0.5, xi1=0.0, xi2=1.0, precision_xi0=0.0)
+LENIENT = Stage(xi0=0.0, xi1=0.0, xi2=0.0, at_step=3, index=1)  # Every matched pair counts in full.
+STAGES = (
+    "vision_r1.curriculum={stages:["
+    "{xi0:0.5,xi1:0.0,xi2:1.0,precision_xi0:0.0},{at_step:3,xi0:0.0,xi1:0.0,xi2:0.0}],validation:first}"
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What two finished runs left behind; verl's file logger starts its file anew with the second."""
+
+    demo: Demo
+    logs: list[str]
+    metrics: list[Path]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two steps, then a resume for a third."""
+    from verl_vision_r1.data.prepare import prepare
+    from verl_vision_r1.demo.shapes import write_shapes
+    from verl_vision_r1.demo.teach import read_rows, teach, texts_of
+    from verl_vision_r1.demo.tiny_model import build_tiny_model
+
+    demo = Demo(tmp_path_factory.mktemp("run"), steps=2, teaching_steps=60)
+    source = write_shapes(demo.folder / "source", images=96)
+    _shrink(source)
+    prepare(source, demo.rows, name="shapes", validation_share=0.25)
+    rows = read_rows(demo.rows / "train.parquet")
+    build_tiny_model(demo.model, texts_of(rows))
+    teach(demo.model, rows, demo.teaching_steps, lambda step, loss: None)
+    run = Run(demo, [], [])
+    for steps in (2, 3):
+        run.logs.append(_train(demo, steps))
+        run.metrics.append(demo.metrics.rename(demo.folder / f"metrics-{steps}.jsonl"))
+    return run
+
+
+def _shrink(source: Path) -> None:
+    """Make the images smaller than what the model sees of them, so that the two frames differ."""
+    annotations = source / "annotations" / "instances.json"
+    document = json.loads(annotations.read_text())
+    for entry in document["images"]:
+        path = source / "images" / entry["file_name"]
+        Image.open(path).resize((SIDE, SIDE)).save(path)
+        entry["width"], entry["height"] = SIDE, SIDE
+    for annotation in document["annotations"]:
+        annotation["bbox"] = [value * SIDE / RESIZED for value in annotation["bbox"]]
+    annotations.write_text(json.dumps(document))
+
+
+def _train(demo: Demo, steps: int) -> str:
+    overrides = [
+        *(f"trainer.total_training_steps={steps}", "trainer.save_freq=2", f"trainer.test_freq={steps}"),
+        *(f"data.train_batch_size={PROMPTS}", f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}"),
+        *(f"actor_rollout_ref.rollout.n={ROLLOUTS}", f"trainer.rollout_data_dir={demo.folder / 'rollouts'}", STAGES),
+    ]
+    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
+        done = subprocess.run(
+            [*training_command(demo), *overrides],
+            env=training_environment(demo, ray_folder),
+            cwd=demo.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=700,
+            check=False,
+        )
+    assert done.returncode == 0, "\n".join(done.stdout.splitlines()[-60:])
+    return done.stdout
+
+
+def _rollouts(run: Run, step: int) -> list[dict[str, Any]]:
+    lines = (run.demo.folder / "rollouts" / f"{step}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _expected(rollout: dict[str, Any], stage: Stage) -> float:
+    target = Target.from_json(rollout["gts"])
+    scores = score(rollout["output"], target, load_preset("vision_r1"), frame=(RESIZED, RESIZED), stage=stage)
+    return scores.total
+
+
+@pytest.mark.parametrize(("step", "stage"), [(1, STRICT), (2, STRICT), (3, LENIENT)])
+def test_each_rollout_is_scored_in_the_frame_and_the_stage_of_its_step(run: Run, step: int, stage: Stage) -> None:
+    rollouts = _rollouts(run, step)
+    assert [item["score"] for item in rollouts] == pytest.approx([_expected(item, stage) for item in rollouts])
+
+
+def test_the_stages_can_be_told_apart(run: Run) -> None:
+    rollouts = _rollouts(run, 3)
+    assert any(abs(_expected(item, STRICT) - item["score"]) > 0.1 for item in rollouts)
+
+
+def test_no_prompt_failed_and_no_rollout_is_missing(run: Run) -> None:
+    for log in run.logs:
+        assert "Error in _run_prompt" not in log
+    for step in (1, 2, 3):
+        rollouts = _rollouts(run, step)
+        assert len({item["uid"] for item in rollouts}) == len(rollouts) == PROMPTS * ROLLOUTS
+
+
+def test_validation_scores_are_logged_before_and_after(run: Run) -> None:
+    first, second = (read_validations(path) for path in run.metrics)
+    assert (sorted(first), sorted(second)) == ([0, 2], [2, 3])
+    for values in [*first.values(), *second.values()]:
+        assert values["stage"] == 0  # Validation keeps to the first stage, as configured, in step 3 too.
+        assert 0 < values["format"] <= 1
+        assert values["total"] == pytest.approx(values["format"] + values["recall"] + values["precision"])
+    assert first[2] == pytest.approx(second[2])  # The checkpoint holds the weights that were validated.
+
+
+def test_the_second_run_resumes_where_the_first_saved(run: Run) -> None:
+    assert "global_step_2" in run.logs[1]
+    assert {path.name for path in (run.demo.folder / "checkpoints").glob("global_step_*")} >= {"global_step_2"}
+    assert sorted(path.stem for path in (run.demo.folder / "rollouts").glob("*.jsonl")) == ["1", "2", "3"]
+
+
+def test_the_model_that_answers_is_the_model_that_learns(run: Run) -> None:
+    """vLLM's probabilities of its own tokens are those of the actor: weights arrive, images are read alike."""
+    entries = [json.loads(line)["data"] for path in run.metrics for line in path.read_text().splitlines()]
+    differences = [entry["training/rollout_probs_diff_mean"] for entry in entries if "actor/kl_loss" in entry]
+    assert len(differences) == 3
+    assert max(differences) < 0.01
