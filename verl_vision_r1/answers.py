@@ -195,12 +195,9 @@ def write_json_boxes(boxes: Boxes, labels: tuple[str, ...]) -> str:
         labels: N names.
 
     Example:
-        >>> print(write_json_boxes(np.array([[1.2, 2.0, 30.0, 39.8]]), ("cat",)))
-        ```json
-        [
-                {"bbox_2d": [1, 2, 30, 40], "label": "cat"}
-        ]
-        ```
+        >>> text = write_json_boxes(np.array([[1.2, 2.0, 30.0, 39.8]]), ("cat",))
+        >>> [line.strip() for line in text.splitlines()]
+        ['```json', '[', '{"bbox_2d": [1, 2, 30, 40], "label": "cat"}', ']', '```']
     """
     rows = np.rint(boxes).astype(int).tolist()
     items = (f'\t{{"bbox_2d": {row}, "label": {json.dumps(label)}}}' for row, label in zip(rows, labels, strict=True))

@@ -4,6 +4,7 @@ Every recipe names this class under `hydra.callbacks`. Hydra turns an exception 
 mistake is raised as `SystemExit`.
 """
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def check(config: DictConfig) -> None:
 
     Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
     _check_trainer(config)
-    _check_model(config.actor_rollout_ref.model.path)
+    _check_packages()
+    _check_model(config.actor_rollout_ref.model)
     for key in ("train_files", "val_files"):
         files = config.data[key]
         for path in [files] if isinstance(files, str) else files:
@@ -59,13 +61,25 @@ def _check_trainer(config: DictConfig) -> None:
         )
 
 
-def _check_model(path: str) -> None:
-    """A folder with a model, or what may be the name of one on a hub: `owner/name`."""
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError(f"actor_rollout_ref.model.path: expected a config.json in {folder}, found none")
+def _check_packages() -> None:
+    """What verl imports for images, but installs only with the extra of a rollout engine."""
+    for module in ("transfer_queue", "qwen_vl_utils"):
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(
+                f"expected the package {module}, found none; verl's extras bring it: pip install verl[vllm]"
+            )
+
+
+def _check_model(model: DictConfig) -> None:
+    """Its configuration can be read: from a folder, the cache or the hub."""
+    if "://" in model.path:
         return
-    parts = path.split("/")
-    if "://" not in path and (len(parts) != 2 or not all(parts) or path[0] in "./~"):
-        raise FileNotFoundError(f"actor_rollout_ref.model.path: expected a model folder or owner/name, got {path!r}")
+    from verl_vision_r1.reward_manager.manager import load_model_config
+
+    try:
+        load_model_config(model)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise FileNotFoundError(
+            f"actor_rollout_ref.model.path: expected a model's folder or name on the hub, got {model.path!r}: {first}"
+        ) from error

@@ -20,6 +20,8 @@ def activate() -> None:
     """Register the CPU platform and mend what verl would trip over. Called by the plugin in every process."""
     # verl registers its FSDP engine for cuda and npu only and looks it up by this name (workers/engine/base.py).
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
+    # Compiling for a model of this size takes longer than it saves; Ray's workers inherit it.
+    os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     from verl_vision_r1.cpu import patches, platform
 
     platform.register()
