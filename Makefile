@@ -1,6 +1,6 @@
 # make demo    train a tiny model on the CPU through verl's own trainer and show what changed; DATA=DIR for your own images
 # make test    install what is missing and run all tests
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DATA ?=
 VENV := .venv
 RUN := $(VENV)/bin/python

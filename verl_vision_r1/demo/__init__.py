@@ -1,0 +1,1 @@
+"""The whole pipeline on a laptop: a tiny model, a small dataset, verl's own trainer on the CPU."""
