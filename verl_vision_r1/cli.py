@@ -85,7 +85,8 @@ def demo(
     ] = None,
 ) -> None:
     """Train a tiny model on this machine's CPU through verl's own trainer, and show what changed."""
-    from verl_vision_r1.demo.run import Demo, run_demo
+    from verl_vision_r1.demo.run import run_demo
+    from verl_vision_r1.demo.training import Demo
 
     name = "shapes" if data is None else data.resolve().name
     run_demo(Demo((out / name).absolute(), steps, teaching_steps), data)

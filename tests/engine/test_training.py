@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from verl_vision_r1 import Target, load_preset, score
-from verl_vision_r1.demo.run import Demo, check_engine, read_validations, training_command, training_environment
+from verl_vision_r1.demo.run import check_engine
+from verl_vision_r1.demo.table import read_validations
+from verl_vision_r1.demo.training import Demo, training_command, training_environment
 from verl_vision_r1.refinement import Stage
 
 try:

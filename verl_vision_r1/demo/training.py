@@ -1,0 +1,111 @@
+"""verl's trainer as the demo runs it: the command, its environment, and what its output says about the progress."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MILESTONES: Final = (
+    ("Started a local Ray instance", "Ray is up"),
+    ("actor and ref model engine initialized", "actor and reference model are loaded"),
+    ("LLMServerManager", "vLLM is up"),
+    ("Dumped generations", "validated"),
+)
+STEP: Final = re.compile(r"\bstep:(\d+) - .*?critic/score/mean:([-.\d]+)")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Where a demo's files lie and how long it trains.
+
+    Attributes:
+        folder: All that the demo makes.
+        steps: Steps of reinforcement.
+        teaching_steps: Supervised steps before; None for as many as the number of rows allows.
+    """
+
+    folder: Path
+    steps: int
+    teaching_steps: int | None = None
+
+    @property
+    def rows(self) -> Path:
+        """Folder of train.parquet and val.parquet."""
+        return self.folder / "rows"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the taught model, which the reinforcement starts from."""
+        return self.folder / "model"
+
+    @property
+    def log(self) -> Path:
+        """All that the training printed."""
+        return self.folder / "train.log"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics of verl, a JSON line for each step."""
+        return self.folder / "metrics.jsonl"
+
+
+def training_command(demo: Demo) -> list[str]:
+    """The command of the training: verl's own trainer with our recipe, and the demo's files."""
+    return [
+        *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"),
+        f"data.train_files={demo.rows / 'train.parquet'}",
+        f"data.val_files={demo.rows / 'val.parquet'}",
+        f"actor_rollout_ref.model.path={demo.model}",
+        f"trainer.default_local_dir={demo.folder / 'checkpoints'}",
+        f"trainer.validation_data_dir={demo.folder / 'validation'}",
+        f"trainer.total_training_steps={demo.steps}",
+        f"trainer.test_freq={demo.steps}",
+        f"hydra.run.dir={demo.folder / 'hydra'}",
+    ]
+
+
+def training_environment(demo: Demo, ray_folder: str) -> dict[str, str]:
+    """The environment of the training: the CPU platform, and Ray's files where no other run's are."""
+    own = {"VERL_PLATFORM": "cpu", "RAY_TMPDIR": ray_folder, "VERL_FILE_LOGGER_PATH": str(demo.metrics)}
+    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **quiet, **own}
+
+
+def output_of(command: list[str], environment: dict[str, str], log: Path) -> Iterator[str]:
+    """The lines that a command prints, each also written to the log.
+
+    Raises:
+        RuntimeError: The command failed; with the end of its log.
+    """
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        with log.open("w", encoding="utf-8") as file:
+            for line in process.stdout or ():
+                file.write(line)
+                yield line
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)  # The process group that was started here, and nothing else.
+        raise
+    if process.wait() != 0:
+        end = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-15:])
+        raise RuntimeError(f"demo: the training ended with status {process.returncode}; the end of {log}:\n{end}")
+
+
+def read_line(line: str) -> tuple[str, int | None]:
+    """What a line of verl's output says about the progress: a note, and the step that is done."""
+    if found := STEP.search(line):
+        return f"step {found[1]}, mean score of the rollouts {float(found[2]):.3f}", int(found[1])
+    return next((note for text, note in MILESTONES if text in line), ""), None
