@@ -39,7 +39,8 @@ def fix_position_ids(data: Any) -> None:
     values, offsets = ids.values(), ids.offsets()
     samples = len(offsets) - 1
     channels = values.shape[0] // samples
-    if not torch.equal(offsets, torch.arange(samples + 1, device=offsets.device) * channels):
+    by_channel = channels >= 3 and torch.equal(offsets, torch.arange(samples + 1, device=offsets.device) * channels)
+    if not by_channel:
         ids._ragged_idx = 2  # Ragged along the sequence already; pickling alone forgets which axis that is.
         return
     length = values.shape[1]

@@ -1,0 +1,76 @@
+"""verl and Hydra find the plugin by themselves, here and in Ray's workers, and a broken one says so."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.verl
+
+FOUND = """
+import json
+import verl
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from verl.experimental.reward_loop.reward_manager.registry import get_reward_manager_cls
+from verl.plugin.platform.platform_manager import PlatformRegistry
+from verl.utils import tensordict_utils
+print(json.dumps({
+    "manager": get_reward_manager_cls("vision_r1").__name__,
+    "search_path": [cls.__name__ for cls in Plugins.instance().discover(SearchPathPlugin)],
+    "repair": tensordict_utils.maybe_fix_3d_position_ids.__module__,
+    "platforms": PlatformRegistry.registered_names(),
+}))
+"""
+
+IN_AN_ACTOR = """
+import ray
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+
+@ray.remote
+class Actor:
+    def look(self):
+        import verl
+        from verl.experimental.reward_loop.reward_manager.registry import get_reward_manager_cls
+        return get_reward_manager_cls("vision_r1").__name__
+
+print(ray.get(Actor.remote().look.remote()))
+"""
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env={**clean, **environment}, capture_output=True, text=True, timeout=250, check=False
+    )
+
+
+def test_verl_loads_the_plugin_in_a_fresh_interpreter() -> None:
+    done = python(FOUND)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert found["manager"] == "VisionR1RewardManager"
+    assert "VisionR1SearchPath" in found["search_path"]
+    assert found["repair"] == "verl_vision_r1.compat"
+    assert "cpu" not in found["platforms"]  # Only a host that asks for it may see the CPU platform.
+
+
+def test_verl_loads_the_plugin_in_a_ray_actor() -> None:
+    # Ray's socket paths must stay under 108 characters.
+    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as folder:
+        done = python(IN_AN_ACTOR, RAY_TMPDIR=folder)
+    assert done.stdout.strip().endswith("VisionR1RewardManager"), done.stderr
+
+
+def test_a_plugin_that_cannot_load_says_why(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['verl_vision_r1.compat'] = None\n")
+    done = python("import verl", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0  # verl swallows it.
+    assert "the plugin could not be loaded" in done.stderr
+    assert "verl_vision_r1.compat" in done.stderr

@@ -1,0 +1,93 @@
+"""What a person wrote wrong ends a run before Ray starts."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+
+from verl_vision_r1.demo.shapes import write_shapes
+from verl_vision_r1.demo.teach import read_rows, texts_of
+from verl_vision_r1.demo.tiny_model import build_tiny_model
+
+pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
+pytest.importorskip("transfer_queue", reason="verl's trainer needs TransferQueue")
+pytestmark = pytest.mark.verl
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from verl_vision_r1.data.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("preflight")
+    prepare(write_shapes(folder / "source", images=8), folder, validation_share=0.25)
+    build_tiny_model(folder / "model", texts_of(read_rows(folder / "train.parquet")))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import verl  # noqa: F401
+
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    GlobalHydra.instance().clear()
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        yield
+
+
+def config(folder: Path, *overrides: str) -> Any:
+    files = [f"data.train_files={folder / 'train.parquet'}", f"data.val_files={folder / 'val.parquet'}"]
+    model = f"actor_rollout_ref.model.path={folder / 'model'}"
+    return compose("ppo_trainer", overrides=["+recipe=vision_r1_cpu", *files, model, *overrides])
+
+
+def test_a_right_configuration_passes(folder: Path) -> None:
+    from verl_vision_r1.preflight import check
+
+    check(config(folder))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("actor_rollout_ref.model.path=/nowhere/model", r"model\.path: expected a model's folder or name .* '/nowhere"),
+        ("data.val_files=/nowhere/val.parquet", r"/nowhere/val\.parquet"),
+        ("data.train_files=[/nowhere/train.parquet]", r"/nowhere/train\.parquet"),
+        ("trainer.use_v1=false", r"trainer\.use_v1: expected True, .* got False"),
+        ("custom_reward_function.path=mine.py", r"custom_reward_function: verl 0\.9 ignores this key, .* got 'mine\.py'"),
+        ("vision_r1.frame=pixels", r"vision_r1\.frame: expected auto or one of .* got 'pixels'"),
+        ("vision_r1.reward.total=product", r"vision_r1\.reward\.total: expected one of sum, mean, got 'product'"),
+    ],
+)
+def test_a_wrong_key_is_named(folder: Path, override: str, message: str) -> None:
+    from verl_vision_r1.preflight import check
+
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        check(config(folder, override))
+
+
+def test_a_cpu_run_must_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl_vision_r1.preflight import check
+
+    monkeypatch.delenv("VERL_PLATFORM")
+    with pytest.raises(ValueError, match="VERL_PLATFORM: expected cpu"):
+        check(config(folder))
+
+
+def test_verls_command_ends_before_ray_starts(folder: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"),
+        *("actor_rollout_ref.model.path=/nowhere/model", f"hydra.run.dir={folder / 'hydra'}"),
+    ]
+    done = subprocess.run(
+        command, env=os.environ, cwd=folder, capture_output=True, text=True, timeout=250, check=False
+    )
+    assert done.returncode == 1
+    assert "verl-vision-r1: actor_rollout_ref.model.path: expected" in done.stderr
+    assert "'/nowhere/model'" in done.stderr
+    assert "Started a local Ray instance" not in done.stdout + done.stderr
