@@ -55,11 +55,17 @@ def test_a_right_configuration_passes(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("actor_rollout_ref.model.path=/nowhere/model", r"model\.path: expected a model's folder or name .* '/nowhere"),
+        (
+            "actor_rollout_ref.model.path=/nowhere/model",
+            r"model\.path: expected a model's folder or name .* '/nowhere",
+        ),
         ("data.val_files=/nowhere/val.parquet", r"/nowhere/val\.parquet"),
         ("data.train_files=[/nowhere/train.parquet]", r"/nowhere/train\.parquet"),
         ("trainer.use_v1=false", r"trainer\.use_v1: expected True, .* got False"),
-        ("custom_reward_function.path=mine.py", r"custom_reward_function: verl 0\.9 ignores this key, .* got 'mine\.py'"),
+        (
+            "custom_reward_function.path=mine.py",
+            r"custom_reward_function: verl 0\.9 ignores this key, .* got 'mine\.py'",
+        ),
         ("vision_r1.frame=pixels", r"vision_r1\.frame: expected auto or one of .* got 'pixels'"),
         ("vision_r1.reward.total=product", r"vision_r1\.reward\.total: expected one of sum, mean, got 'product'"),
     ],

@@ -64,7 +64,10 @@ def test_groups_and_numbers_are_swapped_by_overrides() -> None:
 
 @pytest.mark.parametrize(
     ("override", "name"),
-    [("+recipe=vision_r1_qwen8b", "recipe/vision_r1_qwen8b"), ("vision_r1/reward=nonsense", "vision_r1/reward/nonsense")],
+    [
+        ("+recipe=vision_r1_qwen8b", "recipe/vision_r1_qwen8b"),
+        ("vision_r1/reward=nonsense", "vision_r1/reward/nonsense"),
+    ],
 )
 def test_what_does_not_exist_fails_by_name(override: str, name: str) -> None:
     first = [] if override.startswith("+recipe") else ["+recipe=vision_r1_qwen7b"]

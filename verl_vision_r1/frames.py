@@ -89,7 +89,7 @@ def to_frame(boxes: Boxes, source: Size, destination: Size) -> Boxes:
 
 
 def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """The size that the Qwen-VL processors give to an image: multiples of `factor`, the area within bounds.
+    """The size that an image is given for a Qwen-VL model: multiples of `factor`, the area within bounds.
 
     Args:
         width: Width of the original image in pixels.
@@ -102,7 +102,8 @@ def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixe
         (width, height) in pixels.
 
     Source:
-        The arithmetic of `smart_resize` in transformers' Qwen2-VL image processor, against which a test holds it.
+        The arithmetic of `smart_resize` in `qwen_vl_utils`, which verl resizes with; a test holds it to that, and to the
+        Qwen2-VL image processor of transformers, which differs only for sides under half a token.
 
     Example:
         >>> smart_resize(640, 480, 28, 3136, 401408)

@@ -1,0 +1,46 @@
+"""Geometry, against torchvision's."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from verl_vision_r1.boxes import as_boxes, pairwise_iou_giou
+
+
+def random_boxes(count: int, seed: int) -> Any:
+    corner, size = np.random.default_rng(seed).uniform(1, 500, size=(2, count, 2))
+    return np.hstack([corner, corner + size])
+
+
+@pytest.mark.parametrize(("predicted", "target"), [(1, 1), (7, 3), (3, 7), (100, 60), (0, 4), (4, 0), (0, 0)])
+def test_overlaps_are_torchvisions(predicted: int, target: int) -> None:
+    ops = pytest.importorskip("torchvision.ops")
+    torch = pytest.importorskip("torch")
+    first, second = random_boxes(predicted, seed=1), random_boxes(target, seed=2)
+    iou, giou = pairwise_iou_giou(first, second)
+    assert iou.shape == giou.shape == (predicted, target)
+    np.testing.assert_allclose(iou, ops.box_iou(torch.tensor(first), torch.tensor(second)).numpy(), atol=1e-12)
+    expected = ops.generalized_box_iou(torch.tensor(first), torch.tensor(second)).numpy()
+    np.testing.assert_allclose(giou, expected, atol=1e-12)
+
+
+def test_a_box_covers_itself() -> None:
+    boxes = random_boxes(20, seed=3)
+    iou, giou = pairwise_iou_giou(boxes, boxes)
+    np.testing.assert_allclose(np.diag(iou), 1.0)
+    np.testing.assert_allclose(np.diag(giou), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[1, 2, 3]], r"expected shape \(N, 4\), got \(1, 3\)"),
+        ([1, 2, 3, 4], r"expected shape \(N, 4\), got \(4,\)"),
+        ([[1, 2, 3, "a"]], "expected N lists of four numbers"),
+        ([[1, 2, 3, float("nan")]], "expected finite numbers"),
+    ],
+)
+def test_what_is_no_box_is_refused(values: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        as_boxes(values)

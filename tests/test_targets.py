@@ -1,0 +1,67 @@
+"""The ground truth of a row: what travels, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from verl_vision_r1 import Target
+
+RIGHT: dict[str, Any] = {
+    "boxes": [[1, 2, 30, 40]],
+    "labels": ["cat"],
+    "width": 64,
+    "height": 48,
+    "categories": ["cat", "dog"],
+}
+
+
+def test_a_target_travels_as_json() -> None:
+    target = Target(**RIGHT)
+    back = Target.from_json(target.to_json())
+    assert back.boxes.tolist() == [[1, 2, 30, 40]]
+    assert (back.labels, back.categories, back.width, back.height) == (("cat",), ("cat", "dog"), 64, 48)
+
+
+def test_a_negative_image_has_no_boxes() -> None:
+    assert Target([], [], width=64, height=48).boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"boxes": [[30, 2, 1, 40]]}, r"boxes\[0\]: expected 0 <= x1 < x2 <= 64 .* got \[30.0, 2.0, 1.0, 40.0\]"),
+        ({"boxes": [[1, 2, 1, 40]]}, r"boxes\[0\]: expected 0 <= x1 < x2"),
+        ({"boxes": [[1, 2, 65, 40]]}, r"boxes\[0\]: expected"),
+        ({"boxes": [[-1, 2, 30, 40]]}, r"boxes\[0\]: expected"),
+        ({"boxes": [[1, 2, 30, float("inf")]]}, "expected finite numbers"),
+        ({"boxes": [[1, 2, 30]]}, r"expected shape \(N, 4\)"),
+        ({"labels": []}, "labels: expected 1, one for each box, got 0"),
+        ({"labels": ["bird"]}, r"labels\[0\]: expected one of the categories, got 'bird'"),
+        ({"labels": [" "]}, r"labels\[0\]: expected a name, got ' '"),
+        ({"labels": "cat"}, "labels: expected a list of strings, got 'cat'"),
+        ({"labels": [7]}, "labels: expected a list of strings"),
+        ({"categories": None}, "categories: expected a list of strings, got None"),
+        ({"width": 0}, "width: expected a whole number of pixels above 0, got 0"),
+        ({"height": 48.0}, "height: expected a whole number of pixels above 0, got 48.0"),
+        ({"width": True}, "width: expected a whole number"),
+        ({"task": "dancing"}, "task: expected one of detection, got 'dancing'"),
+    ],
+)
+def test_a_wrong_target_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Target(**{**RIGHT, **change})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not json", "expected one JSON string, got 'not json'"),
+        (None, "expected one JSON string, got None"),
+        ("[1]", r"expected a JSON object, got '\[1\]'"),
+        ('{"boxes": []}', "missing .'height', 'labels', 'width'."),
+        ('{"boxes": [], "labels": [], "width": 1, "height": 1, "colour": 2}', "unknown .'colour'."),
+    ],
+)
+def test_what_is_no_target_is_refused(text: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Target.from_json(text)
