@@ -29,7 +29,7 @@ def bbox(coordinates: str) -> str:
         f"```json\r[{ITEM}]\r```",  # CR alone.
         f"```json\n[\n\t{ITEM}\n]\n  ```",  # An indented closing fence is a fence.
         '[{"label": "cat", "bbox_2d": [10, 20, 110, 220]}]',
-        '[{"bbox_2d": [0, 0, 1, 1], "bbox_2d": [10, 20, 110, 220], "label": "cat"}]',  # Of duplicate keys the last wins.
+        '[{"bbox_2d": [0, 0, 1, 1], "bbox_2d": [10, 20, 110, 220], "label": "cat"}]',  # The last of duplicates.
     ],
 )
 def test_well_formed(text: str) -> None:

@@ -14,10 +14,12 @@ pytestmark = pytest.mark.verl
 
 FOUND = """
 import json
+import os
 import verl
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from verl.experimental.reward_loop.reward_manager.registry import get_reward_manager_cls
+from torch.distributed.fsdp import CPUOffloadPolicy
 from verl.plugin.platform.platform_manager import PlatformRegistry
 from verl.utils import tensordict_utils
 print(json.dumps({
@@ -25,6 +27,8 @@ print(json.dumps({
     "search_path": [cls.__name__ for cls in Plugins.instance().discover(SearchPathPlugin)],
     "repair": tensordict_utils.maybe_fix_3d_position_ids.__module__,
     "platforms": PlatformRegistry.registered_names(),
+    "pinned": CPUOffloadPolicy().pin_memory,
+    "engine": os.environ.get("VERL_ENGINE_DEVICE"),
 }))
 """
 
@@ -44,21 +48,32 @@ print(ray.get(Actor.remote().look.remote()))
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
+    own = ("VERL_PLATFORM", "VERL_ENGINE_DEVICE")
+    clean = {key: value for key, value in os.environ.items() if key not in own}
     command = [sys.executable, "-c", code]
     return subprocess.run(
         command, env={**clean, **environment}, capture_output=True, text=True, timeout=250, check=False
     )
 
 
-def test_verl_loads_the_plugin_in_a_fresh_interpreter() -> None:
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
     done = python(FOUND)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
+
+
+def test_verl_loads_the_plugin_in_a_fresh_interpreter(found: dict[str, Any]) -> None:
     assert found["manager"] == "VisionR1RewardManager"
     assert "VisionR1SearchPath" in found["search_path"]
     assert found["repair"] == "verl_vision_r1.compat"
-    assert "cpu" not in found["platforms"]  # Only a host that asks for it may see the CPU platform.
+
+
+def test_a_host_that_does_not_ask_for_the_cpu_sees_nothing_of_it(found: dict[str, Any]) -> None:
+    assert "cpu" not in found["platforms"]
+    assert found["pinned"] is True
+    assert found["engine"] is None
 
 
 def test_verl_loads_the_plugin_in_a_ray_actor() -> None:

@@ -102,8 +102,8 @@ def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixe
         (width, height) in pixels.
 
     Source:
-        The arithmetic of `smart_resize` in `qwen_vl_utils`, which verl resizes with; a test holds it to that, and to the
-        Qwen2-VL image processor of transformers, which differs only for sides under half a token.
+        The arithmetic of `smart_resize` in `qwen_vl_utils`, which verl resizes with; a test holds it to that, and to
+        the Qwen2-VL image processor of transformers, which differs only for sides under half a token.
 
     Example:
         >>> smart_resize(640, 480, 28, 3136, 401408)

@@ -1,0 +1,168 @@
+"""The reward manager on samples as verl's agent loop sends them."""
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from verl_vision_r1 import Target
+from verl_vision_r1.answers import write_json_boxes
+from verl_vision_r1.frames import to_frame
+from verl_vision_r1.reward_manager.image_size import pixel_bounds, size_from_position_ids
+
+pytestmark = pytest.mark.verl
+
+IMAGE, TEXT, END = 500, 7, 501
+TARGET = Target([[64, 48, 320, 240]], ["cat"], width=640, height=480)
+SEEN = (644, 476)
+HALFWAY = {"stages": [{"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}, {"at": 0.5, "xi0": 0.75, "xi1": 0.75, "xi2": 0.9}]}
+
+
+class Letters:
+    """A tokenizer of one token for each character."""
+
+    eos_token_id = END
+
+    def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
+        return "".join(chr(number) for number in ids if number != END)
+
+
+def manager(monkeypatch: pytest.MonkeyPatch, family: str = "qwen2_5_vl", frame: str = "auto") -> Any:
+    from verl_vision_r1.reward_manager import manager as module
+
+    vision = SimpleNamespace(patch_size=14, spatial_merge_size=2)
+    model = SimpleNamespace(model_type=family, image_token_id=IMAGE, vision_config=vision)
+    monkeypatch.setattr(module, "load_model_config", lambda config: model)
+    weights = {name: {"weight": 1.0} for name in ("format", "recall", "precision")}
+    rules = {"answer": "json_boxes", "match": "assignment", "criteria": weights}
+    config = OmegaConf.create(
+        {
+            "vision_r1": {"frame": frame, "reward": {"tasks": {"detection": rules}}, "curriculum": HALFWAY},
+            "actor_rollout_ref": {
+                "model": {"path": "unused"},
+                "actor": {"optim": {"total_training_steps": 10}},
+                "rollout": {"response_length": 400},
+            },
+            "trainer": {"v1": {"trainer_mode": "sync"}},
+        }
+    )
+    return module.VisionR1RewardManager(config, Letters(), None, reward_router_address=None)
+
+
+def sample(text: str, size: tuple[int, int] = SEEN, ended: bool = True, **columns: Any) -> Any:
+    from tensordict import TensorDict
+    from verl import DataProto
+
+    rows, columns_of_image = size[1] // 28, size[0] // 28
+    prompt = torch.tensor([TEXT, *[IMAGE] * (rows * columns_of_image), TEXT])
+    response = torch.tensor([ord(letter) for letter in text] + [END] * ended, dtype=torch.long)
+    ids = torch.cat([prompt, response])
+    height = torch.arange(len(ids))
+    width = height.clone()
+    places = torch.arange(rows * columns_of_image)
+    height[1 : 1 + len(places)] = 1 + places // columns_of_image
+    width[1 : 1 + len(places)] = 1 + places % columns_of_image
+    positions = torch.stack([torch.arange(len(ids)), torch.ones_like(ids), height, width])
+    tensors = {"prompts": prompt, "responses": response, "attention_mask": torch.ones_like(ids), "input_ids": ids}
+    batch = {name: value[None] for name, value in {**tensors, "position_ids": positions}.items()}
+    image = {"type": "image", "image": "cat.jpg", "min_pixels": 3136, "max_pixels": 401408}
+    others = {
+        "reward_model": {"ground_truth": TARGET.to_json()},
+        "raw_prompt": [{"role": "user", "content": [image, {"type": "text", "text": "Where?"}]}],
+        "global_steps": 1,
+        **columns,
+    }
+    values = {name: np.array([value]) for name, value in others.items()}
+    return DataProto(batch=TensorDict(batch, batch_size=1), non_tensor_batch=values)
+
+
+def run(manager: Any, data: Any) -> dict[str, Any]:
+    return asyncio.run(manager.run_single(data))
+
+
+def answer(size: tuple[float, float], y2: float = 240) -> str:
+    boxes = to_frame(np.array([[64.0, 48.0, 320.0, y2]]), (640, 480), size)
+    return write_json_boxes(boxes, ("cat",))
+
+
+def test_boxes_are_read_in_the_frame_that_the_model_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in ((644, 476), (252, 168)):
+        assert run(manager(monkeypatch), sample(answer(size), size))["reward_score"] == 3.0
+
+
+def test_boxes_of_another_family_are_read_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(manager(monkeypatch, family="qwen3_vl"), sample(answer((1000, 1000))))
+    assert result["reward_extra_info"]["mean_iou"] > 0.99
+
+
+def test_a_model_without_image_positions_falls_back_on_the_rows_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = sample(answer(SEEN))
+    data.batch["position_ids"] = data.batch["position_ids"][:, 0]
+    assert run(manager(monkeypatch), data)["reward_score"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("columns", "stage"),
+    [
+        ({"global_steps": 0}, 0),
+        ({"global_steps": 5}, 0),
+        ({"global_steps": 6}, 1),
+        ({"global_steps": 1, "is_validate": True}, 1),  # Validation uses the last stage throughout.
+        ({"global_steps": 6, "is_validate": False}, 1),
+    ],
+)
+def test_the_stage_follows_the_step(monkeypatch: pytest.MonkeyPatch, columns: dict[str, Any], stage: int) -> None:
+    result = run(manager(monkeypatch), sample(answer(SEEN, y2=211), **columns))  # IoU 0.85
+    assert result["reward_extra_info"]["stage"] == stage
+    assert result["reward_score"] == pytest.approx((3.0, 2.85)[stage], abs=0.01)
+    assert result["reward_extra_info"]["precision_raw"] == pytest.approx(0.85, abs=0.01)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "\x00\xff", "no", "[" * 399, answer(SEEN)])
+def test_the_keys_never_change(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    result = run(manager(monkeypatch), sample(text))
+    expected = run(manager(monkeypatch), sample("anything"))
+    assert result.keys() == {"reward_score", "reward_extra_info"}
+    assert list(result["reward_extra_info"]) == list(expected["reward_extra_info"])
+    assert all(np.isfinite(value) for value in result["reward_extra_info"].values())
+
+
+@pytest.mark.parametrize(
+    ("length", "ended", "clipped"), [(400, False, 1), (399, True, 0), (10, False, 0), (0, True, 0)]
+)
+def test_clipped_is_what_the_length_limit_cut_off(
+    monkeypatch: pytest.MonkeyPatch, length: int, ended: bool, clipped: float
+) -> None:
+    result = run(manager(monkeypatch), sample("x" * length, ended=ended))
+    assert result["reward_extra_info"]["clipped"] == clipped
+
+
+def test_a_second_resize_is_told_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    chosen = manager(monkeypatch)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            run(chosen, sample(answer((252, 168)), (252, 168)))
+        run(manager(monkeypatch), sample(answer(SEEN)))
+    told = [record.getMessage() for record in caplog.records if "position ids say" in record.getMessage()]
+    assert len(told) == 1
+    assert "(252, 168)" in told[0]
+    assert "(644, 476)" in told[0]
+
+
+def test_the_first_of_several_images_counts() -> None:
+    ids = torch.tensor([IMAGE] * 4 + [TEXT] + [IMAGE] * 2)
+    height = torch.tensor([0, 0, 1, 1, 2, 3, 3])
+    width = torch.tensor([0, 1, 0, 1, 2, 3, 4])
+    assert size_from_position_ids(ids, torch.stack([height, height, width]), IMAGE, factor=28) == (56, 56)
+
+
+def test_no_image_has_no_size_and_no_bounds() -> None:
+    ids = torch.tensor([TEXT] * 3)
+    assert size_from_position_ids(ids, torch.zeros(4, 3), IMAGE, factor=28) is None
+    assert pixel_bounds([{"role": "user", "content": "Where?"}]) is None
+    assert pixel_bounds([{"role": "user", "content": [{"type": "image", "image": "cat.jpg"}]}]) is None
