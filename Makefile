@@ -32,11 +32,10 @@ else
 	$(VENV)/bin/vision-r1 demo $(if $(DATA),--data "$(DATA)")
 endif
 
-test: install
-	$(RUN) -m pytest -q
+test: test-unit test-engine
 
 test-unit: install
-	$(RUN) -m pytest -q -m "not engine"
+	$(RUN) -m pytest -q -m "not engine" --numprocesses 2 --dist loadfile
 
 test-engine: install
 	$(RUN) -m pytest -q -m engine

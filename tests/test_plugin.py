@@ -76,6 +76,7 @@ def test_a_host_that_does_not_ask_for_the_cpu_sees_nothing_of_it(found: dict[str
     assert found["engine"] is None
 
 
+@pytest.mark.engine
 def test_verl_loads_the_plugin_in_a_ray_actor() -> None:
     # Ray's socket paths must stay under 108 characters.
     with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as folder:
