@@ -50,7 +50,7 @@ def run_demo(demo: Demo, data: Path | None) -> None:
 
     Raises:
         ValueError, OSError: The data or the machine is not as expected.
-        RuntimeError: The training failed; the message names its log.
+        ChildProcessError: The training failed; the message names its log.
     """
     check_engine()
     console = Console()

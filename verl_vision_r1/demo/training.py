@@ -80,7 +80,7 @@ def output_of(command: list[str], environment: dict[str, str], log: Path) -> Ite
     """The lines that a command prints, each also written to the log.
 
     Raises:
-        RuntimeError: The command failed; with the end of its log.
+        ChildProcessError: The command failed; with the end of its log.
     """
     process = subprocess.Popen(
         command,
@@ -98,10 +98,11 @@ def output_of(command: list[str], environment: dict[str, str], log: Path) -> Ite
                 yield line
     except BaseException:
         os.killpg(process.pid, signal.SIGTERM)  # The process group that was started here, and nothing else.
+        process.wait()
         raise
     if process.wait() != 0:
         end = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-15:])
-        raise RuntimeError(f"demo: the training ended with status {process.returncode}; the end of {log}:\n{end}")
+        raise ChildProcessError(f"demo: the training ended with status {process.returncode}; the end of {log}:\n{end}")
 
 
 def read_line(line: str) -> tuple[str, int | None]:

@@ -1,0 +1,82 @@
+"""What the demo reads off a training, and what it says when one fails."""
+
+import json
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from verl_vision_r1.demo.shapes import SIDE, write_shapes
+from verl_vision_r1.demo.table import read_validations, show_table
+from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
+
+
+def test_lines_of_verls_output_become_progress() -> None:
+    step = "(TaskRunnerV1 pid=1) step:3 - global_seqlen/min:1.0 - critic/score/mean:0.625 - critic/score/max:3.0"
+    assert read_line(step) == ("step 3, mean score of the rollouts 0.625", 3)
+    assert read_line("INFO -- Started a local Ray instance.") == ("Ray is up", None)
+    assert read_line("anything else") == ("", None)
+
+
+def test_a_failed_command_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    code = "print('one'); print('boom'); raise SystemExit(3)"
+    with pytest.raises(ChildProcessError, match=r"ended with status 3; the end of .*log:\none\nboom"):
+        list(output_of([sys.executable, "-c", code], {}, tmp_path / "log"))
+
+
+def test_lines_come_while_the_command_runs_and_stay_in_the_log(tmp_path: Path) -> None:
+    lines = output_of([sys.executable, "-uc", "print('one')\nprint('two')"], {}, tmp_path / "log")
+    assert next(lines) == "one\n"
+    assert list(lines) == ["two\n"]
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_leaving_ends_the_command(tmp_path: Path) -> None:
+    lines = output_of([sys.executable, "-uc", "print('one')\nimport time\ntime.sleep(60)"], {}, tmp_path / "log")
+    next(lines)
+    lines.close()  # type: ignore[attr-defined]
+
+
+def test_the_training_is_verls_own_command(tmp_path: Path) -> None:
+    demo = Demo(tmp_path, steps=7)
+    command = training_command(demo)
+    assert command[1:4] == ["-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"]
+    assert "trainer.total_training_steps=7" in command
+    assert training_environment(demo, "/short")["VERL_PLATFORM"] == "cpu"
+
+
+def test_the_table_compares_the_first_validation_with_the_last(tmp_path: Path) -> None:
+    names = ("total", "format", "recall", "precision", "mean_iou", "predicted_boxes", "target_boxes")
+    entries = [
+        {"step": 0, "data": {f"val-aux/a/detection/{name}/mean@1": 0.25 for name in names}},
+        {"step": 1, "data": {"actor/kl_loss": 0.1}},
+        {"step": 2, "data": {f"val-aux/a/detection/{name}/mean@1": 0.75 for name in names}},
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join(json.dumps(entry) for entry in entries))
+    assert sorted(read_validations(path)) == [0, 2]
+    assert read_validations(path)[2]["recall"] == 0.75
+    output = StringIO()
+    show_table(path, "title", Console(file=output, width=100))
+    assert "+0.500" in output.getvalue()
+
+
+def test_shapes_are_drawn_where_they_are_annotated(tmp_path: Path) -> None:
+    from PIL import Image
+
+    first, second = write_shapes(tmp_path / "a", images=12), write_shapes(tmp_path / "b", images=12)
+    text = (first / "annotations" / "instances.json").read_text()
+    assert text == (second / "annotations" / "instances.json").read_text()  # Seeded.
+    document = json.loads(text)
+    assert len(document["annotations"]) >= 12
+    for annotation in document["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        picture = Image.open(first / "images" / f"{annotation['image_id']:04d}.png")
+        assert 0 <= x < x + width <= SIDE
+        ground, middle = picture.getpixel((0, 0)), picture.getpixel((x + width // 2, y + height // 2))
+        assert middle != ground
+        # Its edges touch the box from within.
+        assert picture.getpixel((x + width // 2, y)) == middle
+        assert picture.getpixel((x + width // 2, y + height - 1)) == middle
