@@ -10,6 +10,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from verl_vision_r1.demo.table import show_table
 from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
@@ -57,11 +58,12 @@ def run_demo(demo: Demo, data: Path | None) -> None:
     for leftover in (demo.metrics, demo.folder / "validation", demo.folder / "checkpoints"):
         shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     _prepare(demo, data, console)
-    columns = (TextColumn("{task.description}"), BarColumn(16), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+    elapsed = TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True))
+    columns = (TextColumn("{task.description}"), BarColumn(16), elapsed, TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=console) as progress:
         _teach(demo, progress)
         _train(demo, progress)
-    show_table(demo.metrics, f"validation, greedy, {demo.rows / 'val.parquet'}", console)
+    show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
@@ -84,7 +86,8 @@ def _teach(demo: Demo, progress: Progress) -> None:
     rows = read_rows(demo.rows / "train.parquet")
     # A few rows are soon known by heart, and then every rollout of a group is the same: no gradient.
     steps = demo.teaching_steps or min(150, max(60, 12 * len(rows) // BATCH))
-    task = progress.add_task("teaching a tiny Qwen2.5-VL", total=steps, note="reading the images")
+    task = progress.add_task("teaching", total=steps, note="reading the images")
+    progress.console.print("teaching a tiny Qwen2.5-VL the form of an answer")
     build_tiny_model(demo.model, texts_of(rows))
 
     def report(step: int, loss: float) -> None:
@@ -96,9 +99,9 @@ def _teach(demo: Demo, progress: Progress) -> None:
 
 
 def _train(demo: Demo, progress: Progress) -> None:
-    task = progress.add_task("verl.trainer.main_ppo", total=demo.steps, note="starting Ray (minutes on two cores)")
+    task = progress.add_task("training", total=demo.steps, note="starting Ray (minutes on two cores)")
     console = progress.console
-    console.print(f"full output: {demo.log}")
+    console.print(f"training with python -m verl.trainer.main_ppo +recipe=vision_r1_cpu; full output: {demo.log}")
     # Ray's socket paths must stay under 108 characters, so its folder is a short one of its own.
     with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
         environment = training_environment(demo, ray_folder)
