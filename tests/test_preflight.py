@@ -85,6 +85,7 @@ def test_a_cpu_run_must_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPat
         check(config(folder))
 
 
+@pytest.mark.engine  # It starts none, but takes the time of verl's own imports.
 def test_verls_command_ends_before_ray_starts(folder: Path) -> None:
     command = [
         *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"),
