@@ -80,9 +80,7 @@ def demo(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
     steps: Annotated[int, typer.Option(help="Steps of reinforcement.", min=1)] = 6,
-    teaching_steps: Annotated[
-        int | None, typer.Option(help="Supervised steps before.", min=1, show_default="by the number of rows")
-    ] = None,
+    teaching_steps: Annotated[int, typer.Option(help="Supervised steps before.", min=1)] = 150,
 ) -> None:
     """Train a tiny model on this machine's CPU through verl's own trainer, and show what changed."""
     from verl_vision_r1.demo.run import run_demo

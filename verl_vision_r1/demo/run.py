@@ -79,13 +79,12 @@ def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
 def _teach(demo: Demo, progress: Progress) -> None:
     from transformers.utils.logging import disable_progress_bar
 
-    from verl_vision_r1.demo.teach import BATCH, read_rows, teach, texts_of
+    from verl_vision_r1.demo.teach import read_rows, teach, texts_of
     from verl_vision_r1.demo.tiny_model import build_tiny_model
 
     disable_progress_bar()  # transformers' own, which would break into ours.
     rows = read_rows(demo.rows / "train.parquet")
-    # A few rows are soon known by heart, and then every rollout of a group is the same: no gradient.
-    steps = demo.teaching_steps or min(150, max(60, 12 * len(rows) // BATCH))
+    steps = demo.teaching_steps
     task = progress.add_task("teaching", total=steps, note="reading the images")
     progress.console.print("teaching a tiny Qwen2.5-VL the form of an answer")
     build_tiny_model(demo.model, texts_of(rows))

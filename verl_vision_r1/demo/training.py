@@ -26,12 +26,13 @@ class Demo:
     Attributes:
         folder: All that the demo makes.
         steps: Steps of reinforcement.
-        teaching_steps: Supervised steps before; None for as many as the number of rows allows.
+        teaching_steps: Supervised steps before. Few rows are then known by heart, but with fewer steps the form of an
+            answer is not learnt, and where every rollout of a group fails alike there is no gradient.
     """
 
     folder: Path
     steps: int
-    teaching_steps: int | None = None
+    teaching_steps: int = 150
 
     @property
     def rows(self) -> Path:
