@@ -11,23 +11,9 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from verl_vision_r1.demo.shapes import write_shapes
-from verl_vision_r1.demo.teach import read_rows, texts_of
-from verl_vision_r1.demo.tiny_model import build_tiny_model
-
 pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
 pytest.importorskip("transfer_queue", reason="verl's trainer needs TransferQueue")
 pytestmark = pytest.mark.verl
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from verl_vision_r1.data.prepare import prepare
-
-    folder = tmp_path_factory.mktemp("preflight")
-    prepare(write_shapes(folder / "source", images=8), folder, validation_share=0.25)
-    build_tiny_model(folder / "model", texts_of(read_rows(folder / "train.parquet")))
-    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from verl_vision_r1 import cpu
+
 
 class Preflight(Callback):
     """Checks the composed configuration of a training run."""
@@ -53,7 +55,7 @@ def _check_trainer(config: DictConfig) -> None:
         legacy = OmegaConf.select(config, f"{key}.path") or OmegaConf.select(config, f"{key}.reward_manager")
         if legacy:
             raise ValueError(f"{key}: verl 0.9 ignores this key, expected reward.{key}; got {legacy!r}")
-    if config.trainer.device == "cpu" and os.environ.get("VERL_PLATFORM", "").lower() != "cpu":
+    if config.trainer.device == "cpu" and not cpu.requested():
         raise ValueError(
             "VERL_PLATFORM: expected cpu in the environment of a run on the CPU,"
             f" got {os.environ.get('VERL_PLATFORM')!r};"

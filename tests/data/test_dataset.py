@@ -6,23 +6,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from verl_vision_r1.data.prepare import prepare
-
 pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
 pytestmark = pytest.mark.verl
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows of shapes, and a tiny model's processor."""
-    from verl_vision_r1.demo.shapes import write_shapes
-    from verl_vision_r1.demo.teach import read_rows, texts_of
-    from verl_vision_r1.demo.tiny_model import build_tiny_model
-
-    folder = tmp_path_factory.mktemp("dataset")
-    prepare(write_shapes(folder / "source", images=12), folder, validation_share=0.25)
-    build_tiny_model(folder / "model", texts_of(read_rows(folder / "train.parquet")))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
     from verl_vision_r1.demo.shapes import write_shapes
 
     source = data or write_shapes(demo.folder / "source", images=400)
-    name = "shapes" if data is None else data.resolve().name
+    name = demo.folder.name
     prepared = prepare(source, demo.rows, name=name, max_pixels=MAX_PIXELS, max_boxes=MAX_BOXES)
     console.print(f"{name}: {prepared.train} rows to train on, {prepared.val} to validate, {prepared.boxes} boxes")
 
