@@ -2,30 +2,40 @@
 
 In a training the line is an override; the module must be importable on every node:
 
-    +vision_r1.reward.tasks.detection.criteria.count='{weight: 0.5, function: "my_rewards:count", tolerance: 1}'
+    +vision_r1.reward.tasks.detection.criteria.shape='{weight: 0.5, function: "my_rewards:shape", tolerance: 0.1}'
 """
+
+import numpy as np
 
 from verl_vision_r1 import Target, score
 from verl_vision_r1.answers import Answer
-from verl_vision_r1.matching import Match
-from verl_vision_r1.presets import preset_from_config
+from verl_vision_r1.boxes import Boxes
+from verl_vision_r1.matching import Match, boxes_in_pixels
+from verl_vision_r1.presets import preset_from_config, read_preset
 from verl_vision_r1.refinement import Stage
 
 
-def count(answer: Answer, target: Target, match: Match, stage: Stage, *, tolerance: int = 0) -> float:
-    """1 where as many boxes are predicted as there are, give or take `tolerance`, else 0."""
-    return float(abs(len(answer.boxes) - len(target.boxes)) <= tolerance)
+def shape(answer: Answer, target: Target, match: Match, stage: Stage, *, tolerance: float = 0.2) -> float:
+    """Share of the matched boxes that are as wide for their height as their object, give or take `tolerance`."""
+    if not len(match.iou):
+        return 0.0
+    given, true = boxes_in_pixels(answer, target)[match.predicted], target.boxes[match.target]
+    return float(np.mean(np.abs(aspect(given) / aspect(true) - 1) <= tolerance))
 
 
-criteria = {
-    "format": {"weight": 1.0},
-    "recall": {"weight": 1.0},
-    "precision": {"weight": 1.0},
-    "count": {"weight": 0.5, "function": f"{__name__}:count", "tolerance": 1},
+def aspect(boxes: Boxes) -> Boxes:
+    """Width over height of each box."""
+    return (boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1])
+
+
+config = read_preset("vision_r1")
+config["tasks"]["detection"]["criteria"]["shape"] = {
+    "weight": 0.5,
+    "function": f"{__name__}:shape",
+    "tolerance": 0.1,
 }
-detection = {"answer": "json_boxes", "match": "assignment", "criteria": criteria}
-preset = preset_from_config({"tasks": {"detection": detection}})
+preset = preset_from_config(config)
 
 target = Target([[100, 100, 300, 300], [400, 50, 600, 250]], ["cat", "dog"], width=640, height=480)
-answer = '[{"bbox_2d": [100, 100, 300, 300], "label": "cat"}]'
+answer = '[{"bbox_2d": [100, 100, 300, 300], "label": "cat"}, {"bbox_2d": [400, 50, 600, 150], "label": "dog"}]'
 print(score(answer, target, preset))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verl_vision_r1.boxes import as_boxes, pairwise_iou_giou
+from verl_vision_r1.boxes import as_boxes, pairwise_geometry, pairwise_iou
 
 
 def random_boxes(count: int, seed: int) -> Any:
@@ -18,8 +18,10 @@ def test_overlaps_are_torchvisions(predicted: int, target: int) -> None:
     ops = pytest.importorskip("torchvision.ops")
     torch = pytest.importorskip("torch")
     first, second = random_boxes(predicted, seed=1), random_boxes(target, seed=2)
-    iou, giou = pairwise_iou_giou(first, second)
-    assert iou.shape == giou.shape == (predicted, target)
+    iou, giou, distance = pairwise_geometry(first, second)
+    assert iou.shape == giou.shape == distance.shape == (predicted, target)
+    np.testing.assert_array_equal(iou, pairwise_iou(first, second))
+    np.testing.assert_allclose(distance, np.abs(first[:, None] - second[None]).sum(axis=2), atol=1e-9)
     np.testing.assert_allclose(iou, ops.box_iou(torch.tensor(first), torch.tensor(second)).numpy(), atol=1e-12)
     expected = ops.generalized_box_iou(torch.tensor(first), torch.tensor(second)).numpy()
     np.testing.assert_allclose(giou, expected, atol=1e-12)
@@ -27,9 +29,15 @@ def test_overlaps_are_torchvisions(predicted: int, target: int) -> None:
 
 def test_a_box_covers_itself() -> None:
     boxes = random_boxes(20, seed=3)
-    iou, giou = pairwise_iou_giou(boxes, boxes)
+    iou, giou, _ = pairwise_geometry(boxes, boxes)
     np.testing.assert_allclose(np.diag(iou), 1.0)
     np.testing.assert_allclose(np.diag(giou), 1.0)
+
+
+def test_a_box_without_area_overlaps_nothing() -> None:
+    target = np.array([[0.0, 0.0, 10.0, 10.0]])
+    for box in ([10.0, 10.0, 0.0, 0.0], [10.0, 0.0, 0.0, 10.0], [5.0, 5.0, 5.0, 5.0], [10.0, 0.0, -10.0, 5.0]):
+        assert pairwise_iou(np.array([box]), target).tolist() == [[0.0]]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_what_does_not_exist_fails_by_name(override: str, name: str) -> None:
 
 
 def test_a_criterion_of_ones_own_is_one_override() -> None:
-    line = "+vision_r1.reward.tasks.detection.criteria.count={weight: 0.5, function: 'math:fsum', tolerance: 1}"
+    line = "+vision_r1.reward.tasks.detection.criteria.mine={weight: 0.5, function: 'math:fsum'}"
     config = composed("+recipe=vision_r1_qwen7b", line)
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))
-    assert settings.preset.criteria == ("count", "format", "precision", "recall")
+    assert settings.preset.criteria == ("format", "mine", "precision", "recall")

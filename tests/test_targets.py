@@ -35,7 +35,7 @@ def test_a_negative_image_has_no_boxes() -> None:
         ({"boxes": [[-1, 2, 30, 40]]}, r"boxes\[0\]: expected"),
         ({"boxes": [[1, 2, 30, float("inf")]]}, "expected finite numbers"),
         ({"boxes": [[1, 2, 30]]}, r"expected shape \(N, 4\)"),
-        ({"labels": []}, "labels: expected 1, one for each box, got 0"),
+        ({"labels": []}, "labels: expected 1, one for each box or one class, got 0"),
         ({"labels": ["bird"]}, r"labels\[0\]: expected one of the categories, got 'bird'"),
         ({"labels": [" "]}, r"labels\[0\]: expected a name, got ' '"),
         ({"labels": "cat"}, "labels: expected a list of strings, got 'cat'"),
@@ -44,7 +44,13 @@ def test_a_negative_image_has_no_boxes() -> None:
         ({"width": 0}, "width: expected a whole number of pixels above 0, got 0"),
         ({"height": 48.0}, "height: expected a whole number of pixels above 0, got 48.0"),
         ({"width": True}, "width: expected a whole number"),
-        ({"task": "dancing"}, "task: expected one of detection, got 'dancing'"),
+        ({"count": -1}, "count: expected a whole number of objects, got -1"),
+        ({"count": 1.0}, "count: expected a whole number of objects, got 1.0"),
+        ({"task": "counting"}, "count: expected a whole number of objects, got None"),
+        ({"task": "classification"}, "boxes: expected none for the task classification, got 1"),
+        ({"task": "classification", "boxes": [], "labels": []}, "labels: expected 1, one for each box or one class"),
+        ({"solution": 7}, "solution: expected a string, got 7"),
+        ({"task": "dancing"}, "task: expected one of detection, grounding, classification, counting, got 'dancing'"),
     ],
 )
 def test_a_wrong_target_is_refused(change: dict[str, Any], message: str) -> None:

@@ -1,6 +1,6 @@
 """`score`: one answer against one target, without verl."""
 
-from verl_vision_r1.frames import Size
+from verl_vision_r1.frames import Size, frame_size
 from verl_vision_r1.presets import Preset, load_preset
 from verl_vision_r1.refinement import OFF, Stage
 from verl_vision_r1.scoring import Scores, score_completion
@@ -21,7 +21,8 @@ def score(
         completion: Any text; it never raises.
         target: The ground truth, in original-image pixels.
         preset: The name of a preset of the package, or one of your own.
-        frame: (width, height) of the frame that the answer is in; by default the original image.
+        frame: (width, height) of the frame that the answer is in; by default the frame that the preset names for the
+            task, or else the original image.
         stage: The thresholds in force; by default refinement is off.
 
     Raises:
@@ -33,8 +34,6 @@ def score(
         2.75
     """
     chosen = load_preset(preset) if isinstance(preset, str) else preset
-    if target.task not in chosen.tasks:
-        raise ValueError(f"preset: expected rules for one of {', '.join(chosen.tasks)}, got task {target.task!r}")
-    return score_completion(
-        completion, target, chosen.tasks[target.task], frame or (target.width, target.height), stage
-    )
+    rules = chosen.rules_of(target)
+    size = frame or frame_size(rules.frame or "resized_pixels", (target.width, target.height))
+    return score_completion(completion, target, rules, size, stage)

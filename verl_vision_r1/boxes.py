@@ -3,13 +3,30 @@
 Shapes are written with N for predicted and M for target boxes. No boxes is an array of shape (0, 4).
 """
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
 """(N, 4) float64 `xyxy` boxes."""
+
+NO_BOXES: Final[Boxes] = np.zeros((0, 4))
+NO_BOXES.setflags(write=False)
+
+
+class Pairwise(NamedTuple):
+    """What every predicted and every target box have to do with each other, each of shape (N, M).
+
+    Attributes:
+        iou: Intersection over union, in [0, 1].
+        giou: Its generalised form, in (-1, 1].
+        distance: Sum of the four absolute differences of the coordinates (L1), in units of the frame.
+    """
+
+    iou: NDArray[np.float64]
+    giou: NDArray[np.float64]
+    distance: NDArray[np.float64]
 
 
 def as_boxes(values: Any) -> Boxes:
@@ -33,7 +50,7 @@ def as_boxes(values: Any) -> Boxes:
     except (TypeError, ValueError) as error:
         raise ValueError(f"boxes: expected N lists of four numbers, got {values!r:.120}") from error
     if boxes.size == 0:
-        return np.zeros((0, 4))
+        return NO_BOXES
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes: expected shape (N, 4), got {boxes.shape}")
     if not np.isfinite(boxes).all():
@@ -51,32 +68,70 @@ def area(boxes: Boxes) -> NDArray[np.float64]:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def pairwise_iou_giou(predicted: Boxes, target: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Intersection over union, and its generalised form, of every pair.
+def pairwise_iou(predicted: Boxes, target: Boxes) -> NDArray[np.float64]:
+    """Intersection over union of every pair.
 
-    Both come from one pass because the matching wants GIoU and the criteria want IoU of the same pairs.
+    Args:
+        predicted: (N, 4) boxes; one of no positive area overlaps nothing.
+        target: (M, 4) boxes of positive area, in the same frame.
+
+    Returns:
+        IoU in [0, 1], of shape (N, M).
+
+    Example:
+        >>> pairwise_iou(as_boxes([[0, 0, 2, 2]]), as_boxes([[0, 0, 2, 1], [2, 2, 4, 4]])).tolist()
+        [[0.5, 0.0]]
+    """
+    left, top, right, bottom = predicted.T[:, :, None]
+    target_left, target_top, target_right, target_bottom = target.T
+    intersection = np.minimum(right, target_right)
+    intersection -= np.maximum(left, target_left)
+    overlap = np.minimum(bottom, target_bottom)
+    overlap -= np.maximum(top, target_top)
+    intersection *= np.maximum(overlap, 0.0, out=overlap)
+    np.maximum(intersection, 0.0, out=intersection)
+    union = np.maximum(area(predicted), 0.0)[:, None] + area(target)
+    union -= intersection
+    iou: NDArray[np.float64] = np.divide(intersection, union, out=intersection)
+    return iou
+
+
+def pairwise_geometry(predicted: Boxes, target: Boxes) -> Pairwise:
+    """IoU, GIoU and L1 distance of every pair, from one pass.
+
+    The enclosing box needs no minimum and maximum of its own: along one axis, its side and the signed overlap of two
+    intervals sum to the two lengths; and the two differences of the ends sum to that side less the signed overlap.
 
     Args:
         predicted: (N, 4) boxes of positive area.
         target: (M, 4) boxes of positive area, in the same frame.
 
-    Returns:
-        IoU in [0, 1] and GIoU in (-1, 1], each of shape (N, M).
-
     Source:
         GIoU: Rezatofighi et al., arXiv 1902.09630, Algorithm 1.
 
     Example:
-        >>> iou, giou = pairwise_iou_giou(as_boxes([[0, 0, 2, 2]]), as_boxes([[0, 0, 2, 1], [2, 2, 4, 4]]))
-        >>> iou.tolist(), giou.tolist()
-        ([[0.5, 0.0]], [[0.5, -0.5]])
+        >>> pairs = pairwise_geometry(as_boxes([[0, 0, 2, 2]]), as_boxes([[0, 0, 2, 1], [2, 2, 4, 4]]))
+        >>> pairs.iou.tolist(), pairs.giou.tolist(), pairs.distance.tolist()
+        ([[0.5, 0.0]], [[0.5, -0.5]], [[1.0, 8.0]])
     """
-    first, second = predicted[:, None, :], target[None, :, :]
-    overlap = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
-    hull = np.maximum(first[..., 2:], second[..., 2:]) - np.minimum(first[..., :2], second[..., :2])
-    np.maximum(overlap, 0.0, out=overlap)
-    intersection = overlap[..., 0] * overlap[..., 1]
-    union = area(predicted)[:, None] + area(target)[None, :] - intersection
-    enclosing = hull[..., 0] * hull[..., 1]
-    iou = intersection / union
-    return iou, iou - (enclosing - union) / enclosing
+    left, top, right, bottom = predicted.T[:, :, None]
+    target_left, target_top, target_right, target_bottom = target.T
+    across = np.minimum(right, target_right)
+    across -= np.maximum(left, target_left)
+    down = np.minimum(bottom, target_bottom)
+    down -= np.maximum(top, target_top)
+    enclosing_width = ((right - left) + (target_right - target_left)) - across
+    enclosing_height = ((bottom - top) + (target_bottom - target_top)) - down
+    distance = enclosing_width + enclosing_height
+    distance -= across
+    distance -= down
+    enclosing = np.multiply(enclosing_width, enclosing_height, out=enclosing_width)
+    intersection = np.maximum(across, 0.0, out=across)
+    intersection *= np.maximum(down, 0.0, out=down)
+    union = area(predicted)[:, None] + area(target)
+    union -= intersection
+    iou = np.divide(intersection, union, out=intersection)
+    giou = np.divide(union, enclosing, out=union)
+    giou += iou
+    giou -= 1.0
+    return Pairwise(iou, giou, distance)

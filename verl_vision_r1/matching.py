@@ -1,24 +1,29 @@
 """Which prediction belongs to which object: one-to-one matching of predicted with true boxes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 
-from verl_vision_r1.boxes import Boxes, pairwise_iou_giou
+from verl_vision_r1.answers.answer import Answer
+from verl_vision_r1.boxes import Boxes, pairwise_geometry, pairwise_iou
+from verl_vision_r1.frames import to_frame
+from verl_vision_r1.refinement import Stage, credit
+from verl_vision_r1.targets import Target
 
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """The K = min(N, M) matched pairs.
+    """The K matched pairs, K at most min(N, M).
 
     Attributes:
         predicted: (K,) indices into the predicted boxes.
         target: (K,) indices into the target boxes.
         iou: (K,) IoU of each pair, in [0, 1].
-        giou: (K,) GIoU of each pair, in (-1, 1].
+        giou: (K,) GIoU of each pair, in (-1, 1]; where a matcher has no use for it, the IoU.
         label_equal: (K,) whether the two labels of a pair are the same.
     """
 
@@ -29,22 +34,18 @@ class Match:
     label_equal: NDArray[np.bool_]
 
 
-NO_PAIRS = Match(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_))
+Matcher = Callable[[Answer, Target, Stage], Match]
+"""(answer, target, stage in force) -> pairs."""
+
+NO_PAIRS: Final = Match(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_))
 
 
-def match_by_assignment(
-    predicted: Boxes, predicted_labels: tuple[str | None, ...], target: Boxes, target_labels: tuple[str, ...]
-) -> Match:
+def match_by_assignment(answer: Answer, target: Target, stage: Stage) -> Match:
     """Box-prioritised matching: the assignment of least total `L1 - [label equal] - GIoU`.
 
-    L1 is the sum of the four absolute differences in pixels, so it outweighs the other two terms, which are at most 1:
-    that is what gives the boxes priority.
-
-    Args:
-        predicted: (N, 4) `xyxy` in original-image pixels.
-        predicted_labels: N names; None matches no label.
-        target: (M, 4) `xyxy` in original-image pixels.
-        target_labels: M names. Labels are compared after strip and lower.
+    L1 is the sum of the four absolute differences in original-image pixels, so it outweighs the other two terms, which
+    are at most 1: that is what gives the boxes priority. Labels are compared after strip and lower; no label equals
+    none. The stage does not matter.
 
     Returns:
         min(N, M) pairs.
@@ -53,17 +54,131 @@ def match_by_assignment(
         Vision-R1 (arXiv 2503.18013), section 3.2; unit weights as in the released code.
 
     Example:
+        >>> from verl_vision_r1.refinement import OFF
         >>> boxes = np.array([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]])
-        >>> match = match_by_assignment(boxes, ("cat", None), boxes[::-1], ("dog", "cat"))
+        >>> target = Target(boxes[::-1], ["dog", "cat"], width=100, height=100)
+        >>> match = match_by_assignment(Answer(boxes, ("cat", None), frame=(100, 100)), target, OFF)
         >>> match.predicted.tolist(), match.target.tolist(), match.label_equal.tolist()
         ([0, 1], [1, 0], [True, False])
     """
-    if not len(predicted) or not len(target):
+    if not len(answer.boxes) or not len(target.boxes):
         return NO_PAIRS
-    iou, giou = pairwise_iou_giou(predicted, target)
-    label_equal = _label_codes(predicted_labels)[:, None] == _label_codes(target_labels)[None, :]
-    rows, columns = linear_sum_assignment(cdist(predicted, target, "cityblock") - label_equal - giou)
-    return Match(rows, columns, iou[rows, columns], giou[rows, columns], label_equal[rows, columns])
+    iou, giou, cost = pairwise_geometry(boxes_in_pixels(answer, target), target.boxes)
+    same = same_label(answer.labels, target.labels)
+    cost -= giou
+    cost -= same
+    rows, columns = linear_sum_assignment(cost)
+    return Match(rows, columns, iou[rows, columns], giou[rows, columns], same[rows, columns])
+
+
+def match_same_label(answer: Answer, target: Target, stage: Stage) -> Match:
+    """Label-aware matching: of the pairs with equal labels, the assignment of most credit under the stage in force.
+
+    A pair with another label is no pair. Because it is the credit itself that is greatest, no better box ever makes
+    it smaller. Among assignments of equal credit, the one of greatest IoU is taken, so that the order of the
+    predictions does not matter.
+
+    Returns:
+        The pairs of overlapping boxes with equal labels, at most min(N, M).
+
+    Source:
+        This project; the credit is `refinement.credit`.
+
+    Example:
+        >>> from verl_vision_r1.refinement import OFF
+        >>> boxes = np.array([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]])
+        >>> target = Target(boxes, ["cat", "dog"], width=100, height=100)
+        >>> len(match_same_label(Answer(boxes, ("cat", "cat"), frame=(100, 100)), target, OFF).iou)
+        1
+    """
+    if not len(answer.boxes) or not len(target.boxes):
+        return NO_PAIRS
+    iou = pairwise_iou(boxes_in_pixels(answer, target), target.boxes)
+    same = same_label(answer.labels, target.labels)
+    gain = credit(iou, stage)
+    gain += TIE_BREAK * iou
+    gain *= same
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    paired = gain[rows, columns] > 0
+    rows, columns = rows[paired], columns[paired]
+    overlap = iou[rows, columns]
+    return Match(rows, columns, overlap, overlap, same[rows, columns])
+
+
+TIE_BREAK: Final = 1e-9
+"""Weight of the IoU beside the credit: it decides between equal credits and cannot be seen in a score."""
+
+
+def match_by_confidence(answer: Answer, target: Target, stage: Stage, *, iou_above: float = 0.5) -> Match:
+    """Greedy matching: by falling confidence, each prediction takes the free true box that it overlaps most.
+
+    Equal confidences keep the order of the answer. A prediction whose best overlap is not above `iou_above` takes no
+    box. Labels and the stage do not matter: a prompt asks for one category.
+
+    Returns:
+        The accepted pairs, by falling confidence.
+
+    Source:
+        Visual-RFT (arXiv 2503.01785), section 3.2, where the threshold has no number; 0.5 is the released code's.
+
+    Example:
+        >>> from verl_vision_r1.refinement import OFF
+        >>> target = Target([[0, 0, 10, 10]], ["cat"], width=100, height=100)
+        >>> boxes = np.array([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 8.0]])
+        >>> answer = Answer(boxes, (None, None), confidences=np.array([0.3, 0.9]), frame=(100, 100))
+        >>> match_by_confidence(answer, target, OFF).predicted.tolist()
+        [1]
+    """
+    if not len(answer.boxes) or not len(target.boxes):
+        return NO_PAIRS
+    iou = pairwise_iou(boxes_in_pixels(answer, target), target.boxes)
+    confidences = np.ones(len(iou)) if answer.confidences is None else answer.confidences
+    return greedy_match(iou, np.argsort(-confidences, kind="stable"), iou_above)
+
+
+def greedy_match(iou: NDArray[np.float64], order: NDArray[np.intp], iou_above: float) -> Match:
+    """Let each prediction in turn take the free true box that it overlaps most, where that is above `iou_above`.
+
+    Each choice depends on those before it, so this loops; only over predictions that overlap something enough.
+
+    Args:
+        iou: (N, M) IoU of every pair.
+        order: The predictions in the order in which they choose.
+        iou_above: In [0, 1].
+    """
+    free = iou.copy()
+    rows: list[int] = []
+    columns: list[int] = []
+    for row in order[free[order].max(axis=1) > iou_above]:
+        column = int(free[row].argmax())
+        if free[row, column] > iou_above:
+            rows.append(int(row))
+            columns.append(column)
+            free[:, column] = -1.0
+            if len(columns) == free.shape[1]:
+                break
+    predicted, target = np.array(rows, np.intp), np.array(columns, np.intp)
+    pairs = iou[predicted, target]
+    return Match(predicted, target, pairs, pairs, np.ones(len(rows), np.bool_))
+
+
+def match_nothing(answer: Answer, target: Target, stage: Stage) -> Match:
+    """No pairs, for tasks whose answer is no boxes."""
+    return NO_PAIRS
+
+
+MATCHERS: Final[dict[str, Matcher]] = {
+    "assignment": match_by_assignment,
+    "same_label": match_same_label,
+    "greedy_confidence": match_by_confidence,
+    "none": match_nothing,
+}
+"""The names that a configuration can use without giving a function of its own."""
+
+
+def boxes_in_pixels(answer: Answer, target: Target) -> Boxes:
+    """The predicted boxes in original-image pixels, (N, 4)."""
+    return to_frame(answer.boxes, answer.frame, (target.width, target.height))
 
 
 def normalise_label(label: str) -> str:
@@ -76,5 +191,16 @@ def normalise_label(label: str) -> str:
     return label.strip().lower()
 
 
-def _label_codes(labels: tuple[str | None, ...]) -> NDArray[np.object_]:
-    return np.array([None if label is None else normalise_label(label) for label in labels], dtype=object)
+def same_label(predicted: Sequence[str | None], target: Sequence[str]) -> NDArray[np.bool_]:
+    """Which labels are the same after `normalise_label`, of shape (N, M); None is the same as no label.
+
+    Example:
+        >>> same_label(["Cat", None], ["cat", "dog"]).tolist()
+        [[True, False], [False, False]]
+    """
+    codes: dict[str, int] = {}
+    code_of = {label: codes.setdefault(normalise_label(label), len(codes)) for label in set(target)}
+    predicted_code_of = {label: codes.get(normalise_label(label), -1) for label in set(predicted) if label is not None}
+    rows = np.array([predicted_code_of.get(label, -1) for label in predicted])  # type: ignore[arg-type]
+    same: NDArray[np.bool_] = rows[:, None] == np.array([code_of[label] for label in target])
+    return same

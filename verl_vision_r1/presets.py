@@ -6,18 +6,22 @@ key, what was expected and what came.
 
 import functools
 import importlib
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import yaml
 
-from verl_vision_r1.criteria import CRITERIA, Criterion
+from verl_vision_r1.answers import PARSERS
+from verl_vision_r1.criteria import CRITERIA
+from verl_vision_r1.frames import FRAMES
+from verl_vision_r1.matching import MATCHERS
 from verl_vision_r1.refinement import Curriculum
-from verl_vision_r1.scoring import MATCHERS, PARSERS, TOTALS, TaskRules, WeightedCriterion
-from verl_vision_r1.targets import TASKS
+from verl_vision_r1.scoring import TOTALS, TaskRules, WeightedCriterion
+from verl_vision_r1.targets import TASKS, Target
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class Preset:
         """The names of all criteria of all tasks, sorted: the fixed keys of a score."""
         return tuple(sorted({item.name for rules in self.tasks.values() for item in rules.criteria}))
 
+    def rules_of(self, target: Target) -> TaskRules:
+        """The rules of a target's task.
+
+        Raises:
+            ValueError: The preset has none.
+        """
+        if target.task not in self.tasks:
+            raise ValueError(f"preset: expected rules for one of {', '.join(self.tasks)}, got task {target.task!r}")
+        return self.tasks[target.task]
+
 
 def load_preset(name: str) -> Preset:
     """Read a preset that comes with the package.
@@ -46,7 +60,20 @@ def load_preset(name: str) -> Preset:
         >>> load_preset("vision_r1").criteria
         ('format', 'precision', 'recall')
     """
-    return preset_from_config(_read_group("reward", name))
+    return preset_from_config(read_preset(name))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The configuration of a preset that comes with the package, to change before `preset_from_config` checks it.
+
+    Raises:
+        ValueError: There is none of that name.
+
+    Example:
+        >>> read_preset("vision_r1")["total"]
+        'sum'
+    """
+    return _read_group("reward", name)
 
 
 def load_curriculum(name: str) -> Curriculum:
@@ -80,31 +107,52 @@ def _task_rules(name: str, config: Any, total: str, on_error: str) -> TaskRules:
     _expect_one_of("vision_r1.reward.tasks: task", name, TASKS)
     where = f"vision_r1.reward.tasks.{name}"
     _expect_mapping(where, config)
-    _expect_keys(where, config, required={"answer", "match", "criteria"})
-    _expect_one_of(f"{where}.answer", config["answer"], tuple(PARSERS))
-    _expect_one_of(f"{where}.match", config["match"], tuple(MATCHERS))
+    _expect_keys(where, config, required={"answer", "match", "criteria"}, optional={"frame"})
+    answer = _function(f"{where}.answer", config["answer"], PARSERS)
+    match = _function(f"{where}.match", config["match"], MATCHERS)
+    frame = config.get("frame")
+    if frame is not None:
+        _expect_one_of(f"{where}.frame", frame, FRAMES)
     _expect_mapping(f"{where}.criteria", config["criteria"])
     criteria = tuple(_criterion(f"{where}.criteria.{key}", key, item) for key, item in config["criteria"].items())
     if not math.fsum(item.weight for item in criteria) > 0:
         raise ValueError(f"{where}.criteria: expected a sum of weights above 0, got {[c.weight for c in criteria]}")
-    return TaskRules(config["answer"], config["match"], criteria, total, on_error)
+    return TaskRules(answer, match, criteria, frame, total, on_error)
 
 
 def _criterion(where: str, name: str, config: Any) -> WeightedCriterion:
     _expect_mapping(where, config)
-    options = {key: value for key, value in config.items() if key not in ("weight", "function")}
     weight = config.get("weight", 1.0)
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not number or not math.isfinite(weight) or weight < 0:
         raise ValueError(f"{where}.weight: expected a finite number of at least 0, got {weight!r}")
-    function = _load_function(where, name, config.get("function"))
-    return WeightedCriterion(name, functools.partial(function, **options) if options else function, float(weight))
+    named = {"function": name, **{key: value for key, value in config.items() if key != "weight"}}
+    return WeightedCriterion(name, _function(where, named, CRITERIA), float(weight))
 
 
-def _load_function(where: str, name: str, path: Any) -> Criterion:
-    if path is None:
-        return CRITERIA[_expect_one_of(f"{where}: criterion", name, tuple(CRITERIA))]
-    module, _, attribute = str(path).partition(":")
+def _function(where: str, config: Any, known: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """A parser, matcher or criterion: a name, or a mapping of `function` (a name or a path) and its options."""
+    if isinstance(config, str):
+        config = {"function": config}
+    _expect_mapping(where, config)
+    _expect_keys(where, config, required={"function"}, optional=set(config))
+    options = {key: value for key, value in config.items() if key != "function"}
+    path = str(config["function"])
+    function = _import(where, path) if ":" in path else known[_expect_one_of(where, path, tuple(known))]
+    if not options:
+        return function
+    parameters = inspect.signature(function).parameters.values()
+    allowed = {item.name for item in parameters if item.kind is item.KEYWORD_ONLY}
+    anything = any(item.kind is item.VAR_KEYWORD for item in parameters)
+    if (unknown := set(options) - allowed) and not anything:
+        raise ValueError(f"{where}: expected options of {path} among {sorted(allowed)}, got {sorted(unknown)}")
+    if hasattr(function, "check_options"):
+        function.check_options(**options)
+    return functools.partial(function, **options)
+
+
+def _import(where: str, path: str) -> Callable[..., Any]:
+    module, _, attribute = path.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:

@@ -2,21 +2,16 @@
 
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
-from verl_vision_r1.answers import Answer, leaves_frame, parse_json_boxes
+from verl_vision_r1.answers import Answer, Parser, leaves_frame
 from verl_vision_r1.criteria import Criterion
-from verl_vision_r1.frames import Size, to_frame
-from verl_vision_r1.matching import Match, match_by_assignment, normalise_label
+from verl_vision_r1.frames import Size
+from verl_vision_r1.matching import Match, Matcher, normalise_label
 from verl_vision_r1.refinement import OFF, Stage
 from verl_vision_r1.targets import Target
 
-PARSERS: Final[dict[str, Callable[[str, Size], Answer]]] = {"json_boxes": parse_json_boxes}
-MATCHERS: Final[dict[str, Callable[..., Match]]] = {"assignment": match_by_assignment}
 logger = logging.getLogger(__name__)
 TOTALS: Final = ("sum", "mean")
 
@@ -35,16 +30,18 @@ class TaskRules:
     """How the completions of one task are read, matched, judged and summed up.
 
     Attributes:
-        answer: How a completion is read, a key of `PARSERS`.
-        match: How predicted and true boxes are paired, a key of `MATCHERS`.
+        answer: How a completion is read.
+        match: How predicted and true boxes are paired.
         criteria: At least one; their weights sum to more than 0.
+        frame: The frame that the task's prompt asks for, one of `frames.FRAMES`; None for that of the model's family.
         total: `sum` or `mean` of the weighted parts.
         on_error: What a criterion does that raises, or returns no finite number: `zero` (it counts 0) or `raise`.
     """
 
-    answer: str
-    match: str
+    answer: Parser
+    match: Matcher
     criteria: tuple[WeightedCriterion, ...]
+    frame: str | None = None
     total: str = "sum"
     on_error: str = "zero"
 
@@ -115,9 +112,8 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
     Returns:
         The scores. The text never raises; a criterion of the user's own may.
     """
-    answer = PARSERS[rules.answer](completion, frame)
-    boxes = to_frame(answer.boxes, frame, (target.width, target.height))
-    match = MATCHERS[rules.match](boxes, answer.labels, target.boxes, target.labels)
+    answer = rules.answer(completion, frame)
+    match = rules.match(answer, target, stage)
     parts, failed = _parts(rules, answer, target, match, stage)
     raw = parts if stage == OFF else _parts(rules, answer, target, match, OFF)[0]
     return Scores(
@@ -128,7 +124,7 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
         predicted=len(answer.boxes),
         targets=len(target.boxes),
         matched=len(match.iou),
-        mean_iou=float(np.mean(match.iou)) if len(match.iou) else 0.0,
+        mean_iou=float(match.iou.sum()) / len(match.iou) if len(match.iou) else 0.0,
         flags={**_flags(answer, target, frame), "criterion_failed": failed},
     )
 
@@ -158,10 +154,10 @@ def _total(parts: dict[str, float], rules: TaskRules) -> float:
 
 
 def _flags(answer: Answer, target: Target, frame: Size) -> dict[str, bool]:
-    known = {normalise_label(name) for name in (target.categories or target.labels)}
+    labels = {None if label is None else normalise_label(label) for label in set(answer.labels)}
     return {
         "parsed": answer.parsed,
         "truncated": answer.truncated,
         "out_of_frame": leaves_frame(answer.boxes, frame),
-        "label_unknown": any(label is None or normalise_label(label) not in known for label in answer.labels),
+        "label_unknown": not labels <= target.known_labels,
     }

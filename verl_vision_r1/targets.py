@@ -5,6 +5,7 @@ their way to the reward workers. A target is written by a person, so every defec
 prepared or loaded, never during training.
 """
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from verl_vision_r1.boxes import Boxes, as_boxes
 
-TASKS = ("detection",)
+TASKS = ("detection", "grounding", "classification", "counting")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,13 @@ class Target:
         width: Width of the original image in pixels.
         height: Height of the original image in pixels.
         categories: The names that the prompt asks for; empty where the prompt has no closed list.
-        task: One of `TASKS`.
+        task: One of `TASKS`. Of classification the label is the class, and there is no box.
+        count: How many objects there are, where that is not the number of boxes.
+        solution: The reference answer as a published dataset has it. Only the presets of the releases read it.
 
     Raises:
-        ValueError: A box is inverted, not finite or outside the image; the counts differ; a label is blank or not
-            among the categories; the task is unknown.
+        ValueError: A box is inverted, not finite or outside the image; the counts differ; a label is missing, blank or
+            not among the categories; the task is unknown.
 
     Example:
         >>> target = Target([[10, 20, 110, 220]], ["cat"], width=640, height=480)
@@ -44,6 +47,8 @@ class Target:
     height: int
     categories: tuple[str, ...] = ()
     task: str = "detection"
+    count: int | None = None
+    solution: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("labels", self.labels), ("categories", self.categories)):
@@ -52,11 +57,42 @@ class Target:
         _check_task(self.task)
         _check_size(self.width, self.height)
         _check_boxes(self.boxes, self.width, self.height)
-        _check_labels(self.labels, self.categories, len(self.boxes))
+        _check_labels(self.labels, self.categories, _labels_expected(self.task, len(self.boxes)))
+        _check_count(self.task, self.count)
+        if self.solution is not None and not isinstance(self.solution, str):
+            raise ValueError(f"ground_truth.solution: expected a string, got {self.solution!r:.120}")
+
+    @classmethod
+    def unchecked(cls, boxes: Any, labels: tuple[str, ...], width: int, height: int, **fields: Any) -> "Target":
+        """Ground truth taken as it is, for recorded cases that are wrong on purpose.
+
+        Args:
+            boxes: As of `Target`, but they may be inverted or without area.
+            labels: As of `Target`.
+            width: As of `Target`.
+            height: As of `Target`.
+            fields: `task`, `count`, `solution`.
+        """
+        target = object.__new__(cls)
+        shaped = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        values = {"boxes": shaped, "labels": tuple(labels), "width": width, "height": height, **fields}
+        for name, value in values.items():
+            object.__setattr__(target, name, value)
+        return target
+
+    @property
+    def instances(self) -> int:
+        """How many objects there are."""
+        return len(self.boxes) if self.count is None else self.count
+
+    @functools.cached_property
+    def known_labels(self) -> frozenset[str]:
+        """The names that an answer may use, stripped and in lower case: the categories, or else the labels."""
+        return frozenset(name.strip().lower() for name in self.categories or self.labels)
 
     def to_json(self) -> str:
         """The JSON string that a row carries in `reward_model.ground_truth`."""
-        fields = {
+        fields: dict[str, Any] = {
             "task": self.task,
             "boxes": self.boxes.tolist(),
             "labels": list(self.labels),
@@ -64,6 +100,10 @@ class Target:
             "width": self.width,
             "height": self.height,
         }
+        if self.count is not None:
+            fields["count"] = self.count
+        if self.solution is not None:
+            fields["solution"] = self.solution
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -79,7 +119,7 @@ class Target:
             raise ValueError(f"ground_truth: expected one JSON string, got {text!r:.120}: {error}") from error
         if not isinstance(fields, dict):
             raise ValueError(f"ground_truth: expected a JSON object, got {text!r:.120}")
-        known = {"task", "boxes", "labels", "categories", "width", "height"}
+        known = {"task", "boxes", "labels", "categories", "width", "height", "count", "solution"}
         missing = {"boxes", "labels", "width", "height"} - fields.keys()
         if missing or fields.keys() - known:
             raise ValueError(
@@ -118,9 +158,24 @@ def _check_boxes(boxes: Boxes, width: int, height: int) -> None:
         )
 
 
+def _labels_expected(task: str, boxes: int) -> int:
+    if task != "classification":
+        return boxes
+    if boxes:
+        raise ValueError(f"ground_truth.boxes: expected none for the task classification, got {boxes}")
+    return 1
+
+
+def _check_count(task: str, count: Any) -> None:
+    if count is None and task != "counting":
+        return
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise ValueError(f"ground_truth.count: expected a whole number of objects, got {count!r}")
+
+
 def _check_labels(labels: tuple[str, ...], categories: tuple[str, ...], count: int) -> None:
     if len(labels) != count:
-        raise ValueError(f"ground_truth.labels: expected {count}, one for each box, got {len(labels)}")
+        raise ValueError(f"ground_truth.labels: expected {count}, one for each box or one class, got {len(labels)}")
     for index, label in enumerate(labels):
         if not label.strip():
             raise ValueError(f"ground_truth.labels[{index}]: expected a name, got {label!r}")

@@ -7,8 +7,13 @@ from collections.abc import Callable
 from typing import Final
 
 from verl_vision_r1.answers import Answer
+from verl_vision_r1.criteria.counting import count, duplicates, surplus
 from verl_vision_r1.criteria.detection import precision, recall
 from verl_vision_r1.criteria.format import well_formed
+from verl_vision_r1.criteria.overlap import confidence, giou, grounding_iou, iou
+from verl_vision_r1.criteria.robust import f1, robust_precision, robust_recall
+from verl_vision_r1.criteria.sample_ap import average_precision
+from verl_vision_r1.criteria.text import accuracy
 from verl_vision_r1.matching import Match
 from verl_vision_r1.refinement import Stage
 from verl_vision_r1.targets import Target
@@ -19,4 +24,16 @@ CRITERIA: Final[dict[str, Criterion]] = {
     "format": well_formed,
     "recall": recall,
     "precision": precision,
+    "iou": iou,
+    "giou": giou,
+    "confidence": confidence,
+    "grounding_iou": grounding_iou,
+    "accuracy": accuracy,
+    "count": count,
+    "surplus": surplus,
+    "duplicates": duplicates,
+    "average_precision": average_precision,
+    "robust_recall": robust_recall,
+    "robust_precision": robust_precision,
+    "f1": f1,
 }

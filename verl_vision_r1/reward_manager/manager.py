@@ -52,8 +52,9 @@ class VisionR1RewardManager(RewardManagerBase):
         sample = data[-1:][0]
         target = Target.from_json(sample.non_tensor_batch["reward_model"]["ground_truth"])
         completion, clipped = self._completion(sample)
-        rules = self.settings.preset.tasks[target.task]
-        scores = score_completion(completion, target, rules, self._frame(sample, target), self._stage(sample))
+        rules = self.settings.preset.rules_of(target)
+        frame = self._frame(sample, target, rules.frame or self.frame)
+        scores = score_completion(completion, target, rules, frame, self._stage(sample))
         extra = {**scores.as_dict(self.criteria), "clipped": float(clipped)}
         return {"reward_score": scores.total, "reward_extra_info": extra}
 
@@ -70,9 +71,9 @@ class VisionR1RewardManager(RewardManagerBase):
             return self.settings.curriculum.validation_stage()
         return self.settings.curriculum.stage(int(sample.non_tensor_batch["global_steps"]), self.total_steps)
 
-    def _frame(self, sample: Any, target: Target) -> Size:
-        if self.frame != "resized_pixels":
-            return frame_size(self.frame, (target.width, target.height))
+    def _frame(self, sample: Any, target: Target, name: str) -> Size:
+        if name != "resized_pixels":
+            return frame_size(name, (target.width, target.height))
         prompt_length = len(sample.batch["prompts"])
         seen = size_from_position_ids(
             sample.batch["input_ids"][:prompt_length],

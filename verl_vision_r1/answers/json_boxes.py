@@ -1,14 +1,15 @@
-"""From the text of a completion to an `Answer`. Nothing here raises, whatever the text holds."""
+"""A JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": "..."}`, fenced or bare: the answer of Qwen-VL models."""
 
 import json
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-from verl_vision_r1.boxes import Boxes
+from verl_vision_r1.answers.answer import Answer, leaves_frame
+from verl_vision_r1.boxes import NO_BOXES, Boxes
 from verl_vision_r1.frames import Size
 
 MAX_FRAMES: Final = 1e6
@@ -21,24 +22,8 @@ EXACT_ITEM: Final = re.compile(
 )
 LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a completion says, in the frame that the model answers in.
-
-    Attributes:
-        boxes: (N, 4) float64 `xyxy` with positive area, in units of the answer's frame; may leave the frame.
-        labels: N names as written, or None where an item has none.
-        well_formed: The whole completion has the demanded form (Vision-R1, Eq. 4).
-        parsed: A list of items could be read, by JSON or by the last resort.
-        truncated: The text ends inside its JSON.
-    """
-
-    boxes: Boxes
-    labels: tuple[str | None, ...]
-    well_formed: bool
-    parsed: bool
-    truncated: bool
+Labels = list[str | None]
+LastResort = Callable[[str, Size], tuple[Boxes, Labels]]
 
 
 def parse_json_boxes(completion: str, frame: Size) -> Answer:
@@ -62,21 +47,29 @@ def parse_json_boxes(completion: str, frame: Size) -> Answer:
         >>> answer.boxes.tolist(), answer.labels, answer.well_formed
         ([[1.0, 2.0, 30.0, 40.0]], ('cat',), True)
     """
-    text = completion.strip()
-    body, opened = _after_fence(text)
+    return read_json_boxes(completion, frame, _exact_spelling)
+
+
+def read_json_boxes(completion: str, frame: Size, last_resort: LastResort) -> Answer:
+    """What the parsers of JSON boxes share; they differ in where they look when there is no list of boxes."""
+    body, opened = _after_fence(completion.strip())
     document, rest = _decode(body)
-    items = document if isinstance(document, list) else []
-    boxes, labels = _read_items(items, frame)
+    is_list = isinstance(document, list)
+    items: list[Any] = document if is_list else []
+    boxes, labels, exact = _read_items(items, frame, body)
     closed = rest.strip() == (FENCE if opened else "")
-    well_formed = closed and isinstance(document, list) and _all_exact(items, boxes, labels, frame)
+    well_formed = is_list and exact and closed and not leaves_frame(boxes, frame)
     if not len(boxes):
-        boxes, labels = _exact_spelling(completion, frame)
+        boxes, labels = last_resort(completion, frame)
     return Answer(
         boxes=boxes,
         labels=tuple(labels),
         well_formed=well_formed,
-        parsed=isinstance(document, list) or len(boxes) > 0,
+        parsed=is_list or len(boxes) > 0,
         truncated=document is None and body[:1] in ("[", "{") and not body.rstrip("` \r\n\t").endswith("]"),
+        malformed=max(len(items) - len(boxes), 0),
+        text=completion,
+        frame=frame,
     )
 
 
@@ -94,14 +87,19 @@ def _after_fence(text: str) -> tuple[str, bool]:
 def _decode(body: str) -> tuple[Any, str]:
     """The JSON value that a text begins with and what follows it; (None, "") unless that is nothing or a fence."""
     try:
-        document, end = _decode_value(body)
+        document, end = decode_value(body)
     except (ValueError, RecursionError):
         return None, ""
     rest = body[end:].lstrip()
     return (document, rest) if not rest or rest.startswith(FENCE) else (None, "")
 
 
-def _decode_value(body: str) -> tuple[Any, int]:
+def decode_value(body: str) -> tuple[Any, int]:
+    """The JSON value that a text begins with, and where it ends.
+
+    Raises:
+        ValueError, RecursionError: The text does not begin with a JSON value, or with one too deeply nested.
+    """
     try:
         return DECODER.raw_decode(body)
     except json.JSONDecodeError:
@@ -111,37 +109,69 @@ def _decode_value(body: str) -> tuple[Any, int]:
         return LONG_INTEGER_DECODER.raw_decode(body)
 
 
-def _long_integer(digits: str) -> float:
-    return float(digits)
-
-
 DECODER: Final = json.JSONDecoder()
-LONG_INTEGER_DECODER: Final = json.JSONDecoder(parse_int=_long_integer)
+LONG_INTEGER_DECODER: Final = json.JSONDecoder(parse_int=lambda digits: float(digits))
 
 
-def _read_items(items: list[Any], frame: Size) -> tuple[Boxes, list[str | None]]:
+def _read_items(items: list[Any], frame: Size, body: str) -> tuple[Boxes, Labels, bool]:
+    """Boxes and labels of the items that are a box, and whether all of them are exactly what was asked for.
+
+    An answer as it should be is read at once; anything else goes item by item.
+    """
+    if not items:
+        return NO_BOXES, [], True
+    try:
+        numbers = np.array([item["bbox_2d"] for item in items])
+        labels = [item["label"] for item in items]
+    except (TypeError, KeyError, ValueError):
+        return _read_one_by_one(items, frame)
+    kind = numbers.dtype.kind
+    regular = kind in "if" and numbers.ndim == 2 and numbers.shape[1] == 4 and set(map(type, labels)) == {str}
+    if not regular or "true" in body or "false" in body:
+        return _read_one_by_one(items, frame)
+    if not (numbers[:, :2] < numbers[:, 2:]).all() or (kind == "f" and not np.isfinite(numbers).all()):
+        return _read_one_by_one(items, frame)
+    boxes = _within_limit(numbers.astype(np.float64), frame)
+    return boxes, labels, set(map(len, items)) == {2} and all(map(str.strip, labels))
+
+
+def _read_one_by_one(items: list[Any], frame: Size) -> tuple[Boxes, Labels, bool]:
     rows: list[list[float]] = []
-    labels: list[str | None] = []
+    labels: Labels = []
+    exact = True
     for item in items:
-        coordinates = _coordinates(item.get("bbox_2d")) if isinstance(item, dict) else None
-        if coordinates is not None:
-            rows.append(coordinates)
-            labels.append(item.get("label") if isinstance(item.get("label"), str) else None)
-    return _keep_boxes(rows, labels, frame)
+        coordinates = coordinates_of(item.get("bbox_2d")) if isinstance(item, dict) else None
+        if coordinates is None:
+            exact = False
+            continue
+        label = item.get("label")
+        rows.append(coordinates)
+        labels.append(label if isinstance(label, str) else None)
+        exact = exact and isinstance(label, str) and bool(label.strip()) and len(item) == 2
+        exact = exact and not any(isinstance(part, str) for part in item["bbox_2d"])
+    boxes, kept = keep_boxes(rows, labels, frame)
+    return boxes, kept, exact and len(boxes) == len(items)
 
 
-def _keep_boxes(rows: list[list[float]], labels: list[str | None], frame: Size) -> tuple[Boxes, list[str | None]]:
+def keep_boxes(rows: list[list[float]], labels: Labels, frame: Size) -> tuple[Boxes, Labels]:
     """Drop the rows that are no box: not finite, inverted or without area."""
     boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
     keep = np.isfinite(boxes).all(axis=1) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
     if not keep.all():
         boxes = boxes[keep]
         labels = [label for label, kept in zip(labels, keep.tolist(), strict=True) if kept]
+    return _within_limit(boxes, frame), labels
+
+
+def _within_limit(boxes: Boxes, frame: Size) -> Boxes:
+    if not leaves_frame(boxes, frame):
+        return boxes
     limit = MAX_FRAMES * max(frame)
-    return np.clip(boxes, -limit, limit), labels
+    return np.clip(boxes, -limit, limit)
 
 
-def _coordinates(value: Any) -> list[float] | None:
+def coordinates_of(value: Any) -> list[float] | None:
+    """Four coordinates, or None where a value is anything else."""
     if not isinstance(value, list) or len(value) != 4:
         return None
     numbers = [_number(part) for part in value]
@@ -155,36 +185,31 @@ def _number(value: Any) -> float | None:
     if isinstance(value, str) and not value.isascii():
         return None
     try:
-        return float(value)
-    except OverflowError:
-        return math.inf
+        return as_float(value)
     except ValueError:
         return None
 
 
-def _all_exact(items: list[Any], boxes: Boxes, labels: list[str | None], frame: Size) -> bool:
-    """Eq. 4: every item has exactly four real numbers, ordered and inside the frame, and a label, and nothing else."""
-    if len(boxes) != len(items) or not all(label and label.strip() for label in labels):
-        return False
-    if not all(len(item) == 2 and not any(isinstance(part, str) for part in item["bbox_2d"]) for item in items):
-        return False
-    return not len(boxes) or not leaves_frame(boxes, frame)
+def as_float(value: int | float | str) -> float:
+    """A number as float64; a whole number beyond its range is infinite.
 
-
-def leaves_frame(boxes: Boxes, frame: Size) -> bool:
-    """Whether any box reaches beyond its frame; the border itself is inside.
+    Raises:
+        ValueError: A string that spells no number.
 
     Example:
-        >>> leaves_frame(np.array([[0.0, 0.0, 100.0, 50.0]]), (100, 50))
-        False
+        >>> as_float(-(10**400))
+        -inf
     """
-    return bool(len(boxes)) and bool(boxes.min() < 0 or boxes[:, 2].max() > frame[0] or boxes[:, 3].max() > frame[1])
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
 
 
-def _exact_spelling(completion: str, frame: Size) -> tuple[Boxes, list[str | None]]:
+def _exact_spelling(completion: str, frame: Size) -> tuple[Boxes, Labels]:
     found = EXACT_ITEM.findall(completion)
     rows = [[float(part) for part in item[:4]] for item in found]
-    return _keep_boxes(rows, [item[4] for item in found], frame)
+    return keep_boxes(rows, [item[4] for item in found], frame)
 
 
 def write_json_boxes(boxes: Boxes, labels: tuple[str, ...]) -> str:

@@ -1,0 +1,94 @@
+"""Recall and precision that cannot be bought: label-aware, continuous, and each worth only as much as the other.
+
+They stand on the matcher `same_label` and on `refinement.credit`. Let S be the credit of all matched pairs, N the
+predictions (items that are no box included) and M the true boxes. Then R = S / M, P = S / N, F1 = 2S / (N + M), and
+
+    recall = save * R * F1        precision = save * P * F1
+
+so that their mean is save * R * P: neither counts without the other, whether boxes are missing or surplus. `save` is 1
+for a well-formed answer and 1/2 for one that had to be picked out of something else.
+"""
+
+from typing import Final
+
+from verl_vision_r1.answers import Answer
+from verl_vision_r1.criteria.overlap import says_nothing_is_there
+from verl_vision_r1.matching import Match
+from verl_vision_r1.refinement import Stage, credit
+from verl_vision_r1.targets import Target
+
+SAVE: Final = 0.5
+
+
+def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
+    """Share of the true boxes that are found, times F1, by half where the answer is not well-formed.
+
+    A negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0.
+
+    Returns:
+        A number in [0, 1].
+
+    Source:
+        This project, after Vision-R1 (arXiv 2503.18013), Eq. 5.
+
+    Example:
+        >>> from verl_vision_r1 import score
+        >>> target = Target([[0, 0, 50, 50], [50, 50, 90, 90]], ["cat", "dog"], width=100, height=100)
+        >>> round(score('[{"bbox_2d": [0, 0, 50, 50], "label": "cat"}]', target, "robust").parts["recall"], 3)
+        0.333
+    """
+    if not len(target.boxes):
+        return says_nothing_is_there(answer) * answer.well_formed
+    return _credit(match, stage) / len(target.boxes) * f1(answer, target, match, stage)
+
+
+def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
+    """Share of the predictions that are right, times F1, by half where the answer is not well-formed.
+
+    A negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0; no prediction where there is
+    an object scores 0.
+
+    Returns:
+        A number in [0, 1].
+
+    Source:
+        This project, after Vision-R1 (arXiv 2503.18013), Eq. 6.
+
+    Example:
+        >>> from verl_vision_r1 import score
+        >>> target = Target([[0, 0, 50, 50]], ["cat"], width=100, height=100)
+        >>> text = '[{"bbox_2d": [0, 0, 50, 50], "label": "cat"}, {"bbox_2d": [60, 60, 70, 70], "label": "cat"}]'
+        >>> round(score(text, target, "robust").parts["precision"], 3)
+        0.333
+    """
+    predicted = len(answer.boxes) + answer.malformed
+    if not len(target.boxes):
+        return says_nothing_is_there(answer) * answer.well_formed
+    return _credit(match, stage) / predicted * f1(answer, target, match, stage) if predicted else 0.0
+
+
+def f1(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
+    """Harmonic mean of recall and precision in credit, `2S / (N + M)`, by half where the answer is not well-formed.
+
+    A negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0.
+
+    Returns:
+        A number in [0, 1].
+
+    Source:
+        This project.
+
+    Example:
+        >>> from verl_vision_r1 import score
+        >>> target = Target([[0, 0, 50, 50], [50, 50, 90, 90]], ["cat", "dog"], width=100, height=100)
+        >>> round(score('[{"bbox_2d": [0, 0, 50, 50], "label": "cat"}]', target, "robust").parts["f1"], 3)
+        0.667
+    """
+    if not len(target.boxes):
+        return says_nothing_is_there(answer) * answer.well_formed
+    save = 1.0 if answer.well_formed else SAVE
+    return save * 2.0 * _credit(match, stage) / (len(answer.boxes) + answer.malformed + len(target.boxes))
+
+
+def _credit(match: Match, stage: Stage) -> float:
+    return float(credit(match.iou, stage).sum())
