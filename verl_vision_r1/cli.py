@@ -1,8 +1,9 @@
-"""The command line: `vision-r1 prepare | demo`.
+"""The command line: `vision-r1 prepare | conformance | demo`.
 
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,23 @@ def prepare(
             "bad boxes and images left out": prepared.skipped,
         }
     )
+
+
+@app.command()
+def conformance(
+    files: Annotated[list[Path], typer.Argument(help="Files of recorded cases.", metavar="FILE.json ...")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+) -> None:
+    """Score recorded cases and say which scores are as recorded; exit status 1 if any differs."""
+    from verl_vision_r1.conformance import check_file, lines, summary
+
+    reports = [check_file(path) for path in files]
+    if as_json:
+        typer.echo(json.dumps(summary(reports), indent=2))
+    else:
+        typer.echo("\n".join(line for report in reports for line in lines(report)))
+    if not all(report.conforms for report in reports):
+        raise typer.Exit(1)
 
 
 @app.command()
