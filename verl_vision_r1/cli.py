@@ -1,4 +1,4 @@
-"""The command line: `vision-r1 prepare | conformance | demo`.
+"""The command line: `vision-r1 prepare | attacks | conformance | demo`.
 
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """
@@ -72,6 +72,21 @@ def prepare(
             "bad boxes and images left out": prepared.skipped,
         }
     )
+
+
+@app.command()
+def attacks(
+    preset: Annotated[list[str] | None, typer.Option(help="A preset, or a YAML file.", show_default="all")] = None,
+    curriculum: Annotated[str, typer.Option(help="Score under the last stage of this curriculum.")] = "off",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the shares as JSON.")] = False,
+) -> None:
+    """What each preset pays for answers that cheat, as a share of what it pays for a perfect one."""
+    from verl_vision_r1.attacks import PRESETS, shares, table
+    from verl_vision_r1.presets import load_curriculum
+
+    stage = load_curriculum(curriculum).stages[-1]
+    names = preset or PRESETS
+    typer.echo(json.dumps(shares(names, stage), indent=2) if as_json else table(names, stage))
 
 
 @app.command()

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -51,15 +52,21 @@ class Preset:
 
 
 def load_preset(name: str) -> Preset:
-    """Read a preset that comes with the package.
+    """Read a preset that comes with the package, or one of your own.
+
+    Args:
+        name: The name of a preset, or the path of a YAML file that ends in `.yaml`.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is none of that name, or the file holds something else.
+        FileNotFoundError: There is no such file.
 
     Example:
         >>> load_preset("vision_r1").criteria
         ('format', 'precision', 'recall')
     """
+    if name.endswith(".yaml"):
+        return preset_from_config(yaml.safe_load(Path(name).read_text(encoding="utf-8")))
     return preset_from_config(read_preset(name))
 
 
@@ -95,6 +102,8 @@ def preset_from_config(config: Mapping[str, Any]) -> Preset:
     Raises:
         ValueError: A key, task, parser, matcher, criterion or weight is not as expected.
     """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"vision_r1.reward: expected a mapping, got {config!r:.60}")
     _expect_keys("vision_r1.reward", config, required={"tasks"}, optional={"total", "on_error"})
     on_error = _expect_one_of("vision_r1.reward.on_error", config.get("on_error", "zero"), ("zero", "raise"))
     total = _expect_one_of("vision_r1.reward.total", config.get("total", "sum"), TOTALS)

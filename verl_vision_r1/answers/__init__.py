@@ -8,7 +8,7 @@ from typing import Final
 
 from verl_vision_r1.answers.answer import Answer, leaves_frame
 from verl_vision_r1.answers.json_boxes import parse_json_boxes, write_json_boxes
-from verl_vision_r1.answers.strict import parse_json_boxes_strictly
+from verl_vision_r1.answers.strict import parse_json_boxes_strictly, parse_tagged_text_strictly
 from verl_vision_r1.answers.tagged import parse_tagged_boxes, parse_tagged_corners, parse_tagged_text
 from verl_vision_r1.frames import Size
 
@@ -23,4 +23,5 @@ PARSERS: Final[dict[str, Parser]] = {
     "tagged_boxes": parse_tagged_boxes,
     "tagged_corners": parse_tagged_corners,
     "tagged_text": parse_tagged_text,
+    "tagged_text_strict": parse_tagged_text_strictly,
 }

@@ -1,13 +1,16 @@
-"""JSON boxes as the preset `robust` reads them: what is well-formed counts, what can be saved is told apart."""
+"""Answers as the preset `robust` reads them: what is well-formed counts, what can be saved is told apart."""
 
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from verl_vision_r1.answers.answer import Answer
 from verl_vision_r1.answers.json_boxes import Labels, coordinates_of, decode_value, keep_boxes, read_json_boxes
+from verl_vision_r1.answers.tagged import parse_tagged_text
 from verl_vision_r1.boxes import Boxes
 from verl_vision_r1.frames import Size
 
+TAGS: Final = ("<think>", "</think>", "<answer>", "</answer>")
 FLAT_OBJECT: Final = re.compile(r"\{[^{}]*\}")
 
 
@@ -33,6 +36,20 @@ def parse_json_boxes_strictly(completion: str, frame: Size) -> Answer:
         ([[1.0, 2.5, 30.0, 40.0]], False)
     """
     return read_json_boxes(completion, frame, _any_spelling)
+
+
+def parse_tagged_text_strictly(completion: str, frame: Size) -> Answer:
+    """Read the text between the answer tags like `parse_tagged_text`; well-formed only if every tag stands once.
+
+    Source:
+        This project.
+
+    Example:
+        >>> parse_tagged_text_strictly("<think></think><answer>a</answer><answer>b</answer>", (1, 1)).well_formed
+        False
+    """
+    answer = parse_tagged_text(completion, frame)
+    return replace(answer, well_formed=answer.well_formed and all(completion.count(tag) == 1 for tag in TAGS))
 
 
 def _any_spelling(completion: str, frame: Size) -> tuple[Boxes, Labels]:

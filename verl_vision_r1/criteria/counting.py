@@ -11,13 +11,20 @@ from verl_vision_r1.targets import Target
 WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
-def count(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
+def count(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 1.0) -> float:
     """1 if the answer says how many objects there are, else 0.
 
     An answer of text must be that whole number and nothing else; an answer of boxes says as many as it holds.
 
+    Args:
+        answer: The answer, a text or boxes.
+        target: The ground truth.
+        match: Has no part in it.
+        stage: Has no part in it.
+        save: What a right answer is worth that is not well-formed, in [0, 1].
+
     Returns:
-        0.0 or 1.0.
+        0, `save` or 1.
 
     Source:
         The count reward of Vision-R1's reward ablation (arXiv 2503.18013, Table 4).
@@ -29,10 +36,12 @@ def count(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
         >>> [score(text.format(number), target, "robust").parts["count"] for number in ("3", "3 or 4")]
         [1.0, 0.0]
     """
-    if answer.content and not len(answer.boxes):
-        number = WHOLE_NUMBER.fullmatch(answer.content)
-        return float(number is not None and int(number.group()) == target.instances)
-    return float(answer.parsed and target.task != "counting" and len(answer.boxes) == target.instances)
+    number = WHOLE_NUMBER.fullmatch(answer.content)
+    if answer.content or target.task == "counting":
+        right = number is not None and int(number.group()) == target.instances
+    else:
+        right = answer.parsed and len(answer.boxes) == target.instances
+    return float(right) * (1.0 if answer.well_formed else save)
 
 
 def surplus(answer: Answer, target: Target, match: Match, stage: Stage) -> float:

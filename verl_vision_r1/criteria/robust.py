@@ -6,10 +6,9 @@ predictions (items that are no box included) and M the true boxes. Then R = S / 
     recall = save * R * F1        precision = save * P * F1
 
 so that their mean is save * R * P: neither counts without the other, whether boxes are missing or surplus. `save` is 1
-for a well-formed answer and 1/2 for one that had to be picked out of something else.
+for a well-formed answer, and by default 1/2 for one that had to be picked out of something else. No prediction where
+there is an object scores 0; a negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0.
 """
-
-from typing import Final
 
 from verl_vision_r1.answers import Answer
 from verl_vision_r1.criteria.overlap import says_nothing_is_there
@@ -17,13 +16,16 @@ from verl_vision_r1.matching import Match
 from verl_vision_r1.refinement import Stage, credit
 from verl_vision_r1.targets import Target
 
-SAVE: Final = 0.5
 
+def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
+    """Share of the true boxes that are found, times F1.
 
-def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Share of the true boxes that are found, times F1, by half where the answer is not well-formed.
-
-    A negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0.
+    Args:
+        answer: The answer.
+        target: The ground truth.
+        match: The pairs of the matcher `same_label`.
+        stage: The thresholds in force.
+        save: What is left of the score of an answer that is not well-formed, in [0, 1].
 
     Returns:
         A number in [0, 1].
@@ -39,14 +41,18 @@ def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage) ->
     """
     if not len(target.boxes):
         return says_nothing_is_there(answer) * answer.well_formed
-    return _credit(match, stage) / len(target.boxes) * f1(answer, target, match, stage)
+    return _credit(match, stage) / len(target.boxes) * f1(answer, target, match, stage, save=save)
 
 
-def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Share of the predictions that are right, times F1, by half where the answer is not well-formed.
+def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
+    """Share of the predictions that are right, times F1.
 
-    A negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0; no prediction where there is
-    an object scores 0.
+    Args:
+        answer: The answer.
+        target: The ground truth.
+        match: The pairs of the matcher `same_label`.
+        stage: The thresholds in force.
+        save: What is left of the score of an answer that is not well-formed, in [0, 1].
 
     Returns:
         A number in [0, 1].
@@ -64,13 +70,18 @@ def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage)
     predicted = len(answer.boxes) + answer.malformed
     if not len(target.boxes):
         return says_nothing_is_there(answer) * answer.well_formed
-    return _credit(match, stage) / predicted * f1(answer, target, match, stage) if predicted else 0.0
+    return _credit(match, stage) / predicted * f1(answer, target, match, stage, save=save) if predicted else 0.0
 
 
-def f1(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Harmonic mean of recall and precision in credit, `2S / (N + M)`, by half where the answer is not well-formed.
+def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
+    """Harmonic mean of recall and precision in credit, `2S / (N + M)`: what the other two are weighed with.
 
-    A negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0.
+    Args:
+        answer: The answer.
+        target: The ground truth.
+        match: The pairs of the matcher `same_label`.
+        stage: The thresholds in force.
+        save: What is left of the score of an answer that is not well-formed, in [0, 1].
 
     Returns:
         A number in [0, 1].
@@ -86,8 +97,8 @@ def f1(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
     """
     if not len(target.boxes):
         return says_nothing_is_there(answer) * answer.well_formed
-    save = 1.0 if answer.well_formed else SAVE
-    return save * 2.0 * _credit(match, stage) / (len(answer.boxes) + answer.malformed + len(target.boxes))
+    worth = 1.0 if answer.well_formed else save
+    return worth * 2.0 * _credit(match, stage) / (len(answer.boxes) + answer.malformed + len(target.boxes))
 
 
 def _credit(match: Match, stage: Stage) -> float:

@@ -6,11 +6,18 @@ from verl_vision_r1.refinement import Stage
 from verl_vision_r1.targets import Target
 
 
-def accuracy(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
+def accuracy(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 1.0) -> float:
     """1 if the answer is the label, spaces, underscores and case aside, else 0. A part of a label is not the label.
 
+    Args:
+        answer: The answer, a text.
+        target: The ground truth; its label is the class.
+        match: Has no part in it.
+        stage: Has no part in it.
+        save: What a right answer is worth that is not well-formed, in [0, 1].
+
     Returns:
-        0.0 or 1.0.
+        0, `save` or 1.
 
     Source:
         Visual-RFT (arXiv 2503.01785), section 3.2, R_acc; the normalisation is the released code's.
@@ -22,7 +29,8 @@ def accuracy(answer: Answer, target: Target, match: Match, stage: Stage) -> floa
         >>> [score(text.format(name), target, "visual_rft").parts["accuracy"] for name in ("Garden_Phlox", "phlox")]
         [1.0, 0.0]
     """
-    return float(any(joined(answer.content) == joined(label) for label in target.labels))
+    right = any(joined(answer.content) == joined(label) for label in target.labels)
+    return float(right) * (1.0 if answer.well_formed else save)
 
 
 def joined(label: str) -> str:
