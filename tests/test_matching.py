@@ -15,7 +15,6 @@ from verl_vision_r1.matching import (
     match_by_confidence,
     match_nothing,
     match_same_label,
-    same_label,
 )
 from verl_vision_r1.refinement import OFF, Stage, credit
 
@@ -88,7 +87,8 @@ def test_no_assignment_of_equal_labels_has_more_credit(seed: int, stage: Stage) 
     predicted_labels = tuple(generator.choice(["cat", "dog"], size=4).tolist())
     true = Target.unchecked(target, target_labels, *SIZE)
     match = match_same_label(Answer(predicted, predicted_labels, frame=SIZE), true, stage)
-    gain = credit(pairwise_iou(predicted, target), stage) * same_label(predicted_labels, target_labels)
+    same = np.array([[one == other for other in target_labels] for one in predicted_labels])
+    gain = credit(pairwise_iou(predicted, target), stage) * same
     best = max(sum(gain[row, column] for row, column in enumerate(order)) for order in permutations(range(4)))
     assert credit(match.iou, stage).sum() == pytest.approx(best)
     assert match.label_equal.all()

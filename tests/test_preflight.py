@@ -53,6 +53,10 @@ def test_a_right_configuration_passes(folder: Path) -> None:
             r"custom_reward_function: verl 0\.9 ignores this key, .* got 'mine\.py'",
         ),
         ("vision_r1.frame=pixels", r"vision_r1\.frame: expected auto or one of .* got 'pixels'"),
+        (
+            "~vision_r1.reward.tasks.detection",
+            r"train\.parquet row 0: expected a task that vision_r1\.reward has rules for \(grounding\), got detection",
+        ),
         ("vision_r1.reward.total=product", r"vision_r1\.reward\.total: expected one of sum, mean, got 'product'"),
     ],
 )

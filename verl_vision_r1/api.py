@@ -1,5 +1,7 @@
 """`score`: one answer against one target, without verl."""
 
+import functools
+
 from verl_vision_r1.frames import Size, frame_size
 from verl_vision_r1.presets import Preset, load_preset
 from verl_vision_r1.refinement import OFF, Stage
@@ -20,7 +22,7 @@ def score(
     Args:
         completion: Any text; it never raises.
         target: The ground truth, in original-image pixels.
-        preset: The name of a preset of the package, or one of your own.
+        preset: The name of a preset of the package, the path of a YAML file, which is read once, or a preset.
         frame: (width, height) of the frame that the answer is in; by default the frame that the preset names for the
             task, or else the original image.
         stage: The thresholds in force; by default refinement is off.
@@ -33,7 +35,13 @@ def score(
         >>> score('[{"bbox_2d": [100, 100, 300, 250], "label": "cat"}]', target).total
         2.75
     """
-    chosen = load_preset(preset) if isinstance(preset, str) else preset
+    chosen = _loaded(preset) if isinstance(preset, str) else preset
     rules = chosen.rules_of(target)
     size = frame or frame_size(rules.frame or "resized_pixels", (target.width, target.height))
     return score_completion(completion, target, rules, size, stage)
+
+
+@functools.lru_cache(maxsize=32)
+def _loaded(name: str) -> Preset:
+    """A preset by its name, read once: checking it takes longer than a thousand scores."""
+    return load_preset(name)

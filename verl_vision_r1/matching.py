@@ -1,6 +1,6 @@
 """Which prediction belongs to which object: one-to-one matching of predicted with true boxes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from verl_vision_r1.answers.answer import Answer
 from verl_vision_r1.boxes import Boxes, pairwise_geometry, pairwise_iou
 from verl_vision_r1.frames import to_frame
 from verl_vision_r1.refinement import Stage, credit
-from verl_vision_r1.targets import Target
+from verl_vision_r1.targets import Target, normalise_label
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,12 @@ def match_by_assignment(answer: Answer, target: Target, stage: Stage) -> Match:
     if not len(answer.boxes) or not len(target.boxes):
         return NO_PAIRS
     iou, giou, cost = pairwise_geometry(boxes_in_pixels(answer, target), target.boxes)
-    same = same_label(answer.labels, target.labels)
+    same = same_label(answer, target)
     cost -= giou
     cost -= same
     rows, columns = linear_sum_assignment(cost)
-    return Match(rows, columns, iou[rows, columns], giou[rows, columns], same[rows, columns])
+    pairs = rows * len(target.boxes) + columns
+    return Match(rows, columns, iou.take(pairs), giou.take(pairs), same.take(pairs))
 
 
 def match_same_label(answer: Answer, target: Target, stage: Stage) -> Match:
@@ -94,15 +95,17 @@ def match_same_label(answer: Answer, target: Target, stage: Stage) -> Match:
     if not len(answer.boxes) or not len(target.boxes):
         return NO_PAIRS
     iou = pairwise_iou(boxes_in_pixels(answer, target), target.boxes)
-    same = same_label(answer.labels, target.labels)
+    same = same_label(answer, target)
     gain = credit(iou, stage)
     gain += TIE_BREAK * iou
     gain *= same
     rows, columns = linear_sum_assignment(gain, maximize=True)
-    paired = gain[rows, columns] > 0
-    rows, columns = rows[paired], columns[paired]
-    overlap = iou[rows, columns]
-    return Match(rows, columns, overlap, overlap, same[rows, columns])
+    pairs = rows * len(target.boxes) + columns
+    paired = gain.take(pairs)
+    if np.count_nonzero(paired) < len(paired):
+        rows, columns, pairs = (places[paired > 0] for places in (rows, columns, pairs))
+    overlap = iou.take(pairs)
+    return Match(rows, columns, overlap, overlap, same.take(pairs))
 
 
 TIE_BREAK: Final = 1e-9
@@ -181,26 +184,19 @@ def boxes_in_pixels(answer: Answer, target: Target) -> Boxes:
     return to_frame(answer.boxes, answer.frame, (target.width, target.height))
 
 
-def normalise_label(label: str) -> str:
-    """The form in which labels are compared.
+def same_label(answer: Answer, target: Target) -> NDArray[np.bool_]:
+    """Which predicted and true labels are the same after `normalise_label`, of shape (N, M); None is like no label.
 
     Example:
-        >>> normalise_label(" Traffic Light ")
-        'traffic light'
-    """
-    return label.strip().lower()
-
-
-def same_label(predicted: Sequence[str | None], target: Sequence[str]) -> NDArray[np.bool_]:
-    """Which labels are the same after `normalise_label`, of shape (N, M); None is the same as no label.
-
-    Example:
-        >>> same_label(["Cat", None], ["cat", "dog"]).tolist()
+        >>> target = Target([[0, 0, 9, 9], [1, 1, 9, 9]], ["cat", "dog"], width=10, height=10)
+        >>> same_label(Answer(target.boxes, (" Cat", None)), target).tolist()
         [[True, False], [False, False]]
     """
-    codes: dict[str, int] = {}
-    code_of = {label: codes.setdefault(normalise_label(label), len(codes)) for label in set(target)}
-    predicted_code_of = {label: codes.get(normalise_label(label), -1) for label in set(predicted) if label is not None}
-    rows = np.array([predicted_code_of.get(label, -1) for label in predicted])  # type: ignore[arg-type]
-    same: NDArray[np.bool_] = rows[:, None] == np.array([code_of[label] for label in target])
+    columns, codes = target.label_codes
+    rows: list[int | None] = list(map(codes.get, answer.labels))  # type: ignore[arg-type]
+    if None in rows:
+        code_of = {label: codes.get(normalise_label(label)) for label in set(answer.labels) if label is not None}
+        rows = [code_of.get(label) for label in answer.labels]  # type: ignore[arg-type]
+        rows = [-1 if row is None else row for row in rows]
+    same: NDArray[np.bool_] = np.array(rows)[:, None] == columns
     return same

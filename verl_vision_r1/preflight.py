@@ -35,7 +35,7 @@ def check(config: DictConfig) -> None:
     from verl_vision_r1.data.rows import check_rows
     from verl_vision_r1.settings import Settings
 
-    Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
+    settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
     _check_trainer(config)
     _check_packages()
     _check_model(config.actor_rollout_ref.model)
@@ -43,7 +43,7 @@ def check(config: DictConfig) -> None:
         files = config.data[key]
         for path in [files] if isinstance(files, str) else files:
             if "://" not in path:
-                check_rows(Path(path).expanduser())
+                check_rows(Path(path).expanduser(), settings.preset.tasks)
 
 
 def _check_trainer(config: DictConfig) -> None:

@@ -5,14 +5,19 @@ A stage is a pure function of (step, total steps). Nothing is stored, so a resum
 Source: Vision-R1 (arXiv 2503.18013), section 3.3 and its ablations.
 """
 
+import functools
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Value = TypeVar("Value", float, NDArray[np.float64])
 SLACK: Final = 1e-9
 """Scaling between frames costs a few last bits; an overlap that is a threshold on paper must reach it here too."""
+
+HINT: Final = 0.1
+"""Credit of a box whose IoU is just `xi0`: a box that does not count yet is told where better lies."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,13 @@ class Stage:
     def begin(self, total_steps: int) -> float:
         """Steps that are over when the stage begins."""
         return self.at_step - 1 if self.at_step is not None else self.at * total_steps
+
+    @functools.cached_property
+    def credit_line(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The IoU and the credit at the corners of the line that `credit` follows."""
+        top = max(self.xi0, self.xi2)
+        hint = min(HINT, self.xi0 / top) if top > 0 else 1.0
+        return np.array([0.0, self.xi0, top]), np.array([0.0, hint, 1.0])
 
     @property
     def least_iou_for_precision(self) -> float:
@@ -146,15 +158,15 @@ def _between(first: Stage, second: Stage, share: float) -> Stage:
     return replace(first, **mixed)
 
 
-def refine(value: NDArray[np.float64] | float, stage: Stage) -> NDArray[np.float64]:
+def refine(value: Value, stage: Stage) -> Value:
     """Differentiation: 0 below `xi1`, 1 from `xi2` on, the value itself between.
 
     Args:
-        value: Numbers in [0, 1], of any shape.
+        value: A number in [0, 1], or an array of them of any shape.
         stage: The thresholds in force.
 
     Returns:
-        Numbers in [0, 1], of the same shape.
+        What was given, refined: a number, or an array of the same shape.
 
     Source:
         Vision-R1 (arXiv 2503.18013), Eq. 8; the borders count upwards, as the equation has them.
@@ -163,12 +175,12 @@ def refine(value: NDArray[np.float64] | float, stage: Stage) -> NDArray[np.float
         >>> refine(np.array([0.49, 0.5, 0.7, 0.75]), Stage(0.5, 0.5, 0.75)).tolist()
         [0.0, 0.5, 0.7, 1.0]
     """
-    kept = np.where(np.asarray(value) < stage.xi1 - SLACK, 0.0, value)
-    return np.where(kept >= stage.xi2 - SLACK, 1.0, kept)
-
-
-HINT: Final = 0.1
-"""Credit of a box whose IoU is just `xi0`: a box that does not count yet is told where better lies."""
+    low, high = stage.xi1 - SLACK, stage.xi2 - SLACK
+    if isinstance(value, float):
+        return 0.0 if value < low else 1.0 if value >= high else value
+    if low <= 0 and high >= 1 - SLACK:
+        return value
+    return np.where(value >= high, 1.0, value * (value >= low))
 
 
 def credit(iou: NDArray[np.float64], stage: Stage) -> NDArray[np.float64]:
@@ -191,14 +203,4 @@ def credit(iou: NDArray[np.float64], stage: Stage) -> NDArray[np.float64]:
         >>> credit(np.array([0.25, 0.5, 0.625, 0.75, 1.0]), Stage(0.5, 0.5, 0.75)).round(3).tolist()
         [0.05, 0.1, 0.55, 1.0, 1.0]
     """
-    knee, top = stage.xi0, max(stage.xi0, stage.xi2)
-    if knee <= 0:
-        return np.minimum(iou / top, 1.0) if top > 0 else np.ones_like(iou)
-    hint = min(HINT, knee / top)
-    below = iou * (hint / knee)
-    if knee == top:
-        return np.where(iou >= knee, 1.0, below)
-    above = iou * ((1.0 - hint) / (top - knee))
-    above += hint - knee * ((1.0 - hint) / (top - knee))
-    np.maximum(above, below, out=above)
-    return np.minimum(above, 1.0, out=above)
+    return np.interp(iou, *stage.credit_line)

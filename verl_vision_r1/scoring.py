@@ -5,12 +5,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-from verl_vision_r1.answers import Answer, Parser, leaves_frame
+from verl_vision_r1.answers import Answer, Parser
 from verl_vision_r1.criteria import Criterion
 from verl_vision_r1.frames import Size
-from verl_vision_r1.matching import Match, Matcher, normalise_label
+from verl_vision_r1.matching import Match, Matcher
 from verl_vision_r1.refinement import OFF, Stage
-from verl_vision_r1.targets import Target
+from verl_vision_r1.targets import Target, normalise_label
 
 logger = logging.getLogger(__name__)
 TOTALS: Final = ("sum", "mean")
@@ -124,8 +124,8 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
         predicted=len(answer.boxes),
         targets=len(target.boxes),
         matched=len(match.iou),
-        mean_iou=float(match.iou.sum()) / len(match.iou) if len(match.iou) else 0.0,
-        flags={**_flags(answer, target, frame), "criterion_failed": failed},
+        mean_iou=sum(match.iou.tolist()) / len(match.iou) if len(match.iou) else 0.0,
+        flags={**_flags(answer, target), "criterion_failed": failed},
     )
 
 
@@ -153,11 +153,12 @@ def _total(parts: dict[str, float], rules: TaskRules) -> float:
     return total / math.fsum(item.weight for item in rules.criteria) if rules.total == "mean" else total
 
 
-def _flags(answer: Answer, target: Target, frame: Size) -> dict[str, bool]:
-    labels = {None if label is None else normalise_label(label) for label in set(answer.labels)}
+def _flags(answer: Answer, target: Target) -> dict[str, bool]:
+    known = target.known_labels
     return {
         "parsed": answer.parsed,
         "truncated": answer.truncated,
-        "out_of_frame": leaves_frame(answer.boxes, frame),
-        "label_unknown": not labels <= target.known_labels,
+        "out_of_frame": answer.out_of_frame,
+        "label_unknown": not known.issuperset(answer.labels)
+        and any(label is None or normalise_label(label) not in known for label in set(answer.labels)),
     }

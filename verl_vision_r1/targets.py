@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import Boxes, as_boxes
 
@@ -87,8 +88,17 @@ class Target:
 
     @functools.cached_property
     def known_labels(self) -> frozenset[str]:
-        """The names that an answer may use, stripped and in lower case: the categories, or else the labels."""
-        return frozenset(name.strip().lower() for name in self.categories or self.labels)
+        """The names that an answer may use, as they stand and normalised: the categories, or else the labels."""
+        names = self.categories or self.labels
+        return frozenset((*names, *map(normalise_label, names)))
+
+    @functools.cached_property
+    def label_codes(self) -> tuple[NDArray[np.intp], dict[str, int]]:
+        """(M,) a number for each label, the same for those that are the same normalised, and the number by name."""
+        codes: dict[str, int] = {}
+        for label in self.labels:
+            codes[label] = codes.setdefault(normalise_label(label), len(codes))
+        return np.array([codes[label] for label in self.labels], dtype=np.intp), codes
 
     def to_json(self) -> str:
         """The JSON string that a row carries in `reward_model.ground_truth`."""
@@ -127,6 +137,16 @@ class Target:
                 f" (missing {sorted(missing)}, unknown {sorted(fields.keys() - known)})"
             )
         return cls(**fields)
+
+
+def normalise_label(label: str) -> str:
+    """The form in which labels are compared.
+
+    Example:
+        >>> normalise_label(" Traffic Light ")
+        'traffic light'
+    """
+    return label.strip().lower()
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:

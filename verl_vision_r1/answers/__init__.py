@@ -6,13 +6,13 @@
 from collections.abc import Callable
 from typing import Final
 
-from verl_vision_r1.answers.answer import Answer, leaves_frame
+from verl_vision_r1.answers.answer import Answer
 from verl_vision_r1.answers.json_boxes import parse_json_boxes, write_json_boxes
 from verl_vision_r1.answers.strict import parse_json_boxes_strictly, parse_tagged_text_strictly
 from verl_vision_r1.answers.tagged import parse_tagged_boxes, parse_tagged_corners, parse_tagged_text
 from verl_vision_r1.frames import Size
 
-__all__ = ["PARSERS", "Answer", "Parser", "leaves_frame", "parse_json_boxes", "write_json_boxes"]
+__all__ = ["PARSERS", "Answer", "Parser", "parse_json_boxes", "write_json_boxes"]
 
 Parser = Callable[[str, Size], Answer]
 """(completion, size of the frame that the model answers in) -> answer."""

@@ -1,12 +1,19 @@
 """What a completion says, however it is spelled."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes
 from verl_vision_r1.frames import Size
+
+MAX_FRAMES: Final = 1e6
+"""Coordinates are cut at so many frame sizes: such a box overlaps nothing, and nothing downstream overflows."""
+
+SLACK: Final = 1e-9
+"""Of a frame's size: a box that reaches beyond the border by the last bits of a sum is still inside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +29,7 @@ class Answer:
         well_formed: The whole completion has the demanded form.
         parsed: An answer could be read at all, if only by a last resort.
         truncated: The text ends inside its answer.
+        out_of_frame: A box reaches beyond the frame; the border itself is inside.
         malformed: Items of the answer that are no box.
         text: The whole completion.
         frame: (width, height) of the frame that the boxes are in.
@@ -34,19 +42,31 @@ class Answer:
     well_formed: bool = False
     parsed: bool = False
     truncated: bool = False
+    out_of_frame: bool = False
     malformed: int = 0
     text: str = ""
     frame: Size = (1.0, 1.0)
 
 
-def leaves_frame(boxes: Boxes, frame: Size) -> bool:
-    """Whether any box reaches beyond its frame; the border itself is inside.
+def fit(boxes: Boxes, frame: Size) -> tuple[Boxes, bool]:
+    """Cut coordinates at `MAX_FRAMES` frame sizes, and say whether a box reaches beyond its frame.
+
+    Args:
+        boxes: (N, 4) in units of the frame; infinities are cut too.
+        frame: (width, height).
+
+    Returns:
+        (N, 4) finite boxes, and whether any leaves the frame; the border itself is inside.
 
     Example:
-        >>> leaves_frame(np.array([[0.0, 0.0, 100.0, 50.0]]), (100, 50))
-        False
+        >>> fit(np.array([[0.0, 0.0, 100.0, np.inf]]), (100, 50))
+        (array([[0.e+00, 0.e+00, 1.e+02, 1.e+08]]), True)
     """
     if not len(boxes):
-        return False
+        return boxes, False
     right, bottom = boxes[:, 2:].max(axis=0).tolist()
-    return bool(right > frame[0] or bottom > frame[1] or boxes.min() < 0)
+    slack = SLACK * max(frame)
+    if right <= frame[0] + slack and bottom <= frame[1] + slack and boxes.min() >= -slack:
+        return boxes, False
+    limit = MAX_FRAMES * max(frame)
+    return np.clip(boxes, -limit, limit), True

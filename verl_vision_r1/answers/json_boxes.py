@@ -8,12 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from verl_vision_r1.answers.answer import Answer, leaves_frame
+from verl_vision_r1.answers.answer import Answer, fit
 from verl_vision_r1.boxes import NO_BOXES, Boxes
 from verl_vision_r1.frames import Size
-
-MAX_FRAMES: Final = 1e6
-"""Coordinates are cut at so many frame sizes: such a box overlaps nothing, and nothing downstream overflows."""
 
 FENCE: Final = "```"
 EXACT_ITEM: Final = re.compile(
@@ -23,7 +20,7 @@ EXACT_ITEM: Final = re.compile(
 LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 Labels = list[str | None]
-LastResort = Callable[[str, Size], tuple[Boxes, Labels]]
+LastResort = Callable[[str], tuple[Boxes, Labels]]
 
 
 def parse_json_boxes(completion: str, frame: Size) -> Answer:
@@ -56,17 +53,18 @@ def read_json_boxes(completion: str, frame: Size, last_resort: LastResort) -> An
     document, rest = _decode(body)
     is_list = isinstance(document, list)
     items: list[Any] = document if is_list else []
-    boxes, labels, exact = _read_items(items, frame, body)
+    boxes, labels, exact = _read_items(items, body)
     closed = rest.strip() == (FENCE if opened else "")
-    well_formed = is_list and exact and closed and not leaves_frame(boxes, frame)
     if not len(boxes):
-        boxes, labels = last_resort(completion, frame)
+        boxes, labels = last_resort(completion)
+    boxes, outside = fit(boxes, frame)
     return Answer(
         boxes=boxes,
         labels=tuple(labels),
-        well_formed=well_formed,
+        well_formed=is_list and exact and closed and not outside,
         parsed=is_list or len(boxes) > 0,
         truncated=document is None and body[:1] in ("[", "{") and not body.rstrip("` \r\n\t").endswith("]"),
+        out_of_frame=outside,
         malformed=max(len(items) - len(boxes), 0),
         text=completion,
         frame=frame,
@@ -113,7 +111,7 @@ DECODER: Final = json.JSONDecoder()
 LONG_INTEGER_DECODER: Final = json.JSONDecoder(parse_int=lambda digits: float(digits))
 
 
-def _read_items(items: list[Any], frame: Size, body: str) -> tuple[Boxes, Labels, bool]:
+def _read_items(items: list[Any], body: str) -> tuple[Boxes, Labels, bool]:
     """Boxes and labels of the items that are a box, and whether all of them are exactly what was asked for.
 
     An answer as it should be is read at once; anything else goes item by item.
@@ -124,18 +122,19 @@ def _read_items(items: list[Any], frame: Size, body: str) -> tuple[Boxes, Labels
         numbers = np.array([item["bbox_2d"] for item in items])
         labels = [item["label"] for item in items]
     except (TypeError, KeyError, ValueError):
-        return _read_one_by_one(items, frame)
+        return _read_one_by_one(items)
     kind = numbers.dtype.kind
     regular = kind in "if" and numbers.ndim == 2 and numbers.shape[1] == 4 and set(map(type, labels)) == {str}
     if not regular or "true" in body or "false" in body:
-        return _read_one_by_one(items, frame)
-    if not (numbers[:, :2] < numbers[:, 2:]).all() or (kind == "f" and not np.isfinite(numbers).all()):
-        return _read_one_by_one(items, frame)
-    boxes = _within_limit(numbers.astype(np.float64), frame)
-    return boxes, labels, set(map(len, items)) == {2} and all(map(str.strip, labels))
+        return _read_one_by_one(items)
+    columns: Boxes = np.ascontiguousarray(numbers.T, dtype=np.float64)
+    ordered = np.count_nonzero(columns[:2] < columns[2:]) == 2 * len(items)
+    if not ordered or (kind == "f" and not np.isfinite(columns).all()):
+        return _read_one_by_one(items)
+    return columns.T, labels, set(map(len, items)) == {2} and all(map(str.strip, labels))
 
 
-def _read_one_by_one(items: list[Any], frame: Size) -> tuple[Boxes, Labels, bool]:
+def _read_one_by_one(items: list[Any]) -> tuple[Boxes, Labels, bool]:
     rows: list[list[float]] = []
     labels: Labels = []
     exact = True
@@ -149,25 +148,18 @@ def _read_one_by_one(items: list[Any], frame: Size) -> tuple[Boxes, Labels, bool
         labels.append(label if isinstance(label, str) else None)
         exact = exact and isinstance(label, str) and bool(label.strip()) and len(item) == 2
         exact = exact and not any(isinstance(part, str) for part in item["bbox_2d"])
-    boxes, kept = keep_boxes(rows, labels, frame)
+    boxes, kept = keep_boxes(rows, labels)
     return boxes, kept, exact and len(boxes) == len(items)
 
 
-def keep_boxes(rows: list[list[float]], labels: Labels, frame: Size) -> tuple[Boxes, Labels]:
+def keep_boxes(rows: list[list[float]], labels: Labels) -> tuple[Boxes, Labels]:
     """Drop the rows that are no box: not finite, inverted or without area."""
     boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
     keep = np.isfinite(boxes).all(axis=1) & (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
     if not keep.all():
         boxes = boxes[keep]
         labels = [label for label, kept in zip(labels, keep.tolist(), strict=True) if kept]
-    return _within_limit(boxes, frame), labels
-
-
-def _within_limit(boxes: Boxes, frame: Size) -> Boxes:
-    if not leaves_frame(boxes, frame):
-        return boxes
-    limit = MAX_FRAMES * max(frame)
-    return np.clip(boxes, -limit, limit)
+    return boxes, labels
 
 
 def coordinates_of(value: Any) -> list[float] | None:
@@ -206,10 +198,10 @@ def as_float(value: int | float | str) -> float:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
 
 
-def _exact_spelling(completion: str, frame: Size) -> tuple[Boxes, Labels]:
+def _exact_spelling(completion: str) -> tuple[Boxes, Labels]:
     found = EXACT_ITEM.findall(completion)
     rows = [[float(part) for part in item[:4]] for item in found]
-    return keep_boxes(rows, [item[4] for item in found], frame)
+    return keep_boxes(rows, [item[4] for item in found])
 
 
 def write_json_boxes(boxes: Boxes, labels: tuple[str, ...]) -> str:

@@ -52,7 +52,7 @@ def parse_tagged_text_strictly(completion: str, frame: Size) -> Answer:
     return replace(answer, well_formed=answer.well_formed and all(completion.count(tag) == 1 for tag in TAGS))
 
 
-def _any_spelling(completion: str, frame: Size) -> tuple[Boxes, Labels]:
+def _any_spelling(completion: str) -> tuple[Boxes, Labels]:
     rows: list[list[float]] = []
     labels: Labels = []
     for found in FLAT_OBJECT.findall(completion):
@@ -62,7 +62,7 @@ def _any_spelling(completion: str, frame: Size) -> tuple[Boxes, Labels]:
             label = item.get("label")
             rows.append(coordinates)
             labels.append(label if isinstance(label, str) else None)
-    return keep_boxes(rows, labels, frame)
+    return keep_boxes(rows, labels)
 
 
 def _item(text: str) -> dict[str, Any]:

@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from verl_vision_r1.answers.answer import Answer
-from verl_vision_r1.answers.json_boxes import MAX_FRAMES, as_float, coordinates_of, decode_value
-from verl_vision_r1.boxes import NO_BOXES, Boxes
+from verl_vision_r1.answers.answer import Answer, fit
+from verl_vision_r1.answers.json_boxes import as_float, coordinates_of, decode_value
+from verl_vision_r1.answers.spans import spans
+from verl_vision_r1.boxes import NO_BOXES
 from verl_vision_r1.frames import Size
 
 JOINT: Final = re.compile(r"</think>\s*<answer>")
-ANSWER: Final = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+OPENING: Final = "<answer>"
+CLOSING: Final = "</answer>"
 CORNERS: Final = re.compile(r"\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)\s*,\s*\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)")
 PYTHON_TOKEN: Final = re.compile(
     r""""(?:[^"\\]|\\.?)*(?:"|\Z)|'(?:[^'\\]|\\.?)*(?:'|\Z)|\b(?:None|True|False)\b""", re.DOTALL
@@ -46,7 +48,7 @@ def parse_tagged_text(completion: str, frame: Size) -> Answer:
         content=content or "",
         well_formed=has_form(completion.strip()),
         parsed=content is not None,
-        truncated=content is None and "<answer>" in completion,
+        truncated=content is None and OPENING in completion,
         text=completion,
         frame=frame,
     )
@@ -77,7 +79,7 @@ def parse_tagged_boxes(completion: str, frame: Size) -> Answer:
     text = parse_tagged_text(completion, frame)
     items = [] if text.content.lower() == NOTHING else _python_list(text.content)
     read = [pair for pair in map(_box_and_confidence, items or []) if pair is not None]
-    boxes = within_limit([box for box, _ in read], frame)
+    boxes, outside = fit(np.array([box for box, _ in read], dtype=np.float64).reshape(-1, 4), frame)
     return Answer(
         boxes=boxes,
         confidences=np.clip(np.array([confidence for _, confidence in read], dtype=np.float64), 0.0, 1.0),
@@ -85,6 +87,7 @@ def parse_tagged_boxes(completion: str, frame: Size) -> Answer:
         well_formed=text.well_formed,
         parsed=items is not None,
         truncated=text.truncated,
+        out_of_frame=outside,
         malformed=len(items or []) - len(boxes),
         text=completion,
         frame=frame,
@@ -110,12 +113,14 @@ def parse_tagged_corners(completion: str, frame: Size) -> Answer:
     """
     text = parse_tagged_text(completion, frame)
     found = CORNERS.search(text.content)
+    boxes, outside = fit(np.array([found.groups()], dtype=np.float64), frame) if found else (NO_BOXES, False)
     return Answer(
-        boxes=within_limit([[float(part) for part in found.groups()]], frame) if found else NO_BOXES,
+        boxes=boxes,
         content=text.content,
         well_formed=text.well_formed,
         parsed=found is not None,
         truncated=text.truncated,
+        out_of_frame=outside,
         text=completion,
         frame=frame,
     )
@@ -131,10 +136,10 @@ def has_form(text: str) -> bool:
         >>> has_form("<think>a</think> <answer>b</answer>"), has_form("<think>a</think> so <answer>b</answer>")
         (True, False)
     """
-    if not text.startswith("<think>") or not text.endswith("</answer>"):
+    if not text.startswith("<think>") or not text.endswith(CLOSING):
         return False
     joint = JOINT.search(text, len("<think>"))
-    return joint is not None and joint.end() <= len(text) - len("</answer>")
+    return joint is not None and joint.end() <= len(text) - len(CLOSING)
 
 
 def answer_content(completion: str) -> str | None:
@@ -144,14 +149,8 @@ def answer_content(completion: str) -> str | None:
         >>> answer_content("<answer> 3 </answer> or <answer>4</answer>"), answer_content("<answer>3")
         ('3', None)
     """
-    found = ANSWER.search(completion)
-    return found.group(1).strip() if found else None
-
-
-def within_limit(rows: list[list[float]], frame: Size) -> Boxes:
-    """(N, 4) boxes whose coordinates are cut at `MAX_FRAMES` frame sizes."""
-    limit = MAX_FRAMES * max(frame)
-    return np.clip(np.array(rows, dtype=np.float64).reshape(-1, 4), -limit, limit)
+    found = next(spans(completion, OPENING, CLOSING), None)
+    return None if found is None else found.strip()
 
 
 def _python_list(text: str) -> list[Any] | None:

@@ -4,9 +4,9 @@ import re
 from typing import Final
 
 from verl_vision_r1.answers import Answer
-from verl_vision_r1.matching import Match, normalise_label
+from verl_vision_r1.matching import Match
 from verl_vision_r1.refinement import Stage
-from verl_vision_r1.targets import Target
+from verl_vision_r1.targets import Target, normalise_label
 
 WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 

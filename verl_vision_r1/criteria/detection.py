@@ -27,8 +27,8 @@ def recall(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
     """
     if not len(target.boxes):
         return float(not len(answer.boxes))
-    found = np.count_nonzero(match.iou >= stage.xi0 - SLACK)
-    return float(refine(found / len(target.boxes), stage))
+    found = int(np.count_nonzero(match.iou >= stage.xi0 - SLACK))
+    return refine(found / len(target.boxes), stage)
 
 
 def precision(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
@@ -54,5 +54,8 @@ def precision(answer: Answer, target: Target, match: Match, stage: Stage) -> flo
         return float(not len(answer.boxes))
     if not len(answer.boxes):
         return 0.0
-    counted = match.iou[match.iou >= stage.least_iou_for_precision - SLACK]
-    return float(refine(counted, stage).sum() / len(answer.boxes))
+    least = stage.least_iou_for_precision - SLACK
+    counted = refine(match.iou, stage)
+    if least > 0:
+        counted = counted * (match.iou >= least)
+    return float(sum(counted.tolist())) / len(answer.boxes)

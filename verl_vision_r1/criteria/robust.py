@@ -41,7 +41,8 @@ def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage, *,
     """
     if not len(target.boxes):
         return says_nothing_is_there(answer) * answer.well_formed
-    return _credit(match, stage) / len(target.boxes) * f1(answer, target, match, stage, save=save)
+    found = _found(match, stage)
+    return found / len(target.boxes) * _f1(answer, target, found, save)
 
 
 def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
@@ -67,10 +68,10 @@ def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage,
         >>> round(score(text, target, "robust").parts["precision"], 3)
         0.333
     """
-    predicted = len(answer.boxes) + answer.malformed
     if not len(target.boxes):
         return says_nothing_is_there(answer) * answer.well_formed
-    return _credit(match, stage) / predicted * f1(answer, target, match, stage, save=save) if predicted else 0.0
+    found = _found(match, stage)
+    return found / max(_predicted(answer), 1) * _f1(answer, target, found, save)
 
 
 def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
@@ -97,9 +98,19 @@ def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: floa
     """
     if not len(target.boxes):
         return says_nothing_is_there(answer) * answer.well_formed
+    return _f1(answer, target, _found(match, stage), save)
+
+
+def _found(match: Match, stage: Stage) -> float:
+    """S, the credit of all pairs."""
+    return float(sum(credit(match.iou, stage).tolist()))
+
+
+def _f1(answer: Answer, target: Target, found: float, save: float) -> float:
     worth = 1.0 if answer.well_formed else save
-    return worth * 2.0 * _credit(match, stage) / (len(answer.boxes) + answer.malformed + len(target.boxes))
+    return worth * 2.0 * found / (_predicted(answer) + len(target.boxes))
 
 
-def _credit(match: Match, stage: Stage) -> float:
-    return float(credit(match.iou, stage).sum())
+def _predicted(answer: Answer) -> int:
+    """N: who writes what is no box has written one too many."""
+    return len(answer.boxes) + answer.malformed

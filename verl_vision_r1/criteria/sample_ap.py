@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.answers import Answer
 from verl_vision_r1.boxes import Boxes, area
-from verl_vision_r1.matching import Match, boxes_in_pixels, normalise_label
+from verl_vision_r1.matching import Match, boxes_in_pixels
 from verl_vision_r1.refinement import Stage
-from verl_vision_r1.targets import Target
+from verl_vision_r1.targets import Target, normalise_label
 
 THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
 RECALLS: Final = np.linspace(0.0, 1.0, 101)

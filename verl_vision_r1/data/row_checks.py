@@ -1,14 +1,14 @@
 """What makes a row right, and a file of rows: its keys, their types and what must agree between them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verl_vision_r1.targets import Target
+from verl_vision_r1.targets import TASKS, Target
 
 COLUMNS = ("data_source", "prompt", "images", "ability", "reward_model", "extra_info")
 PLACEHOLDERS = ("<image>", "<video>", "<audio>")
@@ -45,11 +45,12 @@ def validate_row(row: Mapping[str, Any], where: str) -> Target:
         raise ValueError(f"{where}: {error}") from error
 
 
-def check_rows(path: Path) -> int:
+def check_rows(path: Path, tasks: Collection[str] = TASKS) -> int:
     """Check a file that somebody wants to train on. No image is decoded.
 
     Args:
         path: A `.parquet` file, or a `.jsonl` file with one row to a line.
+        tasks: The tasks that a row may have: those that the run's rewards have rules for.
 
     Returns:
         The number of rows.
@@ -65,7 +66,11 @@ def check_rows(path: Path) -> int:
         raise ValueError(f"{path}: expected rows, got an empty file (0 bytes)")
     count = 0
     for where, row in READERS[path.suffix](path):
-        validate_row(row, where)
+        task = validate_row(row, where).task
+        if task not in tasks:
+            raise ValueError(
+                f"{where}: expected a task that vision_r1.reward has rules for ({', '.join(tasks)}), got {task}"
+            )
         for image in row["images"]:
             if not Path(image["image"]).is_file():
                 raise ValueError(f"{where}: expected an image file, got {image['image']}, which does not exist")

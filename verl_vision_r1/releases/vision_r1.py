@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from verl_vision_r1.answers.answer import Answer
+from verl_vision_r1.answers.answer import Answer, fit
 from verl_vision_r1.answers.json_boxes import Labels, decode_value, keep_boxes
 from verl_vision_r1.frames import Size
 from verl_vision_r1.matching import NO_PAIRS, Match, same_label
@@ -50,15 +50,17 @@ def parse(completion: str, frame: Size) -> Answer:
             label = item.get("label")
             rows.append(coordinates)
             labels.append(label if isinstance(label, str) else None)
-    boxes, labels = keep_boxes(rows, labels, frame)
+    boxes, labels = keep_boxes(rows, labels)
     if not len(boxes):
         found = ITEM.findall(text)
-        boxes, labels = keep_boxes([[float(x) for x in item[:4]] for item in found], [f[4] for f in found], frame)
+        boxes, labels = keep_boxes([[float(x) for x in item[:4]] for item in found], [f[4] for f in found])
+    boxes, outside = fit(boxes, frame)
     return Answer(
         boxes=boxes,
         labels=tuple(labels),
         well_formed=_format(completion),
         parsed=isinstance(document, list) or len(boxes) > 0,
+        out_of_frame=outside,
         malformed=max(len(items) - len(boxes), 0),
         text=completion,
         frame=frame,
@@ -85,7 +87,7 @@ def match(answer: Answer, target: Target, stage: Stage) -> Match:
     boxes[:, ::2] = boxes[:, ::2] / answer.frame[0] * target.width
     boxes[:, 1::2] = boxes[:, 1::2] / answer.frame[1] * target.height
     iou, giou = _iou_giou(boxes, true)
-    same = same_label(answer.labels, target.labels)
+    same = same_label(answer, target)
     distance = np.abs(boxes[:, None] - true[None]).sum(axis=2)
     rows, columns = linear_sum_assignment(np.nan_to_num(distance - same.astype(np.float32) - giou))
     return Match(rows, columns, iou[rows, columns], giou[rows, columns], same[rows, columns])

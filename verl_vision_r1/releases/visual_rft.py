@@ -19,18 +19,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.answers.answer import Answer
+from verl_vision_r1.answers.answer import Answer, fit
 from verl_vision_r1.answers.json_boxes import as_float
-from verl_vision_r1.answers.tagged import has_form, within_limit
-from verl_vision_r1.boxes import NO_BOXES, Boxes, pairwise_iou
+from verl_vision_r1.answers.spans import first_on_one_line
+from verl_vision_r1.answers.tagged import CLOSING, OPENING, answer_content, has_form
+from verl_vision_r1.boxes import Boxes, pairwise_iou
 from verl_vision_r1.criteria.text import joined
 from verl_vision_r1.frames import Size, to_frame
 from verl_vision_r1.matching import NO_PAIRS, Match, boxes_in_pixels, greedy_match
 from verl_vision_r1.refinement import Stage
 from verl_vision_r1.targets import Target
 
-ONE_LINE_ANSWER: Final = re.compile(r"<answer>(.*?)</answer>")
-ANSWER: Final = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 CORNERS: Final = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*,\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 IOU_ABOVE: Final = 0.5
 NO_BOX: Final = (math.nan,) * 4
@@ -45,9 +44,9 @@ def parse_text(completion: str, frame: Size) -> Answer:
         'rose'
     """
     return Answer(
-        content=_content(completion, ONE_LINE_ANSWER),
+        content=_one_line(completion),
         well_formed=has_form(completion),
-        parsed="<answer>" in completion,
+        parsed=OPENING in completion,
         text=completion,
         frame=frame,
     )
@@ -65,14 +64,15 @@ def parse_boxes(completion: str, frame: Size) -> Answer:
         >>> parse_boxes(text, (1000, 1000)).confidences.tolist()
         [7.0]
     """
-    content = f"<answer>{_content(completion, ONE_LINE_ANSWER)}</answer>"
+    content = f"{OPENING}{_one_line(completion)}{CLOSING}"
     items = _first_of_each_position(_load(content.replace("[[", "[").replace("]]", "]").replace("\n", "")))
-    boxes = [_box(item["Position"]) for item in items or []]
+    boxes, outside = fit(_boxes(items or []), frame)
     return Answer(
-        boxes=within_limit(boxes, frame),
+        boxes=boxes,
         confidences=np.array([as_float(item["Confidence"]) for item in items or []], dtype=np.float64),
         well_formed=has_form(completion),
         parsed=items is not None,
+        out_of_frame=outside,
         text=completion,
         frame=frame,
     )
@@ -194,7 +194,7 @@ def accuracy_reward(answer: Answer, target: Target, match: Match, stage: Stage, 
     """
     if math_verify and _verified(answer, target):
         return 1.0
-    given, label = joined(answer.content), joined(_content(_solution(target), ONE_LINE_ANSWER))
+    given, label = joined(answer.content), joined(_one_line(_solution(target)))
     return float(label in given or given in label)
 
 
@@ -224,24 +224,31 @@ def grounding_reward(
     """
     if math_verify and _verified(answer, target):
         return 1.0
-    given, true = _content(answer.text, ANSWER), _content(_solution(target), ANSWER)
+    given, true = _any_lines(answer.text), _any_lines(_solution(target))
     if given == true:
         return 2.0
     boxes = [_corners(given), _corners(true)]
     return 0.0 if None in boxes else _giou(*boxes) + 1.0  # type: ignore[arg-type]
 
 
-def _content(text: str, pattern: re.Pattern[str]) -> str:
-    found = pattern.search(text)
-    return (found.group(1) if found else text).strip()
+def _one_line(text: str) -> str:
+    """The first answer that stands on one line, else the whole text."""
+    found = first_on_one_line(text, OPENING, CLOSING)
+    return (text if found is None else found).strip()
+
+
+def _any_lines(text: str) -> str:
+    """The first answer, else the whole text."""
+    found = answer_content(text)
+    return text.strip() if found is None else found
 
 
 def _load(text: str) -> Any:
     """The value between the tags, its end repaired and its quotes made JSON's; None where that fails."""
-    if "<answer>" not in text:
+    start, end = text.find(OPENING), text.find(CLOSING)
+    if start < 0:
         return None
-    content = text.split("<answer>", 1)[1]
-    content = content[: text.find("</answer>") - (len(text) - len(content))] if "</answer>" in text else content
+    content = text[start + len(OPENING) : len(text) if end < 0 else end]
     if not content.endswith("]"):
         content = content.rsplit("},", 1)[0] + "}]"
     try:
@@ -260,6 +267,10 @@ def _first_of_each_position(items: Any) -> list[dict[str, Any]] | None:
         return unique if all(isinstance(item["Confidence"], int | float) for item in unique) else None
     except (TypeError, KeyError, IndexError):
         return None
+
+
+def _boxes(items: list[Any]) -> Boxes:
+    return np.array([_box(item["Position"]) for item in items], dtype=np.float64).reshape(-1, 4)
 
 
 def _box(position: Any) -> list[float]:
@@ -284,10 +295,10 @@ def _reference_boxes(target: Target, frame: Size) -> Boxes | None:
         return target.boxes
     items = _load(target.solution)
     try:
-        boxes = [_box(item["Position"]) for item in items]
+        boxes = fit(_boxes(items), frame)[0]
     except (TypeError, KeyError):
         return None
-    return to_frame(within_limit(boxes, frame), frame, (target.width, target.height)) if boxes else NO_BOXES
+    return to_frame(boxes, frame, (target.width, target.height))
 
 
 def _solution(target: Target) -> str:

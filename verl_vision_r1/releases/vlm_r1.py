@@ -6,23 +6,22 @@ reference answer (`Target.solution`) as the release reads it; a row without one 
 """
 
 import json
-import re
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.answers.answer import Answer
+from verl_vision_r1.answers.answer import Answer, fit
 from verl_vision_r1.answers.json_boxes import as_float, write_json_boxes
-from verl_vision_r1.answers.tagged import has_form, within_limit
+from verl_vision_r1.answers.spans import spans
+from verl_vision_r1.answers.tagged import CLOSING, OPENING, answer_content, has_form
 from verl_vision_r1.criteria.sample_ap import THRESHOLDS, sample_ap
 from verl_vision_r1.frames import Size
 from verl_vision_r1.matching import Match
 from verl_vision_r1.refinement import Stage
 from verl_vision_r1.targets import Target
 
-ANSWER: Final = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-FENCED: Final = re.compile(r"```json(.*?)```", re.DOTALL)
+FENCE: Final = ("```json", "```")
 NOTHING: Final = "None"
 
 
@@ -41,11 +40,14 @@ def parse(completion: str, frame: Size) -> Answer:
     """
     items = _last_list(_last_answer(completion) or "")
     read = [(item["bbox_2d"], item.get("label")) for item in items if _has_box(item)]
+    rows = [[as_float(part) for part in box[:4]] for box, _ in read]
+    boxes, outside = fit(np.array(rows, dtype=np.float64).reshape(-1, 4), frame)
     return Answer(
-        boxes=within_limit([[as_float(part) for part in box[:4]] for box, _ in read], frame),
+        boxes=boxes,
         labels=tuple(label if isinstance(label, str) else None for _, label in read),
         well_formed=has_form(completion),
         parsed=_last_answer(completion) is not None,
+        out_of_frame=outside,
         malformed=len(items) - len(read),
         text=completion,
         frame=frame,
@@ -79,12 +81,12 @@ def average_precision(
         >>> [round(score(text, target, f"vlm_r1_od_{name}").total, 3) for name in ("ap", "length")]
         [1.0, 0.5]
     """
-    given, true = _last_answer(answer.text), ANSWER.search(_solution(target))
+    given, true = _last_answer(answer.text), answer_content(_solution(target))
     if given is None:
         return 0.0
-    if given == NOTHING and true is not None and true.group(1).strip() == NOTHING:
+    if given == NOTHING and true == NOTHING:
         return 1.0
-    predicted, objects = _last_list(given), _last_list(true.group(1) if true else "")
+    predicted, objects = _last_list(given), _last_list(true or "")
     if not predicted or not objects:
         return float(not predicted and not objects)
     thresholds = THRESHOLDS if iou is None else np.array([iou])
@@ -189,28 +191,28 @@ def _label(item: Any, otherwise: str) -> str:
 
 
 def _last_answer(text: str) -> str | None:
-    found = ANSWER.findall(text)
+    found = list(spans(text, OPENING, CLOSING))
     return found[-1].strip() if found else None
 
 
 def _clean(text: str) -> str:
     """The last answer, or the whole, on one line, in lower case, without a full stop at the end."""
-    found = ANSWER.findall(text)
+    found = list(spans(text, OPENING, CLOSING))
     text = found[-1] if found else text
     for end in ("\n", "\r"):
-        text = re.sub(rf"(?<=\s){end}", "", text)
-        text = re.sub(rf"(?<!\s){end}", " ", text)
+        *lines, last = text.split(end)
+        joints = ("" if line[-1:].isspace() or (not line and place) else " " for place, line in enumerate(lines))
+        text = "".join(line + joint for line, joint in zip(lines, joints, strict=True)) + last
     return text.strip().rstrip(".").lower()
 
 
 def _last_list(text: str) -> list[Any]:
-    found = FENCED.findall(text)
+    found = list(spans(text, *FENCE))
     return _load(found[-1]) if found else []
 
 
 def _first_list(text: str) -> list[Any]:
-    found = FENCED.search(text)
-    return _load(found.group(1)) if found else []
+    return _load(next(spans(text, *FENCE), "[]"))
 
 
 def _load(text: str) -> list[Any]:
