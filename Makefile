@@ -50,6 +50,13 @@ attacks: install
 	sed -i '/^| completion/,$$d' docs/attacks.md
 	$(VENV)/bin/vision-r1 attacks >> docs/attacks.md
 
+# How long scoring takes, and a million completions that must neither raise nor take long.
+bench: install
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) tests/bench.py
+
+fuzz: install
+	$(RUN) tests/fuzz.py
+
 # The list names versions and hashes and no package index. Needs uv.
 lock:
 	uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --override requirements/overrides.txt \
