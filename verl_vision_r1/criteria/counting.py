@@ -1,4 +1,7 @@
-"""How many: the right number of objects, no more boxes than objects, no box twice."""
+"""How many: the right number of objects, no more boxes than objects, no box twice.
+
+Boxes are only counted and compared with each other, in whatever units the answer has them.
+"""
 
 import re
 from typing import Final

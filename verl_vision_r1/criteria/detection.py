@@ -14,7 +14,7 @@ def recall(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
     `f(#{k: IoU_k >= xi0} / M)`. A negative image (M = 0) scores 1 without predictions, else 0.
 
     Returns:
-        A number in [0, 1].
+        A number in [0, 1]; IoU is taken in original-image pixels.
 
     Source:
         Vision-R1 (arXiv 2503.18013), Eq. 5 and 8.
@@ -38,7 +38,7 @@ def precision(answer: Answer, target: Target, match: Match, stage: Stage) -> flo
     predictions, else 0; no prediction where there is an object scores 0.
 
     Returns:
-        A number in [0, 1].
+        A number in [0, 1]; IoU is taken in original-image pixels.
 
     Source:
         Vision-R1 (arXiv 2503.18013), Eq. 6 and 8, the denominator read as the number of predictions.

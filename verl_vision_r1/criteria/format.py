@@ -9,7 +9,8 @@ from verl_vision_r1.targets import Target
 def well_formed(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
     """1 if the whole completion is one fenced or bare JSON list of proper items, else 0.
 
-    The parser decides it: it knows the text and the frame that the model answers in. An empty list is well-formed.
+    The parser decides it: it knows the text and the frame that the model answers in. Boxes must lie within that frame,
+    in its units. An empty list is well-formed.
 
     Returns:
         0.0 or 1.0.

@@ -21,9 +21,9 @@ def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage, *,
     """Share of the true boxes that are found, times F1.
 
     Args:
-        answer: The answer.
-        target: The ground truth.
-        match: The pairs of the matcher `same_label`.
+        answer: The answer, its boxes in units of `answer.frame`.
+        target: The ground truth, in original-image pixels.
+        match: The pairs of the matcher `same_label`, their IoU taken in original-image pixels.
         stage: The thresholds in force.
         save: What is left of the score of an answer that is not well-formed, in [0, 1].
 
@@ -49,9 +49,9 @@ def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage,
     """Share of the predictions that are right, times F1.
 
     Args:
-        answer: The answer.
-        target: The ground truth.
-        match: The pairs of the matcher `same_label`.
+        answer: The answer, its boxes in units of `answer.frame`.
+        target: The ground truth, in original-image pixels.
+        match: The pairs of the matcher `same_label`, their IoU taken in original-image pixels.
         stage: The thresholds in force.
         save: What is left of the score of an answer that is not well-formed, in [0, 1].
 
@@ -78,9 +78,9 @@ def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: floa
     """Harmonic mean of recall and precision in credit, `2S / (N + M)`: what the other two are weighed with.
 
     Args:
-        answer: The answer.
-        target: The ground truth.
-        match: The pairs of the matcher `same_label`.
+        answer: The answer, its boxes in units of `answer.frame`.
+        target: The ground truth, in original-image pixels.
+        match: The pairs of the matcher `same_label`, their IoU taken in original-image pixels.
         stage: The thresholds in force.
         save: What is left of the score of an answer that is not well-formed, in [0, 1].
 
