@@ -28,7 +28,7 @@ def test_wrong_usage_is_told_with_the_usage(arguments: list[str]) -> None:
 @pytest.mark.parametrize("command", ["prepare", "demo"])
 def test_a_missing_folder_is_one_line(command: str, tmp_path: Path) -> None:
     source = str(tmp_path / "nowhere")
-    arguments = [command, source] if command == "prepare" else [command, "--data", source]
+    arguments = [command, "coco", "--source", source] if command == "prepare" else [command, "--data", source]
     result = RUN.invoke(app, [*arguments, "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert result.output.startswith("error: ")

@@ -68,8 +68,11 @@ def test_an_unknown_preset_is_refused_by_name() -> None:
     ("config", "message"),
     [
         (None, "vision_r1: expected the keys"),
-        ({"frame": "auto"}, r"expected the keys \['curriculum', 'frame', 'reward'\], got \['frame'\]"),
-        ({"frame": "pixels", "reward": preset(), "curriculum": STAGES}, "vision_r1.frame: expected auto or one of"),
+        ({"frame": "auto"}, r"expected the keys \['curriculum', 'frame', 'prompt', 'reward'\], got \['frame'\]"),
+        (
+            {"frame": "pixels", "reward": preset(), "prompt": {}, "curriculum": STAGES},
+            "vision_r1.frame: expected auto or one of",
+        ),
     ],
 )
 def test_wrong_settings_are_refused(config: Any, message: str) -> None:
@@ -78,5 +81,5 @@ def test_wrong_settings_are_refused(config: Any, message: str) -> None:
 
 
 def test_right_settings_pass() -> None:
-    settings = Settings.from_config({"frame": "auto", "reward": preset(), "curriculum": STAGES})
+    settings = Settings.from_config({"frame": "auto", "reward": preset(), "prompt": {}, "curriculum": STAGES})
     assert settings.preset.criteria == ("recall",)

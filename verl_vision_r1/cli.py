@@ -1,11 +1,11 @@
-"""The command line: `vision-r1 prepare | attacks | conformance | demo`.
+"""The command line: `vision-r1 prepare | validate | view | attacks | conformance | demo`.
 
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -34,44 +34,126 @@ def vision_r1() -> None:
 
 @app.command()
 def prepare(
-    source: Annotated[Path, typer.Argument(help="Folder of a data set, COCO or Pascal VOC.")],
+    name: Annotated[str, typer.Argument(help="The data set (coco, voc, ...), or mix.", show_default=False)],
+    source: Annotated[str, typer.Option(help="Its folder, its name on the hub, or the YAML file of a mix.")],
     out: Annotated[Path, typer.Option(help="Folder for train.parquet and val.parquet.")],
-    name: Annotated[str | None, typer.Option(help="Name of the data set in rows.", show_default="its format")] = None,
+    split: Annotated[str | None, typer.Option(help="One part alone.", show_default="train and val")] = None,
+    ask: Annotated[
+        str, typer.Option(help="Of boxes: categories, category, referring, class or count.")
+    ] = "categories",
+    negatives: Annotated[float, typer.Option(help="Questions about what is not there, for each other one.")] = 0.0,
+    rows: Annotated[int | None, typer.Option(help="At most so many rows to train on.", show_default="all")] = None,
+    limit: Annotated[int | None, typer.Option(help="Take at most so many images.", show_default="all")] = None,
+    min_boxes: Annotated[int, typer.Option(help="Leave out images with fewer, but not those with none.")] = 1,
+    max_boxes: Annotated[int | None, typer.Option(help="Leave out images with more.", show_default="no limit")] = None,
+    hard_share: Annotated[
+        float | None, typer.Option(help="Share of images with more than 10 boxes.", show_default="as it is")
+    ] = None,
+    difficulty: Annotated[Path | None, typer.Option(help="JSON {image_id: number} to choose by.")] = None,
+    difficulty_range: Annotated[tuple[float, float], typer.Option(help="Keep images within.")] = (0.0, 1.0),
+    prompt: Annotated[str, typer.Option(help="Words of the questions, of vision_r1/prompt.")] = "vision_r1",
+    alias: Annotated[str | None, typer.Option(help="Name in data_source.", show_default="NAME")] = None,
     validation_share: Annotated[float, typer.Option(help="Share of the images that go to val.parquet.")] = 0.2,
-    limit: Annotated[int | None, typer.Option(help="Take at most this many images.", show_default="all")] = None,
-    keep_negatives: Annotated[bool, typer.Option("--keep-negatives", help="Keep images without boxes.")] = False,
     max_pixels: Annotated[int, typer.Option(help="Largest area an image is resized to.")] = MAX_PIXELS,
     min_pixels: Annotated[int, typer.Option(help="Smallest area an image is resized to.")] = MIN_PIXELS,
-    max_boxes: Annotated[int | None, typer.Option(help="Leave out images with more.", show_default="no limit")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the order and the split.")] = 0,
-    on_bad: Annotated[Literal["raise", "skip"], typer.Option(help="What to do about a bad box or image.")] = "raise",
+    seed: Annotated[int, typer.Option(help="Decides the choice, the split and the order.")] = 0,
+    images: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
+    embed: Annotated[bool, typer.Option("--embed", help="Rows hold the images, not their paths.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict/--skip-bad", help="Stop at defects, or leave out what has one.")
+    ] = True,
 ) -> None:
-    """Turn annotated images into the rows that verl trains on."""
-    from verl_vision_r1.data.prepare import prepare as run
+    """Turn a data set into the rows that verl trains on.
 
-    prepared = run(
-        source,
-        out,
-        name=name,
-        validation_share=validation_share,
-        limit=limit,
-        keep_negatives=keep_negatives,
-        max_pixels=max_pixels,
-        min_pixels=min_pixels,
-        max_boxes=max_boxes,
-        seed=seed,
-        on_bad=on_bad,
-    )
-    _print_table(
-        {
-            f"rows in {out / 'train.parquet'}": prepared.train,
-            f"rows in {out / 'val.parquet'}": prepared.val,
-            "boxes in them": prepared.boxes,
-            "images left out: no boxes": prepared.without_boxes,
-            "images left out: above --max-boxes": prepared.over_max_boxes,
-            "bad boxes and images left out": prepared.skipped,
-        }
-    )
+    vision-r1 prepare coco --source /data/coco --out data --negatives 0.1
+    """
+    from verl_vision_r1.data.mix import read_mix
+    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.prepare import prepare as run
+    from verl_vision_r1.data.selection import Selection
+
+    writing = Writing(prompt, validation_share, seed, min_pixels, max_pixels, images, embed, strict)
+    if name == "mix":
+        wanted = read_mix(Path(source))
+    else:
+        chosen = Selection(min_boxes, max_boxes, hard_share, difficulty, difficulty_range, limit)
+        wanted = [Source(name, source, split, ask, negatives, rows, chosen, alias)]
+    prepared = run(wanted, out, writing)
+    for account in prepared.accounts:
+        _print_table({"": account.source, "images": account.images} | _account_lines(account))
+    typer.echo(", ".join(f"{out / file}.parquet: {count} rows" for file, count in prepared.rows.items()))
+    if prepared.defects:
+        typer.echo(f"{prepared.defects} bad boxes and images left out, listed in {out / 'defects.txt'}")
+
+
+def _account_lines(account: Any) -> dict[str, Any]:
+    lines = {f"rows for {file}": count for file, count in account.rows.items()}
+    lines |= {"boxes": account.boxes, "rows whose answer is nothing": account.negatives}
+    return lines | {f"left out: {reason}": count for reason, count in account.left_out.items()}
+
+
+@app.command()
+def validate(
+    source: Annotated[Path, typer.Argument(help="Folder of rows, or a file of them.")],
+    model: Annotated[
+        str | None, typer.Option(help="Folder of the model whose processor measures the prompts.")
+    ] = None,
+    max_prompt_length: Annotated[int, typer.Option(help="Tokens above which a prompt is a defect.")] = 1024,
+    prompt: Annotated[str, typer.Option(help="Words that the run asks in, of vision_r1/prompt.")] = "as_prepared",
+    images: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Say what is wrong with rows, and what is in them; exit status 1 if anything is wrong.
+
+    vision-r1 validate data
+    """
+    from verl_vision_r1.data.images import CHECKS
+    from verl_vision_r1.data.validate import validate as run
+
+    if images not in CHECKS:
+        raise ValueError(f"images: expected one of {', '.join(CHECKS)}, got {images!r}")
+    report = run(source, images=images, lengths=_lengths(model, prompt), max_prompt_length=max_prompt_length)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        from verl_vision_r1.data.validate_table import show
+
+        show(report)
+    if report.defects:
+        raise typer.Exit(1)
+
+
+def _lengths(model: str | None, prompt: str) -> Any:
+    if model is None:
+        return None
+    from transformers import AutoProcessor
+
+    from verl_vision_r1.data.prompt_length import PromptLength, processor_bounds
+    from verl_vision_r1.presets import load_prompts
+
+    processor = AutoProcessor.from_pretrained(model)
+    return PromptLength(processor, load_prompts(prompt), processor_bounds(processor), {})
+
+
+@app.command()
+def view(
+    source: Annotated[Path, typer.Argument(help="Folder of rows, or a file of them.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the sheets.", show_default="view/ beside the rows")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Rows of each file to draw.", min=1)] = 24,
+    seed: Annotated[int, typer.Option(help="Decides which.")] = 0,
+) -> None:
+    """Draw rows with their boxes on contact sheets.
+
+    vision-r1 view data --count 48
+    """
+    from verl_vision_r1.data.validate import files_of_rows
+    from verl_vision_r1.data.view import view as run
+
+    for file in files_of_rows(source):
+        for sheet in run(file, out or file.parent / "view", count=count, seed=seed):
+            typer.echo(sheet)
 
 
 @app.command()
@@ -123,7 +205,7 @@ def demo(
     run_demo(Demo((out / name).absolute(), steps, teaching_steps), data)
 
 
-def _print_table(rows: dict[str, int]) -> None:
+def _print_table(rows: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 

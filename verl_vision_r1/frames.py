@@ -1,7 +1,7 @@
 """Between the frame a model answers in and original-image pixels.
 
 Boxes are stored in original-image pixels. A model answers in a frame of its own: Qwen2.5-VL in pixels of the image as
-it was resized for the model, Qwen2-VL and Qwen3-VL on a 0-1000 grid, Griffon-G on 0-1. Every size here is
+it was resized for the model, Qwen2-VL, Qwen3-VL and InternVL on a 0-1000 grid, Griffon-G on 0-1. Every size here is
 (width, height); this is the only module that converts.
 """
 
@@ -22,6 +22,11 @@ FRAME_OF_FAMILY: Final = {
     "qwen2_vl": "relative_1000",
     "qwen3_vl": "relative_1000",
     "qwen3_vl_moe": "relative_1000",
+    "internvl": "relative_1000",
+    "internvl_chat": "relative_1000",
+    "glm4v": "relative_1000",
+    "glm4v_moe": "relative_1000",
+    "griffon": "relative_1",
 }
 """The frame that each model family (`model_type` of its configuration) was taught to answer in."""
 

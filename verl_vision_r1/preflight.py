@@ -43,7 +43,7 @@ def check(config: DictConfig) -> None:
         files = config.data[key]
         for path in [files] if isinstance(files, str) else files:
             if "://" not in path:
-                check_rows(Path(path).expanduser(), settings.preset.tasks)
+                check_rows(Path(path).expanduser(), settings.preset.tasks, settings.prompts)
 
 
 def _check_trainer(config: DictConfig) -> None:

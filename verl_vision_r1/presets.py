@@ -20,6 +20,7 @@ from verl_vision_r1.answers import PARSERS
 from verl_vision_r1.criteria import CRITERIA
 from verl_vision_r1.frames import FRAMES
 from verl_vision_r1.matching import MATCHERS
+from verl_vision_r1.prompts import Prompts
 from verl_vision_r1.refinement import Curriculum
 from verl_vision_r1.scoring import TOTALS, TaskRules, WeightedCriterion
 from verl_vision_r1.targets import TASKS, Target
@@ -66,7 +67,7 @@ def load_preset(name: str) -> Preset:
         ('format', 'precision', 'recall')
     """
     if name.endswith(".yaml"):
-        return preset_from_config(yaml.safe_load(Path(name).read_text(encoding="utf-8")))
+        return preset_from_config(_without_defaults(yaml.safe_load(Path(name).read_text(encoding="utf-8"))))
     return preset_from_config(read_preset(name))
 
 
@@ -80,7 +81,8 @@ def read_preset(name: str) -> dict[str, Any]:
         >>> read_preset("vision_r1")["total"]
         'sum'
     """
-    return _read_group("reward", name)
+    config: dict[str, Any] = _read_group("reward", name)
+    return config
 
 
 def load_curriculum(name: str) -> Curriculum:
@@ -94,6 +96,19 @@ def load_curriculum(name: str) -> Curriculum:
         [0.75, 0.9]
     """
     return Curriculum.from_config(_read_group("curriculum", name))
+
+
+def load_prompts(name: str) -> Prompts:
+    """Read the words of the questions that come with the package under a name.
+
+    Raises:
+        ValueError: There are none of that name.
+
+    Example:
+        >>> sorted(load_prompts("visual_rft").templates)
+        ['category', 'class', 'count', 'expression']
+    """
+    return Prompts.from_config(_read_group("prompt", name))
 
 
 def preset_from_config(config: Mapping[str, Any]) -> Preset:
@@ -171,12 +186,16 @@ def _import(where: str, path: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def _read_group(group: str, name: str) -> dict[str, Any]:
+def _read_group(group: str, name: str) -> Any:
     folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group)
     names = sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     _expect_one_of(f"vision_r1/{group}", name, tuple(names))
-    config: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
-    return config
+    return _without_defaults(yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def _without_defaults(config: Any) -> Any:
+    """A file of a Hydra group as Hydra gives it: its list of defaults is not part of it."""
+    return {key: value for key, value in config.items() if key != "defaults"} if isinstance(config, dict) else config
 
 
 def _expect_one_of(where: str, value: Any, allowed: tuple[str, ...]) -> str:

@@ -6,22 +6,25 @@ from typing import Any
 
 from verl_vision_r1.frames import FRAMES
 from verl_vision_r1.presets import Preset, preset_from_config
+from verl_vision_r1.prompts import Prompts
 from verl_vision_r1.refinement import Curriculum
 
-KEYS = frozenset({"frame", "reward", "curriculum"})
+KEYS = frozenset({"frame", "prompt", "reward", "curriculum"})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run's configuration says of frame, rewards and refinement.
+    """What a run's configuration says of frame, questions, rewards and refinement.
 
     Attributes:
         frame: `auto`, or one of `frames.FRAMES`.
+        prompts: The words of the questions.
         preset: The rewards of each task.
         curriculum: The stages of refinement.
     """
 
     frame: str
+    prompts: Prompts
     preset: Preset
     curriculum: Curriculum
 
@@ -36,4 +39,9 @@ class Settings:
             raise ValueError(f"vision_r1: expected the keys {sorted(KEYS)}, got {sorted(config or [])}")
         if config["frame"] not in ("auto", *FRAMES):
             raise ValueError(f"vision_r1.frame: expected auto or one of {', '.join(FRAMES)}, got {config['frame']!r}")
-        return cls(config["frame"], preset_from_config(config["reward"]), Curriculum.from_config(config["curriculum"]))
+        return cls(
+            config["frame"],
+            Prompts.from_config(config["prompt"]),
+            preset_from_config(config["reward"]),
+            Curriculum.from_config(config["curriculum"]),
+        )

@@ -28,7 +28,7 @@ def test_boxes_become_corners(coco: Callable[..., Path]) -> None:
     assert samples[0].target.boxes.tolist() == [[1.5, 2, 11.5, 22.25]]
     assert samples[0].target.labels == ("dog",)
     assert samples[0].target.categories == ("cat", "dog")
-    assert (samples[0].target.width, samples[0].target.height, samples[0].partial) == (40, 30, False)
+    assert (samples[0].target.width, samples[0].target.height, bool(samples[0].uncertain)) == (40, 30, False)
 
 
 def test_a_box_is_cut_at_the_border(coco: Callable[..., Path]) -> None:
@@ -41,8 +41,8 @@ def test_a_crowd_is_left_out_and_its_image_is_no_negative(coco: Callable[..., Pa
         del document["annotations"][1]
 
     crowd, negative, *_ = read(coco(change))
-    assert (len(crowd.target.boxes), crowd.partial) == (0, True)
-    assert (len(negative.target.boxes), negative.partial) == (0, False)
+    assert (len(crowd.target.boxes), crowd.uncertain) == (0, {"dog"})
+    assert (len(negative.target.boxes), negative.uncertain) == (0, set())
 
 
 FAULTS: list[tuple[Change, str]] = [
@@ -103,4 +103,4 @@ def test_bad_items_can_be_left_out(coco: Callable[..., Path]) -> None:
     samples = read(coco(change), on_problem=problems.append)
     assert [sample.image_id for sample in samples] == ["000", "001", "003", "004"]
     assert [len(sample.target.boxes) for sample in samples] == [0, 0, 1, 1]
-    assert (len(problems), samples[0].partial) == (3, True)
+    assert (len(problems), bool(samples[0].uncertain)) == (3, True)

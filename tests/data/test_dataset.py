@@ -1,5 +1,6 @@
 """verl's dataset with our checks: what travels, what is left out, what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ def load(path: Path, processor: Any, max_prompt_length: int = 1024) -> Any:
     return VisionR1Dataset([str(path)], processor.tokenizer, config, processor)
 
 
+def size_of(row: Any) -> tuple[int, int]:
+    target = json.loads(row["reward_model"]["ground_truth"])
+    return target["width"], target["height"]
+
+
 def test_images_travel_once_and_as_paths(folder: Path, processor: Any) -> None:
     row = load(folder / "train.parquet", processor)[0]
     assert "prompt" not in row
@@ -38,7 +44,7 @@ def test_prompts_are_as_long_as_verl_finds_them_by_decoding(folder: Path, proces
 
     dataset = load(folder / "train.parquet", processor)
     row = dataset.dataframe[0]
-    found = dataset._prompt_length(dataset.dataframe[0], factor=28)
+    found = dataset.lengths.count(dataset.dataframe[0], *size_of(row))
     messages = dataset._build_messages(row, "prompt")
     text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     images, _, _ = dataset._process_multi_modal_info(messages, 14, dataset.config)
@@ -50,7 +56,8 @@ def test_prompts_are_as_long_as_verl_finds_them_by_decoding(folder: Path, proces
 
 def test_long_prompts_are_left_out(folder: Path, processor: Any) -> None:
     dataset = load(folder / "train.parquet", processor)
-    length = dataset._prompt_length(dataset.dataframe[0], factor=28)
+    row = dataset.dataframe[0]
+    length = dataset.lengths.count(row, *size_of(row))
     assert len(load(folder / "train.parquet", processor, max_prompt_length=length)) == len(dataset) == 9
     with pytest.raises(ValueError, match=f"max_prompt_length: expected room .* got {length - 1}"):
         load(folder / "train.parquet", processor, max_prompt_length=length - 1)

@@ -1,8 +1,12 @@
 """A folder becomes two files of rows, the same for the same seed, and nothing where anything is wrong."""
 
+import dataclasses
+import io
 import json
 import shutil
-import time
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +15,27 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from verl_vision_r1.boxes import as_boxes
-from verl_vision_r1.data import images
+from verl_vision_r1.data.plan import Source, Writing
 from verl_vision_r1.data.prepare import Prepared, prepare
 from verl_vision_r1.data.rows import check_rows
-from verl_vision_r1.data.samples import Sample
-from verl_vision_r1.targets import Target
+from verl_vision_r1.data.selection import Selection
+from verl_vision_r1.data.sources import guess
 
 SETS = Path(__file__).parents[3] / "shared" / "data"
+
+
+def taken(source: Path, out: Path, name: str = "coco", **options: Any) -> Prepared:
+    """`prepare` of one data set; options go where they belong."""
+    where: dict[str, dict[str, Any]] = {"selection": {}, "source": {}, "writing": {}}
+    for key, value in options.items():
+        kind = "selection" if key in SELECTION else "writing" if key in WRITING else "source"
+        where[kind][key] = value
+    wanted = Source(name, str(source), selection=Selection(**where["selection"]), **where["source"])
+    return prepare([wanted], out, Writing(**where["writing"]))
+
+
+SELECTION = {field.name for field in dataclasses.fields(Selection)}
+WRITING = {field.name for field in dataclasses.fields(Writing)}
 
 
 def rows(out: Path, split: str = "train") -> list[dict[str, Any]]:
@@ -27,7 +44,8 @@ def rows(out: Path, split: str = "train") -> list[dict[str, Any]]:
 
 def test_a_coco_folder_becomes_rows(coco: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
-    assert prepare(coco(), out) == Prepared(train=4, val=1, boxes=5, without_boxes=0, over_max_boxes=0, skipped=0)
+    prepared = taken(coco(), out)
+    assert (prepared.rows, prepared.boxes, prepared.defects) == ({"train": 4, "val": 1}, 5, 0)
     assert check_rows(out / "train.parquet") == 4
     assert sorted(path.name for path in out.iterdir()) == ["train.parquet", "val.parquet"]
     first = rows(out)[0]
@@ -42,8 +60,8 @@ def test_a_coco_folder_becomes_rows(coco: Callable[..., Path], tmp_path: Path) -
 
 
 def test_a_voc_folder_becomes_rows(voc: Callable[..., Path], tmp_path: Path) -> None:
-    prepared = prepare(voc(), tmp_path / "out", name="pets", validation_share=0.4, max_pixels=10_000)
-    assert (prepared.train, prepared.val) == (3, 2)
+    prepared = taken(voc(), tmp_path / "out", "voc", alias="pets", validation_share=0.4, max_pixels=10_000)
+    assert prepared.rows == {"train": 3, "val": 2}
     assert rows(tmp_path / "out")[0]["data_source"] == "pets/detection"
     assert rows(tmp_path / "out")[0]["images"][0]["max_pixels"] == 10_000
 
@@ -57,21 +75,26 @@ def test_two_annotation_files_are_the_two_parts(coco: Callable[..., Path], tmp_p
         shutil.copytree(source / "images", tmp_path / "moved" / folder.format(part))
     shutil.rmtree(source / "images")
     shutil.copytree(tmp_path / "moved", source, dirs_exist_ok=True)
-    prepared = prepare(source, tmp_path / "out", limit=3)
-    assert (prepared.train, prepared.val, prepared.without_boxes) == (3, 3, 1)
+    prepared = taken(source, tmp_path / "out", limit=3)
+    assert prepared.rows == {"train": 3, "val": 3}
+    assert prepared.accounts[0].left_out == {"above the limit or beside the hard share": 3, "no boxes": 1}
     assert folder.format("val") in rows(tmp_path / "out", "val")[0]["images"][0]["image"]
+    assert taken(source, tmp_path / "out", split="val").rows == {"val": 4}
+    with pytest.raises(ValueError, match=r"split: expected one of train, val of .*, got 'test'"):
+        taken(source, tmp_path / "out", split="test")
 
 
 def test_the_seed_decides_every_byte(coco: Callable[..., Path], tmp_path: Path) -> None:
     coco_folder = coco()
-    for out, seed in (("a", 0), ("c", 3)):
-        prepare(coco_folder, tmp_path / out, seed=seed)
+    for out, seed in (("a", 0), ("c", 4)):
+        taken(coco_folder, tmp_path / out, seed=seed)
     # The order of the annotation file decides nothing.
-    prepare(coco(lambda document: document["images"].reverse()), tmp_path / "b", seed=0)
-    for split in ("train", "val"):
-        first, again, other = [(tmp_path / out / f"{split}.parquet").read_bytes() for out in ("a", "b", "c")]
-        assert first == again
-        assert first != other
+    taken(coco(lambda document: document["images"].reverse()), tmp_path / "b", seed=0)
+    first, again, other = [
+        [(tmp_path / out / f"{split}.parquet").read_bytes() for split in ("train", "val")] for out in ("a", "b", "c")
+    ]
+    assert first == again
+    assert first != other
 
 
 def negatives(document: Any) -> None:
@@ -81,34 +104,62 @@ def negatives(document: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("options", "rows", "boxes", "left_out"),
     [
-        ({}, Prepared(train=2, val=1, boxes=4, without_boxes=2, over_max_boxes=0, skipped=0)),
-        ({"keep_negatives": True}, Prepared(3, 1, boxes=4, without_boxes=1, over_max_boxes=0, skipped=0)),
-        ({"max_boxes": 1}, Prepared(1, 1, boxes=2, without_boxes=2, over_max_boxes=1, skipped=0)),
-        ({"limit": 2, "max_boxes": 1}, Prepared(1, 1, boxes=2, without_boxes=2, over_max_boxes=1, skipped=0)),
+        ({}, 3, 4, {"no boxes": 2}),
+        ({"negatives": 1}, 4, 4, {"no boxes": 1}),
+        ({"max_boxes": 1}, 2, 2, {"no boxes": 2, "more than 1 boxes": 1}),
+        ({"min_boxes": 2, "negatives": 1}, 2, 2, {"no boxes": 1, "fewer than 2 boxes": 2}),
+        ({"ask": "category"}, 3, 4, {"no boxes": 2}),
+        ({"ask": "category", "negatives": 0.67}, 5, 4, {"no boxes": 2}),
+        ({"ask": "count", "negatives": 0.34}, 4, 0, {"no boxes": 2}),
+        ({"ask": "class"}, 3, 0, {"no boxes": 2}),
     ],
 )
-def test_images_are_chosen(
-    coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], expected: Prepared
+def test_images_and_questions_are_chosen(
+    coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], rows: int, boxes: int, left_out: dict[str, int]
 ) -> None:
-    assert prepare(coco(negatives), tmp_path / "out", **options) == expected
+    # All of them in one file, so that the counts do not depend on the division.
+    source = coco(negatives, name="instances_train.json")
+    shutil.copy(source / "annotations" / "instances_train.json", source / "annotations" / "instances_val.json")
+    prepared = taken(source, tmp_path / "out", split="train", **options)
+    assert (prepared.rows["train"], prepared.boxes) == (rows, boxes)
+    assert prepared.accounts[0].left_out == left_out
+
+
+def test_an_absent_category_is_asked_for(coco: Callable[..., Path], tmp_path: Path) -> None:
+    taken(coco(), tmp_path / "out", ask="category", negatives=1)
+    asked = [
+        (row["extra_info"]["subject"], json.loads(row["reward_model"]["ground_truth"]))
+        for row in rows(tmp_path / "out")
+    ]
+    assert sorted(subject for subject, _ in asked) == ["cat"] * 4 + ["dog"] * 4
+    assert all(len(target["boxes"]) == (subject == "dog") for subject, target in asked)
+    assert all(target["categories"] == [subject] for subject, target in asked)
 
 
 def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def rotate(path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (30, 40)).save(path, exif=exif)
+def shrink(path: Path) -> None:
+    Image.new("RGB", (30, 30)).save(path)
+
+
+def turn(orientation: int, size: tuple[int, int] = (30, 40)) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", size, (200, 0, 0)).save(path, exif=exif)
+
+    return write
 
 
 IMAGE_FAULTS = [
     (damage, r"003\.jpg: expected an image, got a file that does not decode: .*[Tt]runcated"),
     (lambda path: path.write_text("no image"), r"003\.jpg: expected an image, got a file that does not decode"),
-    (rotate, r"003\.jpg: expected 40x30 pixels as annotated, got 30x40 \(EXIF orientation 6; the usual cause"),
+    (shrink, r"003\.jpg: expected 40x30 pixels as annotated, got 30x30 \(EXIF orientation 1\)"),
+    (turn(3, (40, 30)), r"003\.jpg: expected an image without EXIF orientation, got orientation 3"),
     (Path.unlink, r"image 3: expected the image 003\.jpg"),
 ]
 
@@ -123,32 +174,64 @@ def test_a_wrong_image_stops_everything_or_is_left_out(
 ) -> None:
     source, out = coco(), tmp_path / "out"
     fault(source / "images" / "003.jpg")
-    with pytest.raises((ValueError, FileNotFoundError), match=message + r".*\(on_bad=skip leaves such items out\)"):
-        prepare(source, out)
-    assert not out.exists()
-    assert prepare(source, out, on_bad="skip") == Prepared(3, 1, 4, without_boxes=0, over_max_boxes=0, skipped=1)
-    assert capsys.readouterr().err.count("left out: ") == 1
+    with pytest.raises(ValueError, match=message + r".*Defects: 1, all listed in .*defects\.txt; nothing"):
+        taken(source, out)
+    assert [path.name for path in out.iterdir()] == ["defects.txt"]
+    prepared = taken(source, out, strict=False)
+    assert (sum(prepared.rows.values()), prepared.defects) == (4, 1)
+    assert "003.jpg" in (out / "defects.txt").read_text()
+    assert capsys.readouterr().err.count("defect: ") == 2
 
 
-def test_the_first_wrong_image_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    sample, begun = Sample(Path("0.jpg"), "0", Target(as_boxes([]), (), 40, 30)), []
+def test_an_image_that_lies_on_its_side_is_shown_upright(coco: Callable[..., Path], tmp_path: Path) -> None:
+    source = coco()
+    turn(6)(source / "images" / "003.jpg")
+    assert taken(source, tmp_path / "out").defects == 0
+    images = {row["images"][0]["image"] for split in ("train", "val") for row in rows(tmp_path / "out", split)}
+    (copy,) = (image for image in images if "upright" in image)
+    with Image.open(copy) as upright:
+        assert (upright.size, upright.getexif().get(0x0112)) == ((40, 30), None)
+    # An image that was annotated as it is stored stays as it is.
+    turn(6, (40, 30))(source / "images" / "003.jpg")
+    taken(source, tmp_path / "again")
+    assert not (tmp_path / "again" / "images").exists()
 
-    def find(sample: Sample) -> ValueError:
-        begun.append(sample)
-        time.sleep(0.01)
-        return ValueError("wrong")
 
-    monkeypatch.setattr(images, "find_problem", find)
-    with pytest.raises(ValueError, match="wrong"):
-        images.check_images([sample] * 500)
-    assert len(begun) < 100
+def test_a_decompression_bomb_is_not_decoded(
+    coco: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    source = coco()
+    with pytest.raises(ValueError, match=r"\d\.jpg: expected at most 1000 pixels, got 40x30.*Defects: 5"):
+        taken(source, tmp_path / "out")
+
+
+def test_a_path_that_leaves_the_folder_is_a_defect(coco: Callable[..., Path], tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "secret.jpg")
+    for name in ("../../secret.jpg", str(tmp_path / "secret.jpg")):
+        source = coco(lambda document, name=name: document["images"][3].update(file_name=name))
+        with pytest.raises(ValueError, match=r"image 3: expected the path of an image within .*secret\.jpg'"):
+            taken(source, tmp_path / "out")
+
+
+def test_images_are_looked_at_as_closely_as_asked(coco: Callable[..., Path], tmp_path: Path) -> None:
+    source = coco()
+    Image.effect_noise((40, 30), 90).save(source / "images" / "003.jpg", quality=95)
+    damage(source / "images" / "003.jpg")
+    with pytest.raises(ValueError, match="does not decode"):
+        taken(source, tmp_path / "out")
+    assert taken(source, tmp_path / "out", images="header").defects == 0
+    shrink(source / "images" / "003.jpg")
+    with pytest.raises(ValueError, match="expected 40x30 pixels"):
+        taken(source, tmp_path / "out", images="header")
+    assert taken(source, tmp_path / "out", images="none").defects == 0
 
 
 def test_an_image_may_be_too_narrow(coco: Callable[..., Path], tmp_path: Path) -> None:
     source = coco(lambda document: document["images"][3].update(width=40_000))
     Image.new("RGB", (40_000, 30)).save(source / "images" / "003.jpg")
     with pytest.raises(ValueError, match=r"003\.jpg: expected sides of at most 200:1, got 40000x30"):
-        prepare(source, tmp_path / "out")
+        taken(source, tmp_path / "out")
 
 
 def test_bad_boxes_are_printed_once_and_not_without_end(
@@ -156,19 +239,55 @@ def test_bad_boxes_are_printed_once_and_not_without_end(
 ) -> None:
     bad = {"id": 99, "image_id": 0, "category_id": 7, "bbox": [5, 5, 0, 0]}
     source = coco(lambda document: document["annotations"].extend([bad] * 30))
-    assert prepare(source, tmp_path / "out", on_bad="skip").skipped == 30
-    assert capsys.readouterr().err.count("left out: ") == 21
+    assert taken(source, tmp_path / "out", strict=False).defects == 30
+    assert capsys.readouterr().err.count("defect: ") == 21
+    assert (tmp_path / "out" / "defects.txt").read_text().count("\n") == 30
+    taken(coco(), tmp_path / "out")
+    assert not (tmp_path / "out" / "defects.txt").exists()
 
 
 def test_a_failed_run_leaves_the_old_files(coco: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    prepare(coco(), out)
+    taken(coco(), out)
     old = (out / "train.parquet").read_bytes()
     source = coco(lambda document: document["categories"][0].update(name="<image>"))
-    with pytest.raises(ValueError, match=r"\.jpg: prompt: expected 1 <image>, got 2"):
-        prepare(source, out)
-    assert sorted(path.name for path in out.iterdir()) == ["train.parquet", "val.parquet"]
+    with pytest.raises(ValueError, match=r"\.jpg \(\d+\): prompt: expected words without <image>, got .*Defects: 5"):
+        taken(source, out)
+    assert sorted(path.name for path in out.iterdir()) == ["defects.txt", "train.parquet", "val.parquet"]
     assert (out / "train.parquet").read_bytes() == old
+
+
+KILLED = """
+import os, signal, sys
+from verl_vision_r1.data import plan, prepare as module
+write = module.write_rows
+def stop(path, rows, **options):
+    if path.name == "val.parquet":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(path, rows, **options)
+module.write_rows = stop
+module.prepare([plan.Source("coco", sys.argv[1])], sys.argv[2])
+"""
+
+
+def test_a_killed_run_leaves_no_file_that_looks_whole(coco: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(coco()), str(out)], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in out.glob("*")] == [path.name for path in out.glob(".prepare-*")]
+    assert not list(out.glob("*.parquet"))
+    assert taken(coco(), out).rows == {"train": 4, "val": 1}
+
+
+def test_rows_may_hold_their_images(coco: Callable[..., Path], tmp_path: Path) -> None:
+    source = coco()
+    taken(source, tmp_path / "out", embed=True)
+    shutil.rmtree(source)
+    image = rows(tmp_path / "out")[0]["images"][0]
+    assert check_rows(tmp_path / "out" / "train.parquet") == 4
+    assert sorted(image) == ["bytes", "max_pixels", "min_pixels"]
+    with Image.open(io.BytesIO(image["bytes"])) as opened:
+        assert opened.size == (40, 30)
 
 
 @pytest.mark.parametrize(
@@ -177,33 +296,52 @@ def test_a_failed_run_leaves_the_old_files(coco: Callable[..., Path], tmp_path: 
         ({"validation_share": 1.0}, "validation_share: expected a number between 0 and 1, got 1.0"),
         ({"limit": 0}, "limit: expected a number above 0, got 0"),
         ({"max_boxes": -1}, "max_boxes: expected a number above 0, got -1"),
+        ({"max_boxes": 2, "min_boxes": 3}, "min_boxes, max_boxes: expected min <= max, got 3 and 2"),
+        ({"hard_share": 1.5}, "hard_share: expected a number from 0 to 1, got 1.5"),
+        ({"negatives": -1}, "negatives: expected a number from 0 on, got -1"),
+        ({"rows": 0}, "rows: expected a number above 0, got 0"),
+        ({"ask": "riddle"}, "ask: expected one of categories, category, referring, class, count, got 'riddle'"),
+        ({"images": "closely"}, "images: expected one of decode, header, none, got 'closely'"),
+        ({"prompt": "poem"}, "vision_r1/prompt: expected one of .*visual_rft.*, got 'poem'"),
         ({"min_pixels": 500, "max_pixels": 400}, "expected 0 < min <= max, got 500 and 400"),
-        ({"on_bad": "ignore"}, "on_bad: expected raise or skip, got 'ignore'"),
-        ({"limit": 1}, r"coco: expected at least one image for training and one for validation, got .*train=0, val=1"),
+        ({"max_boxes": 1, "min_boxes": 1, "difficulty": Path("gone.json")}, "gone.json"),
+        ({"name": "imagenet"}, "data set: expected one of coco, .*, got 'imagenet'"),
     ],
 )
 def test_a_wrong_option_is_named(
     coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        prepare(coco(), tmp_path / "out", **options)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        taken(coco(), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_rows_is_refused(coco: Callable[..., Path], tmp_path: Path) -> None:
+    difficulty = tmp_path / "difficulty.json"
+    difficulty.write_text("{}")
+    with pytest.raises(ValueError, match="out: expected at least one row for train, val, got"):
+        taken(coco(), tmp_path / "out", difficulty=difficulty)
 
 
 def test_another_folder_is_named(coco: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set"):
-        prepare(tmp_path / "gone", tmp_path / "out")
+        taken(tmp_path / "gone", tmp_path / "out")
     (tmp_path / "other" / "labels").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"expected COCO \(annotations/\*\.json.* or VOC .* that holds labels/"):
-        prepare(tmp_path / "other", tmp_path / "out")
-    coco(name="a.json")
+    with pytest.raises(ValueError, match=r"expected COCO annotations \(annotations/\*\.json.* that holds labels/"):
+        taken(tmp_path / "other", tmp_path / "out")
+    with pytest.raises(ValueError, match=r"COCO annotations .*; .*expected VOC annotations"):
+        guess(str(tmp_path / "other"))
+    assert guess(str(coco(name="a.json"))) == "coco"
     with pytest.raises(ValueError, match=r"annotations: expected one annotation file, .*, got a\.json, b\.json"):
-        prepare(coco(name="b.json"), tmp_path / "out")
+        taken(coco(name="b.json"), tmp_path / "out")
 
 
 @pytest.mark.skipif(not SETS.is_dir(), reason="no shared/data folder stands beside the project")
-@pytest.mark.parametrize(("name", "train", "val", "boxes"), [("coco128", 101, 25, 929), ("raccoon", 160, 40, 217)])
-def test_public_sets_become_rows(tmp_path: Path, name: str, train: int, val: int, boxes: int) -> None:
-    prepared = prepare(SETS / name, tmp_path)
-    assert (prepared.train, prepared.val, prepared.boxes, prepared.skipped) == (train, val, boxes, 0)
+@pytest.mark.parametrize(
+    ("name", "reader", "train", "val", "boxes"), [("coco128", "coco", 100, 26, 929), ("raccoon", "voc", 160, 40, 217)]
+)
+def test_public_sets_become_rows(tmp_path: Path, name: str, reader: str, train: int, val: int, boxes: int) -> None:
+    prepared = taken(SETS / name, tmp_path, reader)
+    assert (prepared.rows, prepared.boxes, prepared.defects) == ({"train": train, "val": val}, boxes, 0)
     assert check_rows(tmp_path / "train.parquet") == train
     assert json.loads(rows(tmp_path)[0]["reward_model"]["ground_truth"])["task"] == "detection"

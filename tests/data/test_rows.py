@@ -43,7 +43,10 @@ def test_a_row_is_what_verl_reads(image: Path) -> None:
         "images": [{"image": str(image), "min_pixels": 3136, "max_pixels": 401408}],
         "ability": "detection",
         "reward_model": {"style": "rule", "ground_truth": TARGET.to_json()},
-        "extra_info": {"split": "train", "index": 0, "image_id": "000000000009"},
+        "extra_info": {
+            **{"split": "train", "index": 0, "image_id": "000000000009"},
+            **{"question": "own", "subject": ""},
+        },
     }
 
 
@@ -101,7 +104,8 @@ ROW_FAULTS = [
     (change("data_source", 3), "row 17: data_source: expected str, got 3"),
     (change("images", []), "row 17: images: expected at least one entry"),
     (change("images", ["9.jpg"]), "row 17: images: expected at least one entry, each with named fields"),
-    (change("images/0", {"bytes": b"x"}), r"row 17: images\[0\]: expected the key 'image', got only \['bytes'\]"),
+    (change("images/0", {"path": "x"}), r"row 17: images\[0\]: expected the key 'image', got only \['path'\]"),
+    (change("images/0/bytes", 5), r"row 17: images\[0\]: bytes: expected bytes, got 5"),
     (change("images/0/image", 5), r"row 17: images\[0\]: image: expected str, got 5"),
     (change("images/0/min_pixels", "3136"), r"images\[0\]: min_pixels: expected int, got '3136'"),
     (change("images/0/min_pixels", 10**6), "expected 0 < min_pixels <= max_pixels, got 1000000 and 401408"),

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from verl_vision_r1 import Target, load_preset, score
+from verl_vision_r1 import Target, score
 from verl_vision_r1.demo.run import check_engine
 from verl_vision_r1.demo.table import read_validations
 from verl_vision_r1.demo.training import Demo, training_command, training_environment
+from verl_vision_r1.presets import preset_from_config, read_preset
 from verl_vision_r1.refinement import Stage
 
 try:
@@ -34,6 +35,14 @@ STAGES = (
     "vision_r1.curriculum={stages:["
     "{xi0:0.5,xi1:0.0,xi2:1.0,precision_xi0:0.0},{at_step:3,xi0:0.0,xi1:0.0,xi2:0.0}],validation:first}"
 )
+ASKED = ("categories", "category", "referring", "class")
+TASKS = {"detection", "grounding", "classification"}
+CLASSES = {
+    "answer": "tagged_text",
+    "match": "none",
+    "criteria": {"format": {"weight": 1.0}, "accuracy": {"weight": 1.0}},
+}
+"""Rules that the preset `vision_r1` does not have: a run may add a task of its own."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two steps, then a resume for a third."""
+    from verl_vision_r1.data.plan import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.shapes import write_shapes
     from verl_vision_r1.demo.teach import read_rows, teach, texts_of
@@ -56,7 +66,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     demo = Demo(tmp_path_factory.mktemp("run"), steps=2, teaching_steps=60)
     source = write_shapes(demo.folder / "source", images=96)
     _shrink(source)
-    prepare(source, demo.rows, name="shapes", validation_share=0.25)
+    mix = [Source("coco", str(source), alias="shapes", ask=ask, negatives=0.1) for ask in ASKED]
+    prepare(mix, demo.rows, Writing(validation_share=0.25, seed=1))  # Each task in both files.
     rows = read_rows(demo.rows / "train.parquet")
     build_tiny_model(demo.model, texts_of(rows))
     teach(demo.model, rows, demo.teaching_steps, lambda step, loss: None)
@@ -85,6 +96,7 @@ def _train(demo: Demo, steps: int) -> str:
         *(f"trainer.total_training_steps={steps}", "trainer.save_freq=2", f"trainer.test_freq={steps}"),
         *(f"data.train_batch_size={PROMPTS}", f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}"),
         *(f"actor_rollout_ref.rollout.n={ROLLOUTS}", f"trainer.rollout_data_dir={demo.folder / 'rollouts'}", STAGES),
+        "+vision_r1.reward.tasks.classification=" + json.dumps(CLASSES).replace('"', ""),
     ]
     with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
         done = subprocess.run(
@@ -109,8 +121,10 @@ def _rollouts(run: Run, step: int) -> list[dict[str, Any]]:
 
 def _expected(rollout: dict[str, Any], stage: Stage) -> float:
     target = Target.from_json(rollout["gts"])
-    scores = score(rollout["output"], target, load_preset("vision_r1"), frame=(RESIZED, RESIZED), stage=stage)
-    return scores.total
+    rewards = read_preset("vision_r1")
+    rewards["tasks"]["classification"] = CLASSES
+    rules = preset_from_config(rewards)
+    return score(rollout["output"], target, rules, frame=(RESIZED, RESIZED), stage=stage).total
 
 
 @pytest.mark.parametrize(("step", "stage"), [(1, STRICT), (2, STRICT), (3, LENIENT)])
@@ -132,13 +146,25 @@ def test_no_prompt_failed_and_no_rollout_is_missing(run: Run) -> None:
         assert len({item["uid"] for item in rollouts}) == len(rollouts) == PROMPTS * ROLLOUTS
 
 
+def test_tasks_are_mixed_and_each_is_scored_by_its_own_rules(run: Run) -> None:
+    entry = json.loads(run.metrics[0].read_text().splitlines()[0])["data"]
+    logged = {
+        key.split("/")[2] for key in entry if key.startswith("val-aux/shapes/") and key.endswith("/total/mean@1")
+    }
+    assert logged == TASKS
+    assert (
+        entry["val-aux/shapes/classification/recall/mean@1"] == entry["val-aux/shapes/detection/accuracy/mean@1"] == 0
+    )
+
+
 def test_validation_scores_are_logged_before_and_after(run: Run) -> None:
     first, second = (read_validations(path) for path in run.metrics)
     assert (sorted(first), sorted(second)) == ([0, 2], [2, 3])
     for values in [*first.values(), *second.values()]:
         assert values["stage"] == 0  # Validation keeps to the first stage, as configured, in step 3 too.
         assert 0 < values["format"] <= 1
-        assert values["total"] == pytest.approx(values["format"] + values["recall"] + values["precision"])
+        parts = ("format", "recall", "precision", "accuracy")
+        assert values["total"] == pytest.approx(sum(values[name] for name in parts))
     # The checkpoint holds the weights that were validated; how vLLM batches may flip a close token or two.
     assert first[2] == pytest.approx(second[2], abs=0.15)
 

@@ -42,7 +42,12 @@ def manager(monkeypatch: pytest.MonkeyPatch, family: str = "qwen2_5_vl", frame: 
     rules = {"answer": "json_boxes", "match": "assignment", "criteria": weights}
     config = OmegaConf.create(
         {
-            "vision_r1": {"frame": frame, "reward": {"tasks": {"detection": rules}}, "curriculum": HALFWAY},
+            "vision_r1": {
+                "frame": frame,
+                "reward": {"tasks": {"detection": rules}},
+                "prompt": {},
+                "curriculum": HALFWAY,
+            },
             "actor_rollout_ref": {
                 "model": {"path": "unused"},
                 "actor": {"optim": {"total_training_steps": 10}},

@@ -1,28 +1,88 @@
 """COCO detection annotations: one JSON file with `images`, `annotations` and `categories`.
 
 Format: https://cocodataset.org/#format-data. A box is `[x, y, width, height]` in pixels, from 0.
+
+pycocotools and faster-coco-eval read it too, but check nothing and name no entry: a missing key is a KeyError, an
+annotation of an image that does not exist is silently lost, two images of one id become one.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.folders import contents, existing, expect_folder
 from verl_vision_r1.data.problems import OnProblem, fail
-from verl_vision_r1.data.samples import Sample, clip_box, find_image
+from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box, find_image
 from verl_vision_r1.targets import Target
 
 Entry = dict[str, Any]
 
 
+def find(source: str) -> Parts:
+    """The annotation files of a folder: `annotations/*.json`, or `instances*.json` in the folder itself.
+
+    `instances_train*.json`, `instances_val*.json` and the like are the parts of that name; a file alone is "all".
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It holds no such file, or several whose names do not say which is which.
+    """
+    folder = expect_folder(source)
+    for place, pattern in ((folder / "annotations", "[!.]*.json"), (folder, "instances*.json")):
+        if files := sorted(place.glob(pattern)):
+            return {part: reader(file, *image_folders(folder, file)) for part, file in _by_part(files).items()}
+    raise ValueError(
+        f"{source}: expected COCO annotations (annotations/*.json, or instances*.json), got a folder that holds"
+        f" {contents(folder)}"
+    )
+
+
+def reader(annotations: Path, *images: Path) -> Read:
+    """`read_coco` of one file, ready to be called."""
+    return lambda on_problem, _: read_coco(annotations, *images, on_problem=on_problem)
+
+
+def image_folders(folder: Path, annotations: Path) -> list[Path]:
+    """Where the images of an annotation file may lie: COCO names the folder after it, `train2017` for example."""
+    part = annotations.stem.removeprefix("instances_")
+    return existing(folder / name for name in (f"images/{part}", part, "images", "JPEGImages", "."))
+
+
+def _by_part(files: list[Path]) -> dict[str, Path]:
+    # The official archives hold captions and keypoints beside the instances.
+    instances = [file for file in files if file.name.startswith("instances")] or files
+    if len(instances) == 1:
+        return {"all": instances[0]}
+    parts = [re.sub("[0-9_]+$", "", file.stem.removeprefix("instances_")) for file in instances]
+    if len(set(parts)) != len(parts) or not {"train", "val"} <= set(parts):
+        raise ValueError(
+            f"{files[0].parent}: expected one annotation file, or one instances_train*.json and one"
+            f" instances_val*.json, got {', '.join(file.name for file in instances)}"
+        )
+    return dict(zip(parts, instances, strict=True))
+
+
 @dataclass(frozen=True)
-class _File:
+class File:
+    """A file that is being read.
+
+    Attributes:
+        path: The file.
+        folders: Where its images may lie.
+        names: The categories' names by id.
+        on_problem: Told about each bad box and image.
+        categories: What was looked for in every image; None if only what has a box there.
+    """
+
     path: Path
     folders: Sequence[Path]
     names: dict[int, str]
     on_problem: OnProblem
+    categories: tuple[str, ...] | None = None
 
 
 def read_coco(annotations: Path, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
@@ -42,21 +102,31 @@ def read_coco(annotations: Path, *images: Path, on_problem: OnProblem = fail) ->
         FileNotFoundError: The file or an image does not exist.
         ValueError: The file is not COCO JSON, an id or name comes twice or is unknown, or a box is wrong.
     """
-    document = _load(annotations)
+    document = load(annotations)
     names = _names(document["categories"], f"{annotations} category")
-    file = _File(annotations, images, names, on_problem)
-    entries = _images(document["images"], annotations)
+    yield from read_document(document, File(annotations, images, names, on_problem, tuple(names.values())))
+
+
+def read_document(document: dict[str, list[Entry]], file: File) -> Iterator[Sample]:
+    """Read what `load` returned. Yields and raises as `read_coco`."""
+    entries = _images(document["images"], file.path)
     grouped = _group(document["annotations"], file, entries)
     for image_id, entry in entries.items():
         try:
             sample = _sample(entry, grouped[image_id], file)
-        except FileNotFoundError as problem:
-            on_problem(problem)
+        except (ValueError, FileNotFoundError) as problem:
+            file.on_problem(problem)
         else:
             yield sample
 
 
-def _load(path: Path) -> dict[str, list[Entry]]:
+def load(path: Path) -> dict[str, list[Entry]]:
+    """A COCO file as it is, its three lists checked to be lists of objects.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is something else.
+    """
     try:
         document = json.loads(path.read_bytes())
     except ValueError as error:
@@ -71,7 +141,12 @@ def _load(path: Path) -> dict[str, list[Entry]]:
     return document
 
 
-def _value(entry: Entry, key: str, kind: type, where: str) -> Any:
+def value_of(entry: Entry, key: str, kind: type, where: str) -> Any:
+    """A value of an entry, checked to be of its kind.
+
+    Raises:
+        ValueError: It is missing or of another kind.
+    """
     if not isinstance(entry.get(key), kind):
         raise ValueError(f"{where}: expected {key!r} to be {kind.__name__}, got {entry!r:.160}")
     return entry[key]
@@ -80,7 +155,7 @@ def _value(entry: Entry, key: str, kind: type, where: str) -> Any:
 def _names(entries: list[Entry], where: str) -> dict[int, str]:
     names: dict[int, str] = {}
     for entry in entries:
-        key, name = _value(entry, "id", int, where), _value(entry, "name", str, where)
+        key, name = value_of(entry, "id", int, where), value_of(entry, "name", str, where)
         if key in names or name in names.values() or not name.strip():
             raise ValueError(f"{where} {key}: expected an id and a name that no other category has, got {name!r}")
         names[key] = name
@@ -92,21 +167,21 @@ def _images(entries: list[Entry], path: Path) -> dict[int, Entry]:
     taken: set[str] = set()
     for entry in entries:
         where = f"{path} image {entry.get('id')}"
-        key, stem = _value(entry, "id", int, where), _stem(_value(entry, "file_name", str, where))
+        key, stem = value_of(entry, "id", int, where), _stem(value_of(entry, "file_name", str, where))
         if key in images or stem in taken:
             raise ValueError(f"{where}: expected an id and a file name that no other image has, got {stem!r}")
-        if min(_value(entry, size, int, where) for size in ("width", "height")) < 1:
+        if min(value_of(entry, size, int, where) for size in ("width", "height")) < 1:
             raise ValueError(f"{where}: expected width and height above 0, got {entry['width']}x{entry['height']}")
         images[key] = entry
         taken.add(stem)
     return images
 
 
-def _group(annotations: list[Entry], file: _File, images: dict[int, Entry]) -> dict[int, list[Entry]]:
+def _group(annotations: list[Entry], file: File, images: dict[int, Entry]) -> dict[int, list[Entry]]:
     grouped: dict[int, list[Entry]] = {key: [] for key in images}
     for annotation in annotations:
         where = f"{file.path} annotation {annotation.get('id')}"
-        image_id = _value(annotation, "image_id", int, where)
+        image_id = value_of(annotation, "image_id", int, where)
         if image_id in grouped:
             grouped[image_id].append(annotation)
         else:
@@ -114,20 +189,30 @@ def _group(annotations: list[Entry], file: _File, images: dict[int, Entry]) -> d
     return grouped
 
 
-def _sample(entry: Entry, annotations: list[Entry], file: _File) -> Sample:
+def _sample(entry: Entry, annotations: list[Entry], file: File) -> Sample:
     image = find_image(file.folders, [entry["file_name"]], f"{file.path} image {entry['id']}")
-    boxes, labels = [], []
+    boxes, labels, uncertain = [], [], set()
     for annotation in annotations:
         where = f"{file.path} annotation {annotation.get('id')} of image {entry['id']}"
+        if annotation.get("iscrowd"):
+            uncertain.add(_name(annotation, file))
+            continue
         try:
-            if not annotation.get("iscrowd"):
-                label = _label(annotation, file.names, where)
-                boxes.append(clip_box(_xyxy(annotation, where), entry["width"], entry["height"], where))
-                labels.append(label)
+            label = _label(annotation, file.names, where)
+            boxes.append(clip_box(_xyxy(annotation, where), entry["width"], entry["height"], where))
+            labels.append(label)
         except ValueError as problem:
+            uncertain.add(_name(annotation, file))
             file.on_problem(problem)
-    target = Target(as_boxes(boxes), tuple(labels), entry["width"], entry["height"], tuple(file.names.values()))
-    return Sample(image, _stem(entry["file_name"]), target, partial=len(boxes) < len(annotations))
+    categories = tuple(sorted(set(labels))) if file.categories is None else file.categories
+    target = Target(as_boxes(boxes), tuple(labels), entry["width"], entry["height"], categories)
+    return Sample(image, _stem(entry["file_name"]), target, uncertain=frozenset(uncertain))
+
+
+def _name(annotation: Entry, file: File) -> str:
+    """The category's name, empty if it has none."""
+    key = annotation.get("category_id")
+    return file.names.get(key, "") if isinstance(key, int) else ""
 
 
 def _stem(file_name: str) -> str:
@@ -135,14 +220,14 @@ def _stem(file_name: str) -> str:
 
 
 def _label(annotation: Entry, names: dict[int, str], where: str) -> str:
-    key = _value(annotation, "category_id", int, where)
+    key = value_of(annotation, "category_id", int, where)
     if key not in names:
         raise ValueError(f"{where}: expected category_id to be one of the {len(names)} categories, got {key}")
     return names[key]
 
 
 def _xyxy(annotation: Entry, where: str) -> list[float]:
-    box = _value(annotation, "bbox", list, where)
+    box = value_of(annotation, "bbox", list, where)
     if len(box) != 4 or not all(isinstance(value, int | float) for value in box):
         raise ValueError(f"{where}: expected bbox [x, y, width, height], got {box!r:.80}")
     x, y, width, height = box

@@ -1,60 +1,158 @@
 """Whether the images of a data set are what their annotations say: each is decoded once, as verl's workers will."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Final
 
-from PIL import Image
-from tqdm import tqdm
+from PIL import Image, ImageOps
 
 from verl_vision_r1.data.problems import OnProblem, fail
+from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.samples import Sample
 
-LARGEST_RATIO = 200
+LARGEST_RATIO: Final = 200
 """The ratio of the sides above which `qwen_vl_utils` refuses an image."""
 
+CHECKS: Final = ("decode", "header", "none")
+"""How closely images are looked at: every pixel, the size only, or not at all."""
 
-def check_images(samples: Sequence[Sample], on_problem: OnProblem = fail) -> list[Sample]:
-    """Decode every image and compare its size with the annotation's. Progress goes to stderr.
+Size = tuple[int, int]
+"""(width, height) in pixels."""
+
+ORIENTATION: Final = 0x0112
+TURNED_BY_A_QUARTER: Final = (5, 6, 7, 8)
+
+
+def check_images(
+    samples: Sequence[Sample], upright: Path, on_problem: OnProblem = fail, check: str = "decode"
+) -> list[Sample]:
+    """Look at every image and compare its size with the annotation's. Progress goes to stderr.
+
+    verl shows a model the pixels as they are stored, whatever an EXIF orientation says. Where an image that is stored
+    lying down was annotated upright, an upright copy takes its place.
 
     Args:
-        samples: What to check.
+        samples: What to check; several may be of the same image.
+        upright: The folder for such copies.
         on_problem: Told about each image that is wrong.
+        check: One of `CHECKS`.
 
     Returns:
         The samples whose image is right, in their order.
 
     Raises:
-        ValueError: An image does not decode, has another size, or is too narrow for the model.
+        What `on_problem` raises.
     """
-    good = []
-    pool = ThreadPoolExecutor()
-    try:
-        problems = tqdm(pool.map(find_problem, samples), total=len(samples), desc="images", unit="image")
-        for sample, problem in zip(samples, problems, strict=True):
-            if problem:
-                on_problem(problem)
+    if check == "none":
+        return list(samples)
+    first = {sample.image: sample for sample in samples}
+    found: dict[Path, Path] = {}
+    with ThreadPoolExecutor() as pool:
+        results = pool.map(lambda sample: _look(sample, upright, check == "decode"), first.values())
+        for image, result in zip(first, progress(results, total=len(first), desc="images", unit="image"), strict=True):
+            if isinstance(result, Path):
+                found[image] = result
             else:
-                good.append(sample)
-    finally:
-        # Where a problem raises, the images that nobody has begun with are not waited for.
-        pool.shutdown(cancel_futures=True)
-    return good
+                on_problem(result)
+    return [replace(sample, image=found[sample.image]) for sample in samples if sample.image in found]
 
 
-def find_problem(sample: Sample) -> ValueError | None:
-    """Decode one image and say what is wrong with it, if anything is."""
+def _look(sample: Sample, upright: Path, decode: bool) -> Path | Exception:
     try:
-        with Image.open(sample.image) as image:
-            image.load()
-            size, orientation = image.size, image.getexif().get(0x0112, 1)
-    except Exception as error:  # Pillow's decoders raise far more kinds than OSError on a damaged file.
-        return ValueError(f"{sample.image}: expected an image, got a file that does not decode: {error}")
+        return right_image(sample, upright, decode)
+    except (ValueError, OSError) as problem:
+        return problem
+
+
+def right_image(sample: Sample, upright: Path, decode: bool = True) -> Path:
+    """The image as it can be shown to a model: its own file, or an upright copy.
+
+    Raises:
+        ValueError: It does not decode, has more pixels than Pillow thinks safe, another size than its annotation, or
+            is too narrow for the model.
+    """
+    size, orientation = read_size(sample.image, decode)
     expected = (sample.target.width, sample.target.height)
-    if size != expected:
-        return ValueError(
-            f"{sample.image}: expected {expected[0]}x{expected[1]} pixels as annotated, got {size[0]}x{size[1]}"
-            f" (EXIF orientation {orientation}; the usual cause is a tool that applied it, which verl does not)"
-        )
+    _check_orientation(sample.image, size, expected, orientation)
     if max(size) > LARGEST_RATIO * min(size):
-        return ValueError(f"{sample.image}: expected sides of at most {LARGEST_RATIO}:1, got {size[0]}x{size[1]}")
-    return None
+        raise ValueError(f"{sample.image}: expected sides of at most {LARGEST_RATIO}:1, got {size[0]}x{size[1]}")
+    return sample.image if size == expected else _turned(sample.image, upright)
+
+
+def read_size(image: Path | BinaryIO, decode: bool = True) -> tuple[Size, int]:
+    """The (width, height) of an image as it is stored, and its EXIF orientation.
+
+    Args:
+        image: A file, or an open one.
+        decode: Whether to read every pixel.
+
+    Raises:
+        ValueError: It does not decode, or has more pixels than Pillow thinks safe.
+    """
+    try:
+        with Image.open(image) as opened:
+            _check_pixels(opened.size, image)
+            if decode:
+                opened.load()
+            # Without a look at `info`, Pillow decodes a whole PNG in search of a tag.
+            return opened.size, opened.getexif().get(ORIENTATION, 1) if "exif" in opened.info else 1
+    except _TooManyPixelsError:
+        raise
+    except Exception as error:  # Pillow's decoders raise far more kinds than OSError on a damaged file.
+        raise ValueError(f"{image}: expected an image, got a file that does not decode: {error}") from error
+
+
+class _TooManyPixelsError(ValueError):
+    """A decompression bomb: a small file of a huge image."""
+
+
+def _check_pixels(size: Size, path: Path | BinaryIO) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and size[0] * size[1] > limit:
+        raise _TooManyPixelsError(f"{path}: expected at most {limit} pixels, got {size[0]}x{size[1]}")
+
+
+def _check_orientation(path: Path, size: Size, expected: Size, orientation: int) -> None:
+    if size != expected and not (orientation in TURNED_BY_A_QUARTER and size[::-1] == expected):
+        raise ValueError(
+            f"{path}: expected {expected[0]}x{expected[1]} pixels as annotated, got {size[0]}x{size[1]}"
+            f" (EXIF orientation {orientation})"
+        )
+    if size == expected and (
+        orientation not in (0, 1, *TURNED_BY_A_QUARTER) or _is_square_and_turned(size, orientation)
+    ):
+        raise ValueError(
+            f"{path}: expected an image without EXIF orientation, got orientation {orientation}, and the size does not"
+            " tell whether it was annotated as stored or as shown; turn the pixels and remove the tag"
+        )
+
+
+def _is_square_and_turned(size: Size, orientation: int) -> bool:
+    return size[0] == size[1] and orientation in TURNED_BY_A_QUARTER
+
+
+def _turned(image: Path, folder: Path) -> Path:
+    """An upright copy, written once; named by where the image lies, so that no two share a copy."""
+    name = hashlib.sha256(str(image).encode()).hexdigest()[:16]
+    copy = folder / f"{image.stem}-{name}.png"
+    if not copy.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
+        with Image.open(image) as opened:
+            ImageOps.exif_transpose(opened).save(unfinished, format="PNG")
+        os.replace(unfinished, copy)
+    return copy
+
+
+def shown_size(image: Path) -> Size:
+    """Width and height of an image from its header, as it is shown to those who annotate it.
+
+    Raises:
+        ValueError: It is no image.
+    """
+    (width, height), orientation = read_size(image, decode=False)
+    return (height, width) if orientation in TURNED_BY_A_QUARTER else (width, height)

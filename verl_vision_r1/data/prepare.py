@@ -1,147 +1,235 @@
-"""From the folder of a data set to `train.parquet` and `val.parquet`."""
+"""From data sets to `train.parquet` and `val.parquet`: read, select, ask, check, write."""
 
 import os
 import random
-import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
 
-from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
+from verl_vision_r1.data import sources
 from verl_vision_r1.data.images import check_images
-from verl_vision_r1.data.layout import find_layout
+from verl_vision_r1.data.plan import Source, Writing
 from verl_vision_r1.data.problems import Problems
-from verl_vision_r1.data.rows import DETECTION_PROMPT, Row, make_row, validate_row, write_rows
-from verl_vision_r1.data.samples import Sample
+from verl_vision_r1.data.progress import progress
+from verl_vision_r1.data.questions import ask, negatives
+from verl_vision_r1.data.row_checks import PLACEHOLDERS
+from verl_vision_r1.data.rows import Row, make_row, validate_row, write_rows
+from verl_vision_r1.data.samples import Parts, Sample
+from verl_vision_r1.data.selection import select
+from verl_vision_r1.presets import load_prompts
+from verl_vision_r1.prompts import Prompts
+
+Files = dict[str, list[Sample]]
+"""Samples by the name of the file that they go to: "train", "val", or the part that was asked for."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What came from one data set.
+
+    Attributes:
+        source: Its name, and where it was.
+        images: Images that it holds.
+        rows: Rows by file.
+        boxes: Boxes in them.
+        negatives: Rows whose answer is "nothing".
+        left_out: Images and rows left out, by reason.
+    """
+
+    source: str
+    images: int
+    rows: dict[str, int]
+    boxes: int
+    negatives: int
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` wrote and what it left out.
+    """What `prepare` wrote.
 
     Attributes:
-        train: Rows in `train.parquet`.
-        val: Rows in `val.parquet`.
-        boxes: Boxes in both.
-        without_boxes: Images left out for want of boxes: negatives, and those with crowds only.
-        over_max_boxes: Images left out because they have more than `max_boxes` boxes.
-        skipped: Bad boxes and images left out.
+        rows: Rows by file.
+        accounts: What came from each data set.
+        defects: Bad boxes and images left out.
     """
 
-    train: int
-    val: int
-    boxes: int
-    without_boxes: int
-    over_max_boxes: int
-    skipped: int
+    rows: dict[str, int]
+    accounts: tuple[Account, ...]
+    defects: int
+
+    @property
+    def boxes(self) -> int:
+        """Boxes in all files."""
+        return sum(account.boxes for account in self.accounts)
 
 
-def prepare(
-    source: Path,
-    out: Path,
-    *,
-    name: str | None = None,
-    validation_share: float = 0.2,
-    seed: int = 0,
-    limit: int | None = None,
-    keep_negatives: bool = False,
-    min_pixels: int = MIN_PIXELS,
-    max_pixels: int = MAX_PIXELS,
-    max_boxes: int | None = None,
-    on_bad: Literal["raise", "skip"] = "raise",
-) -> Prepared:
-    """Turn a data set into rows. Nothing is written before everything was checked.
+def prepare(wanted: Sequence[Source], out: Path, writing: Writing | None = None) -> Prepared:
+    """Turn data sets into rows. No file is written before everything was checked.
 
     Args:
-        source: The folder of the data set, in a layout that `layout` recognises.
-        out: The folder for both files, which are replaced.
-        name: First half of `data_source`, before "/detection"; by default "coco" or "voc".
-        validation_share: Share of the images that go to `val.parquet`, where the data set has no such part itself.
-        seed: Decides which images go where, and their order.
-        limit: Take at most this many images of each annotation file.
-        keep_negatives: Keep images in which nothing is annotated.
-        min_pixels: Smallest area in pixels that an image is resized to.
-        max_pixels: Largest area in pixels that an image is resized to.
-        max_boxes: Leave out images with more boxes than this.
-        on_bad: "raise" at the first bad box or image, or "skip" them all and report.
+        wanted: The data sets. Their rows are mixed.
+        out: The folder for the files, which are replaced. Defects are listed there in `defects.txt`.
+        writing: How rows are made.
 
     Raises:
-        FileNotFoundError: The folder or an image does not exist.
-        ValueError: An option, an annotation or an image is wrong, or no image is left.
+        FileNotFoundError: A folder or file does not exist.
+        ValueError: An option, an annotation or an image is wrong, or a file would have no rows.
     """
-    _check_options(validation_share, limit, min_pixels, max_pixels, max_boxes, on_bad)
-    layout, problems = find_layout(Path(os.path.abspath(source))), Problems(on_bad)
-    read = [list(layout.read(annotations, problems)) for annotations in layout.annotations]
-    wanted = [[sample for sample in part if _is_wanted(sample, keep_negatives)] for part in read]
-    kept = [[sample for sample in part if len(sample.target.boxes) <= (max_boxes or sys.maxsize)] for part in wanted]
-    parts = [check_images(_shuffled(part, seed)[:limit], problems) for part in kept]
-    train, val = parts if len(parts) == 2 else _split(parts[0], validation_share)
-    total, total_wanted, total_kept = (sum(map(len, stage)) for stage in (read, wanted, kept))
-    left_out = {"without_boxes": total - total_wanted, "over_max_boxes": total_wanted - total_kept}
-    prepared = Prepared(len(train), len(val), _boxes(train + val), skipped=problems.count, **left_out)
-    if not train or not val:
-        raise ValueError(f"{source}: expected at least one image for training and one for validation, got {prepared}")
-    _write(out, f"{name or layout.kind}/detection", {"train": train, "val": val}, min_pixels, max_pixels)
-    return prepared
+    writing, out, problems = writing or Writing(), Path(out).absolute(), Problems()
+    prompts = load_prompts(writing.prompt)
+    read = [_read(source, problems, out / "images") for source in wanted]
+    held_out = _held_out([files["all"] for files in read if "all" in files], writing)
+    taken = [
+        _take(source, _divided(files, held_out), writing, prompts, out / "images", problems)
+        for source, files in zip(wanted, read, strict=True)
+    ]
+    problems.settle(out / "defects.txt", strict=writing.strict)
+    files: dict[str, list[tuple[str, Sample]]] = {}
+    for source, (samples_by_file, _) in zip(wanted, taken, strict=True):
+        for file, samples in samples_by_file.items():
+            files.setdefault(file, []).extend((source.alias or source.name, sample) for sample in samples)
+    accounts = tuple(account for _, account in taken)
+    empty = [file for file, samples in files.items() if not samples]
+    if empty or not files:
+        raise ValueError(f"{out}: expected at least one row for {', '.join(empty) or 'a file'}, got {accounts}")
+    if len(wanted) > 1:
+        for mixed in files.values():
+            random.Random(writing.seed).shuffle(mixed)
+    _write(out, files, prompts, writing)
+    rows = {file: len(samples) for file, samples in files.items()}
+    return Prepared(rows, accounts, len(problems.messages))
 
 
-def _check_options(
-    validation_share: float, limit: int | None, min_pixels: int, max_pixels: int, max_boxes: int | None, on_bad: str
-) -> None:
-    if not 0 < validation_share < 1:
-        raise ValueError(f"validation_share: expected a number between 0 and 1, got {validation_share}")
-    for option, value in (("limit", limit), ("max_boxes", max_boxes)):
-        if value is not None and value < 1:
-            raise ValueError(f"{option}: expected a number above 0, got {value}")
-    if not 0 < min_pixels <= max_pixels:
-        raise ValueError(f"min_pixels, max_pixels: expected 0 < min <= max, got {min_pixels} and {max_pixels}")
-    if on_bad not in ("raise", "skip"):
-        raise ValueError(f"on_bad: expected raise or skip, got {on_bad!r}")
+def _take(
+    source: Source, read: Files, writing: Writing, prompts: Prompts, images: Path, problems: Problems
+) -> tuple[Files, Account]:
+    """The questions of one data set by file, their words and images checked."""
+    left_out = Counter[str]()
+    files: Files = {}
+    for file, samples in read.items():
+        questions = _questions(source, samples, writing.seed, left_out)
+        said = [question for question in questions if _is_sayable(question, prompts, problems)]
+        files[file] = check_images(said, images / "upright", problems, writing.images)
+        if source.rows is not None and file != "val":
+            left_out["above the number of rows"] += max(len(files[file]) - source.rows, 0)
+            files[file] = files[file][: source.rows]
+    questions = [question for questions in files.values() for question in questions]
+    account = Account(
+        source=f"{source.alias or source.name} ({source.source})",
+        images=len({sample.image for samples in read.values() for sample in samples}),
+        rows={file: len(questions) for file, questions in files.items()},
+        boxes=sum(len(question.target.boxes) for question in questions),
+        negatives=sum(_is_negative(question) for question in questions),
+        left_out={reason: count for reason, count in left_out.items() if count},
+    )
+    return files, account
 
 
-def _is_wanted(sample: Sample, keep_negatives: bool) -> bool:
-    return len(sample.target.boxes) > 0 or (keep_negatives and not sample.partial)
+def _read(source: Source, problems: Problems, images: Path) -> Files:
+    parts = sources.find_parts(source.name, source.source)
+    return {
+        file: list(progress(parts[part](problems, images), desc=f"{source.name} {part}", unit="sample"))
+        for file, part in _choose(parts, source).items()
+    }
 
 
-def _boxes(samples: list[Sample]) -> int:
-    return sum(len(sample.target.boxes) for sample in samples)
+def _choose(parts: Parts, source: Source) -> dict[str, str]:
+    """File -> part."""
+    if source.split is not None:
+        if source.split not in parts:
+            raise ValueError(f"split: expected one of {', '.join(parts)} of {source.source}, got {source.split!r}")
+        return {source.split: source.split}
+    if {"train", "val"} <= set(parts):
+        return {"train": "train", "val": "val"}
+    return {"all": "train" if "train" in parts else next(iter(parts))}
 
 
-def _shuffled(samples: list[Sample], seed: int) -> list[Sample]:
-    # Sorted first, so that the order of the annotation file decides nothing.
-    shuffled = sorted(samples, key=lambda sample: sample.image_id)
-    random.Random(seed).shuffle(shuffled)
-    return shuffled
+def _held_out(undivided: list[list[Sample]], writing: Writing) -> set[str]:
+    """Names of the images for validation, of all data sets without such a part together.
+
+    So no question about an image that is trained on is validated with, even where data sets share their images.
+    """
+    names = sorted({sample.image.name for samples in undivided for sample in samples})
+    random.Random(writing.seed).shuffle(names)
+    return set(names[: max(1, round(writing.validation_share * len(names)))])
 
 
-def _split(samples: list[Sample], validation_share: float) -> tuple[list[Sample], list[Sample]]:
-    count = max(1, round(validation_share * len(samples)))
-    return samples[count:], samples[:count]
+def _divided(files: Files, held_out: set[str]) -> Files:
+    if "all" not in files:
+        return files
+    divided: Files = {"train": [], "val": []}
+    for sample in files["all"]:
+        divided["val" if sample.image.name in held_out else "train"].append(sample)
+    return divided
 
 
-def _write(out: Path, data_source: str, splits: dict[str, list[Sample]], min_pixels: int, max_pixels: int) -> None:
+def _questions(source: Source, samples: list[Sample], seed: int, left_out: Counter[str]) -> list[Sample]:
+    held = [sample for sample in samples if not _holds_nothing(sample)]
+    empty = [sample for sample in samples if _holds_nothing(sample)]
+    selected, reasons = select(held, source.selection, seed)
+    left_out.update(reasons)
+    questions = ask(selected, source.ask)
+    nothing = negatives(selected + empty, source.ask, round(source.negatives * len(questions)), random.Random(seed))
+    left_out["no boxes"] += len(empty) - sum(question.question == "categories" for question in nothing)
+    questions += nothing
+    random.Random(seed).shuffle(questions)
+    return questions
+
+
+def _holds_nothing(sample: Sample) -> bool:
+    return sample.question == "categories" and not len(sample.target.boxes)
+
+
+def _is_negative(sample: Sample) -> bool:
+    if sample.target.task == "counting":
+        return sample.target.instances == 0
+    return sample.target.task != "classification" and not len(sample.target.boxes)
+
+
+def _write(out: Path, files: dict[str, list[tuple[str, Sample]]], prompts: Prompts, writing: Writing) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    # Both files are finished before either of them appears.
+    # All files are finished before any of them appears.
     with TemporaryDirectory(dir=out, prefix=".prepare-") as staging:
-        for split, samples in splits.items():
-            rows = _rows(samples, split, data_source=data_source, min_pixels=min_pixels, max_pixels=max_pixels)
-            write_rows(Path(staging, f"{split}.parquet"), rows)
-        for split in splits:
-            os.replace(Path(staging, f"{split}.parquet"), out / f"{split}.parquet")
+        for file, samples in files.items():
+            rows = _rows(samples, file, prompts, writing)
+            seen = progress(rows, total=len(samples), desc=f"{file}.parquet", unit="row")
+            write_rows(Path(staging, f"{file}.parquet"), seen, embedded=writing.embed)
+        for file in files:
+            os.replace(Path(staging, f"{file}.parquet"), out / f"{file}.parquet")
 
 
-def _rows(samples: list[Sample], split: str, **common: Any) -> Iterator[Row]:
-    for index, sample in enumerate(samples):
+def _rows(samples: list[tuple[str, Sample]], split: str, prompts: Prompts, writing: Writing) -> Iterator[Row]:
+    for index, (name, sample) in enumerate(samples):
         row = make_row(
+            data_source="/".join(filter(None, (name, sample.collection, sample.target.task))),
             image=sample.image,
             target=sample.target,
-            prompt=DETECTION_PROMPT.format(list=", ".join(sample.target.categories)),
+            prompt=_words(sample, prompts),
             image_id=sample.image_id,
             split=split,
             index=index,
-            **common,
+            question=sample.question,
+            subject=sample.subject,
+            embed=writing.embed,
+            min_pixels=writing.min_pixels,
+            max_pixels=writing.max_pixels,
         )
         validate_row(row, str(sample.image))
         yield row
+
+
+def _is_sayable(question: Sample, prompts: Prompts, problems: Problems) -> bool:
+    """Whether the words of a question hold no mark that verl would replace by an image."""
+    words = _words(question, prompts)
+    marks = [mark for mark in PLACEHOLDERS if mark in words]
+    if marks:
+        where = f"{question.image} ({question.image_id})"
+        problems(ValueError(f"{where}: prompt: expected words without {marks[0]}, got {words!r:.160}"))
+    return not marks
+
+
+def _words(sample: Sample, prompts: Prompts) -> str:
+    return prompts.text(sample.question, sample.target, sample.subject) if sample.prompt is None else sample.prompt

@@ -8,9 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_vision_r1.prompts import QUESTIONS, Prompts
 from verl_vision_r1.targets import TASKS, Target
 
 COLUMNS = ("data_source", "prompt", "images", "ability", "reward_model", "extra_info")
+BATCH = 256
+"""Rows read at a time; more of them only take more memory."""
 PLACEHOLDERS = ("<image>", "<video>", "<audio>")
 """The marks in a prompt which verl replaces by the row's media, one for one."""
 
@@ -45,15 +48,27 @@ def validate_row(row: Mapping[str, Any], where: str) -> Target:
         raise ValueError(f"{where}: {error}") from error
 
 
-def check_rows(path: Path, tasks: Collection[str] = TASKS) -> int:
+def check_rows(path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | None = None) -> int:
     """Check a file that somebody wants to train on. No image is decoded.
 
     Args:
         path: A `.parquet` file, or a `.jsonl` file with one row to a line.
         tasks: The tasks that a row may have: those that the run's rewards have rules for.
+        prompts: The words that the run asks its questions in; a row's question must be one of them.
 
     Returns:
         The number of rows.
+
+    Raises:
+        FileNotFoundError, ValueError: As `checked_rows`.
+    """
+    return sum(1 for _ in checked_rows(path, tasks, prompts))
+
+
+def checked_rows(
+    path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | None = None
+) -> Iterator[tuple[dict[str, Any], Target]]:
+    """The rows of a file, each checked as it comes, with its ground truth. Arguments are those of `check_rows`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -66,18 +81,30 @@ def check_rows(path: Path, tasks: Collection[str] = TASKS) -> int:
         raise ValueError(f"{path}: expected rows, got an empty file (0 bytes)")
     count = 0
     for where, row in READERS[path.suffix](path):
-        task = validate_row(row, where).task
-        if task not in tasks:
+        target = validate_row(row, where)
+        if target.task not in tasks:
             raise ValueError(
-                f"{where}: expected a task that vision_r1.reward has rules for ({', '.join(tasks)}), got {task}"
+                f"{where}: expected a task that vision_r1.reward has rules for ({', '.join(tasks)}), got {target.task}"
             )
+        _check_question(row, prompts, where)
         for image in row["images"]:
-            if not Path(image["image"]).is_file():
+            if "image" in image and not Path(image["image"]).is_file():
                 raise ValueError(f"{where}: expected an image file, got {image['image']}, which does not exist")
         count += 1
+        yield row, target
     if not count:
         raise ValueError(f"{path}: expected at least one row, got none")
-    return count
+
+
+def _check_question(row: Mapping[str, Any], prompts: Prompts | None, where: str) -> None:
+    question = row["extra_info"].get("question") or "own"
+    if question not in QUESTIONS:
+        raise ValueError(f"{where}: extra_info: question: expected one of {', '.join(QUESTIONS)}, got {question!r}")
+    if prompts is not None and prompts.templates and question != "own" and question not in prompts.templates:
+        raise ValueError(
+            f"{where}: expected a question that vision_r1.prompt has words for ({', '.join(prompts.templates)}), got"
+            f" {question}; prepare the rows with another --ask, or choose another vision_r1/prompt"
+        )
 
 
 def _field(entry: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
@@ -96,7 +123,11 @@ def _entries(row: Mapping[str, Any], key: str, where: str) -> list[dict[str, Any
 
 
 def _check_image(image: Mapping[str, Any], where: str) -> None:
-    _field(image, "image", str, where)
+    if "bytes" in image:
+        # verl decodes whatever stands under this key, an empty value too.
+        _field(image, "bytes", bytes, where)
+    else:
+        _field(image, "image", str, where)
     # Without these bounds the workers resize to other pixels than those the answer is measured in.
     low, high = (_field(image, key, int, where) for key in ("min_pixels", "max_pixels"))
     if not 0 < low <= high:
@@ -116,7 +147,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         file = pq.ParquetFile(path)
         _check_columns(file.schema_arrow.names, path)
-        rows = (row for batch in file.iter_batches(1024, columns=list(COLUMNS)) for row in batch.to_pylist())
+        rows = (row for batch in file.iter_batches(BATCH, columns=list(COLUMNS)) for row in batch.to_pylist())
         for index, row in enumerate(rows):
             yield f"{path} row {index}", row
     except (pa.ArrowException, OSError) as error:

@@ -17,30 +17,29 @@ from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
 from verl_vision_r1.data.row_checks import check_rows, validate_row
 from verl_vision_r1.targets import Target
 
-__all__ = ["DETECTION_PROMPT", "SCHEMA", "Row", "check_rows", "make_row", "validate_row", "write_rows"]
-
-DETECTION_PROMPT = (
-    "Locate every item from the category list in the image and output the coordinates in JSON format."
-    " The category set includes {list}."
-)
-"""The detection question of the Vision-R1 release for Qwen2.5-VL."""
+__all__ = ["Row", "check_rows", "make_row", "schema", "validate_row", "write_rows"]
 
 BATCH = 1024
 
-SCHEMA = pa.schema(
-    {
-        "data_source": pa.string(),
-        "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
-        "images": pa.list_(pa.struct({"image": pa.string(), "min_pixels": pa.int64(), "max_pixels": pa.int64()})),
-        "ability": pa.string(),
-        "reward_model": pa.struct({"style": pa.string(), "ground_truth": pa.string()}),
-        "extra_info": pa.struct({"split": pa.string(), "index": pa.int64(), "image_id": pa.string()}),
-    }
-)
+
+def schema(embedded: bool = False) -> pa.Schema:
+    """The columns of a file of rows; `embedded` if it holds the images themselves instead of their paths."""
+    image = {"bytes": pa.binary()} if embedded else {"image": pa.string()}
+    extra = {"split": pa.string(), "index": pa.int64(), "image_id": pa.string()}
+    return pa.schema(
+        {
+            "data_source": pa.string(),
+            "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
+            "images": pa.list_(pa.struct({**image, "min_pixels": pa.int64(), "max_pixels": pa.int64()})),
+            "ability": pa.string(),
+            "reward_model": pa.struct({"style": pa.string(), "ground_truth": pa.string()}),
+            "extra_info": pa.struct({**extra, "question": pa.string(), "subject": pa.string()}),
+        }
+    )
 
 
 class Row(TypedDict):
-    """One row of a training file; `SCHEMA` gives the types inside."""
+    """One row of a training file; `schema` gives the types inside."""
 
     data_source: str
     prompt: list[dict[str, str]]
@@ -59,6 +58,9 @@ def make_row(
     image_id: str,
     split: str,
     index: int,
+    question: str = "own",
+    subject: str = "",
+    embed: bool = False,
     min_pixels: int = MIN_PIXELS,
     max_pixels: int = MAX_PIXELS,
 ) -> Row:
@@ -72,6 +74,10 @@ def make_row(
         image_id: The name by which evaluation finds the image again.
         split: "train" or "val".
         index: Position of the row in its file, from 0.
+        question: One of `prompts.QUESTIONS`: the prompt can be put in other words when the row is trained on. "own"
+            keeps it as it is.
+        subject: What the question is about.
+        embed: Whether the row holds the image file's bytes instead of its path.
         min_pixels: Smallest area in pixels that the image is resized to.
         max_pixels: Largest area in pixels that the image is resized to.
 
@@ -79,21 +85,30 @@ def make_row(
         >>> target = Target([[1, 2, 3, 4]], ["cat"], width=8, height=6)
         >>> row = make_row(data_source="pets/detection", image=Path("/pets/1.jpg"), target=target, prompt="Find cats.",
         ...                image_id="1", split="train", index=0)
-        >>> row["prompt"], row["extra_info"]
-        ([{'role': 'user', 'content': '<image>Find cats.'}], {'split': 'train', 'index': 0, 'image_id': '1'})
+        >>> row["prompt"], row["extra_info"]["image_id"]
+        ([{'role': 'user', 'content': '<image>Find cats.'}], '1')
     """
+    held = {"bytes": image.read_bytes()} if embed else {"image": str(image.absolute())}
     return {
         "data_source": data_source,
         "prompt": [{"role": "user", "content": "<image>" + prompt}],
-        "images": [{"image": str(image.absolute()), "min_pixels": min_pixels, "max_pixels": max_pixels}],
+        "images": [{**held, "min_pixels": min_pixels, "max_pixels": max_pixels}],
         "ability": target.task,
         "reward_model": {"style": "rule", "ground_truth": target.to_json()},
-        "extra_info": {"split": split, "index": index, "image_id": image_id},
+        "extra_info": {
+            **{"split": split, "index": index, "image_id": image_id},
+            **{"question": question, "subject": subject},
+        },
     }
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> int:
+def write_rows(path: Path, rows: Iterable[Row], *, embedded: bool = False) -> int:
     """Write rows to a parquet file, all of them or none.
+
+    Args:
+        path: The file.
+        rows: The rows.
+        embedded: Whether they hold their images.
 
     Returns:
         The number of rows.
@@ -104,9 +119,10 @@ def write_rows(path: Path, rows: Iterable[Row]) -> int:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     remaining, count = iter(rows), 0
     try:
-        with pq.ParquetWriter(unfinished, SCHEMA) as writer:
+        columns = schema(embedded)
+        with pq.ParquetWriter(unfinished, columns) as writer:
             while batch := list(islice(remaining, BATCH)):
-                writer.write_table(pa.Table.from_pylist(batch, schema=SCHEMA))
+                writer.write_table(pa.Table.from_pylist(batch, schema=columns))
                 count += len(batch)
         if not count:
             raise ValueError(f"{path}: expected at least one row to write, got none")

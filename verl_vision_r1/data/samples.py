@@ -1,9 +1,10 @@
-"""What every converter yields: one image with what is in it; and what all of them hold a box to."""
+"""What every reader of a data set yields: one image with what is in it; and what all of them hold a box to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_vision_r1.data.problems import OnProblem
 from verl_vision_r1.targets import Target
 
 SLACK = 1.0
@@ -12,20 +13,37 @@ SLACK = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One annotated image.
+    """One annotated image, or one question about it.
 
     Attributes:
         image: The image file.
         image_id: Its name in the data set, unique there.
-        target: Boxes in original-image pixels, labels, size of the image and the categories of the whole data set.
-        partial: Whether something that was annotated has no box here: a crowd, or a box that was left out. Such an
-            image without boxes is not a negative image.
+        target: What is in the image, in original-image pixels. Of detection, `categories` are those that were looked
+            for in this image: one of them that has no box is absent.
+        question: Which question is asked, one of `prompts.QUESTIONS`.
+        subject: What the question is about: a category, an expression, the kind of thing to be classified. Empty for
+            "categories", which asks for all of them.
+        prompt: The words of the question where the data set has its own.
+        uncertain: Categories of which not everything in the image has a box here, because of a crowd or a box that was
+            left out: nothing can be said of what the image does not have of these. An empty name stands for any.
+        collection: Name of the part of the data set, where it is made of several.
     """
 
     image: Path
     image_id: str
     target: Target
-    partial: bool = False
+    question: str = "categories"
+    subject: str = ""
+    prompt: str | None = None
+    uncertain: frozenset[str] = frozenset()
+    collection: str = ""
+
+
+Read = Callable[[OnProblem, Path], Iterator[Sample]]
+"""Reads one part of a data set. The folder is for images that the data set holds inside its own files."""
+
+Parts = dict[str, Read]
+"""The parts of a data set by name: "train", "val", "testA". What "all" holds is divided by us."""
 
 
 def clip_box(box: Sequence[float], width: int, height: int, where: str) -> list[float]:
@@ -58,10 +76,19 @@ def find_image(folders: Sequence[Path], names: Sequence[str], where: str) -> Pat
     """The first of the names that exists in the first of the folders.
 
     Raises:
+        ValueError: A name leads out of the folders.
         FileNotFoundError: None of them exists.
     """
-    for path in (folder / name for name in names for folder in folders):
-        if path.is_file():
-            return path
+    for name in names:
+        parts = Path(name).parts
+        if ".." in parts or Path(name).is_absolute():
+            raise ValueError(f"{where}: expected the path of an image within the data set's folder, got {name!r}")
+        for folder in folders:
+            path = folder / name
+            try:
+                if path.is_file():
+                    return path
+            except OSError as error:  # A name longer than the file system takes.
+                raise ValueError(f"{where}: expected the path of an image, got {name!r:.160}: {error}") from error
     looked = ", ".join(map(str, folders))
     raise FileNotFoundError(f"{where}: expected the image {' or '.join(names)} in {looked}, got no such file")

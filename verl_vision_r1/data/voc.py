@@ -9,20 +9,49 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from PIL import Image
-
 from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.folders import contents, existing, expect_folder
+from verl_vision_r1.data.images import shown_size
 from verl_vision_r1.data.problems import OnProblem, fail
-from verl_vision_r1.data.samples import Sample, clip_box, find_image
+from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box, find_image
 from verl_vision_r1.targets import Target
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+
+
+def find(source: str) -> Parts:
+    """The XML files of `annotations/` or `Annotations/`, with the images in `images/` or `JPEGImages/`.
+
+    Where `ImageSets/Main` lists the images of "train", "val" and "test", these are the parts; else all is "all".
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It holds no such files.
+    """
+    folder = expect_folder(source)
+    images = existing(folder / name for name in ("images", "JPEGImages", "."))
+    for annotations in existing([folder / "annotations", folder / "Annotations"]):
+        if any(annotations.glob("[!.]*.xml")):
+            lists = {name: folder / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val", "test")}
+            parts = {name: file.read_text(encoding="utf-8").split() for name, file in lists.items() if file.is_file()}
+            return {name: _reader(annotations, images, stems) for name, stems in parts.items()} or {
+                "all": _reader(annotations, images, None)
+            }
+    raise ValueError(
+        f"{source}: expected VOC annotations (annotations/*.xml or Annotations/*.xml), got a folder that holds"
+        f" {contents(folder)}"
+    )
+
+
+def _reader(annotations: Path, images: Sequence[Path], stems: Sequence[str] | None) -> Read:
+    return lambda on_problem, _: read_voc(annotations, *images, stems=stems, on_problem=on_problem)
 
 
 def read_voc(
     annotations: Path,
     *images: Path,
     categories: Sequence[str] | None = None,
+    stems: Sequence[str] | None = None,
     on_problem: OnProblem = fail,
 ) -> Iterator[Sample]:
     """Read a folder of VOC files in the order of their names.
@@ -31,6 +60,7 @@ def read_voc(
         annotations: The folder of the XML files.
         images: The folder in which `filename`, or an image named as the XML file, lies; of several, the first.
         categories: The names that may occur; by default all that do, sorted.
+        stems: The names of the files to yield, without their ending; by default all.
         on_problem: Told about each bad box and image. A file that is not VOC XML always raises.
 
     Yields:
@@ -41,12 +71,17 @@ def read_voc(
         ValueError: A file is not VOC XML, two name the same image, or a label or box is wrong.
     """
     # Files that begin with a dot are what some systems leave beside the real ones in an archive.
-    documents = {path: _parse(path) for path in sorted(annotations.glob("[!.]*.xml"))}
-    if not documents:
+    paths = sorted(annotations.glob("[!.]*.xml"))
+    if not paths:
         raise FileNotFoundError(f"{annotations}: expected VOC annotations (*.xml), got none")
-    names = tuple(categories or sorted({name for root in documents.values() for name in _names(root)}))
+    # Read twice rather than kept: seventeen thousand trees take more memory than time.
+    names = tuple(categories or sorted({name for path in paths for name in _names(_parse(path))}))
     owners: dict[Path, Path] = {}
-    for path, root in documents.items():
+    wanted = None if stems is None else set(stems)
+    for path in paths:
+        if wanted is not None and path.stem not in wanted:
+            continue
+        root = _parse(path)
         try:
             image = find_image(images, _image_names(root, path), str(path))
             if owners.setdefault(image, path) != path:
@@ -86,7 +121,7 @@ def _sample(
 ) -> Sample:
     width, height = _size(root, path, image)
     objects = root.findall("object")
-    boxes, labels = [], []
+    boxes, labels, uncertain = [], [], set()
     for index, entry in enumerate(objects):
         where = f"{path} object[{index}]"
         try:
@@ -94,9 +129,10 @@ def _sample(
             boxes.append(clip_box(_xyxy(entry, where), width, height, where))
             labels.append(label)
         except ValueError as problem:
+            uncertain.add(_text(entry, "name"))
             on_problem(problem)
     target = Target(as_boxes(boxes), tuple(labels), width, height, categories)
-    return Sample(image, path.stem, target, partial=len(boxes) < len(objects))
+    return Sample(image, path.stem, target, uncertain=frozenset(uncertain))
 
 
 def _size(root: ElementTree.Element, path: Path, image: Path) -> tuple[int, int]:
@@ -105,11 +141,7 @@ def _size(root: ElementTree.Element, path: Path, image: Path) -> tuple[int, int]
         if width > 0 and height > 0:
             return width, height
     # Many tools leave the size out or write zeros; the image itself knows.
-    try:
-        with Image.open(image) as opened:
-            return opened.size
-    except OSError as error:
-        raise ValueError(f"{image}: expected an image, got a file that cannot be opened: {error}") from error
+    return shown_size(image)
 
 
 def _number(entry: ElementTree.Element, tag: str, where: str) -> float:

@@ -67,13 +67,17 @@ def run_demo(demo: Demo, data: Path | None) -> None:
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
+    from verl_vision_r1.data.plan import Source, Writing
     from verl_vision_r1.data.prepare import prepare
+    from verl_vision_r1.data.selection import Selection
+    from verl_vision_r1.data.sources import guess
     from verl_vision_r1.demo.shapes import write_shapes
 
-    source = data or write_shapes(demo.folder / "source", images=400)
-    name = demo.folder.name
-    prepared = prepare(source, demo.rows, name=name, max_pixels=MAX_PIXELS, max_boxes=MAX_BOXES)
-    console.print(f"{name}: {prepared.train} rows to train on, {prepared.val} to validate, {prepared.boxes} boxes")
+    folder = str(data or write_shapes(demo.folder / "source", images=400))
+    source = Source(guess(folder), folder, selection=Selection(max_boxes=MAX_BOXES), alias=demo.folder.name)
+    prepared = prepare([source], demo.rows, Writing(max_pixels=MAX_PIXELS))
+    train, val = prepared.rows["train"], prepared.rows["val"]
+    console.print(f"{source.alias}: {train} rows to train on, {val} to validate, {prepared.boxes} boxes")
 
 
 def _teach(demo: Demo, progress: Progress) -> None:

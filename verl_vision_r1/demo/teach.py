@@ -30,7 +30,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def perfect_answer(target: Target, resized: tuple[int, int]) -> str:
-    """The answer that a perfect model would give, in pixels of the resized image."""
+    """The answer that a perfect model would give: boxes in pixels of the resized image, or a class or a number."""
+    if target.task in ("classification", "counting"):
+        return f"<think> </think> <answer>{target.labels[0] if target.labels else target.instances}</answer>"
     return write_json_boxes(to_frame(target.boxes, (target.width, target.height), resized), target.labels)
 
 

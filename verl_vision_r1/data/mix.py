@@ -1,0 +1,61 @@
+"""A mix of data sets, as a YAML file lists them.
+
+    parts:
+      - {name: coco, source: /data/coco, rows: 30000, hard_share: 0.5, max_boxes: 30}
+      - {name: refcoco, source: /data/refcoco, rows: 5000}
+
+Keys are those of `plan.Source` and `selection.Selection`. A relative source is taken from the folder of the file.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from verl_vision_r1.data.plan import Source
+from verl_vision_r1.data.selection import Selection
+
+SELECTION_KEYS = {field.name for field in dataclasses.fields(Selection)}
+SOURCE_KEYS = {field.name for field in dataclasses.fields(Source)} - {"selection"}
+
+
+def read_mix(path: Path) -> list[Source]:
+    """Read such a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is something else, or a part has a key too many or too few, or a wrong value.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: expected YAML, got {error}") from error
+    parts = document.get("parts") if isinstance(document, Mapping) and set(document) == {"parts"} else None
+    if not isinstance(parts, list) or not parts:
+        raise ValueError(f"{path}: expected the key parts with a list of data sets, got {document!r:.120}")
+    return [_source(part, path, f"{path} parts[{index}]") for index, part in enumerate(parts)]
+
+
+def _source(part: Any, path: Path, where: str) -> Source:
+    if not isinstance(part, Mapping) or not {"name", "source"} <= set(part):
+        raise ValueError(f"{where}: expected at least the keys name and source, got {part!r:.120}")
+    unknown = set(part) - SOURCE_KEYS - SELECTION_KEYS
+    if unknown:
+        raise ValueError(
+            f"{where}: expected the keys {sorted(SOURCE_KEYS | SELECTION_KEYS)}, got also {sorted(unknown)}"
+        )
+    chosen = {key: value for key, value in part.items() if key in SELECTION_KEYS}
+    if "difficulty" in chosen:
+        chosen["difficulty"] = path.parent / chosen["difficulty"]
+    if "difficulty_range" in chosen:
+        chosen["difficulty_range"] = tuple(chosen["difficulty_range"])
+    given = {key: value for key, value in part.items() if key in SOURCE_KEYS}
+    nearby = path.parent / str(given["source"])
+    try:
+        return Source(
+            **{**given, "source": str(nearby) if nearby.exists() else given["source"]}, selection=Selection(**chosen)
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error

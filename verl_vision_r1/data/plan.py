@@ -1,0 +1,76 @@
+"""What is prepared, and how: the options of `prepare`."""
+
+from dataclasses import dataclass, field
+
+from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
+from verl_vision_r1.data.images import CHECKS
+from verl_vision_r1.data.questions import ASK
+from verl_vision_r1.data.selection import Selection
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set, and what is taken from it.
+
+    Attributes:
+        name: One of `sources.SOURCES`.
+        source: Its folder, or its name on the hub.
+        split: The part to read; by default "train" and "val", or where there is only one, that one in two.
+        ask: What is asked about annotated boxes, one of `questions.ASK`.
+        negatives: Questions whose answer is "nothing", for each other one.
+        rows: Greatest number of rows of each file but "val".
+        selection: Which images.
+        alias: The first half of `data_source`; by default the name.
+    """
+
+    name: str
+    source: str
+    split: str | None = None
+    ask: str = "categories"
+    negatives: float = 0.0
+    rows: int | None = None
+    selection: Selection = field(default_factory=Selection)
+    alias: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.ask not in ASK:
+            raise ValueError(f"ask: expected one of {', '.join(ASK)}, got {self.ask!r}")
+        if not 0 <= self.negatives < float("inf"):
+            raise ValueError(f"negatives: expected a number from 0 on, got {self.negatives}")
+        if self.rows is not None and self.rows < 1:
+            raise ValueError(f"rows: expected a number above 0, got {self.rows}")
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How rows are made and written.
+
+    Attributes:
+        prompt: The words that they are written with, of the group `vision_r1/prompt`.
+        validation_share: Share of the images that go to `val.parquet`, where the data set has no such part itself.
+        seed: Decides which images go where, and the order of rows.
+        min_pixels: Smallest area in pixels that an image is resized to.
+        max_pixels: Largest area in pixels that an image is resized to.
+        images: How closely images are looked at, one of `images.CHECKS`.
+        embed: Whether rows hold the images themselves.
+        strict: Whether any defect stops all; else what has one is left out.
+    """
+
+    prompt: str = "vision_r1"
+    validation_share: float = 0.2
+    seed: int = 0
+    min_pixels: int = MIN_PIXELS
+    max_pixels: int = MAX_PIXELS
+    images: str = "decode"
+    embed: bool = False
+    strict: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_share < 1:
+            raise ValueError(f"validation_share: expected a number between 0 and 1, got {self.validation_share}")
+        if self.images not in CHECKS:
+            raise ValueError(f"images: expected one of {', '.join(CHECKS)}, got {self.images!r}")
+        if not 0 < self.min_pixels <= self.max_pixels:
+            raise ValueError(
+                f"min_pixels, max_pixels: expected 0 < min <= max, got {self.min_pixels} and {self.max_pixels}"
+            )

@@ -1,0 +1,7 @@
+"""Progress bars, on stderr, for what takes longer than two seconds."""
+
+from functools import partial
+
+from tqdm import tqdm
+
+progress = partial(tqdm, delay=2)

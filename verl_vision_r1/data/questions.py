@@ -1,0 +1,147 @@
+"""From an annotated image to the questions that are asked about it.
+
+A detection data set says what is in an image; what is asked of the model is chosen here. Readers of data sets whose
+questions are their own (expressions, classes, counts) yield them as they are.
+"""
+
+import bisect
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from verl_vision_r1.boxes import NO_BOXES, Boxes, area
+from verl_vision_r1.data.samples import Sample
+from verl_vision_r1.targets import Target
+
+Ask = Callable[[Sample], list[Sample]]
+
+MARGIN: Final = 1.5
+"""How much larger the largest must be than the next, and how many box widths lie between the leftmost and the next."""
+
+
+def ask_categories(sample: Sample) -> list[Sample]:
+    """One question about all categories."""
+    return [sample]
+
+
+def ask_category(sample: Sample) -> list[Sample]:
+    """One question for each category that is in the image, and none about those of which boxes are missing."""
+    names = dict.fromkeys(sample.target.labels)
+    return [about_category(sample, name) for name in names if name not in sample.uncertain]
+
+
+def about_category(sample: Sample, name: str) -> Sample:
+    """The question where all objects of one category are."""
+    target = sample.target
+    kept = [index for index, label in enumerate(target.labels) if label == name]
+    alone = Target(target.boxes[kept], (name,) * len(kept), target.width, target.height, (name,))
+    return replace(sample, target=alone, question="category", subject=name)
+
+
+def ask_referring(sample: Sample) -> list[Sample]:
+    """Where "the largest dog" is, or the leftmost one, for categories with several objects and a clear answer."""
+    questions = []
+    for name in dict.fromkeys(sample.target.labels):
+        if name in sample.uncertain:
+            continue
+        boxes = sample.target.boxes[[label == name for label in sample.target.labels]]
+        for word, index in _superlatives(boxes):
+            expression = f"the {word} {name}"
+            target = Target(boxes[[index]], (expression,), sample.target.width, sample.target.height, task="grounding")
+            questions.append(replace(sample, target=target, question="expression", subject=expression))
+    return questions
+
+
+def _superlatives(boxes: Boxes) -> list[tuple[str, int]]:
+    if len(boxes) < 2:
+        return []
+    sizes, centres = area(boxes), (boxes[:, 0] + boxes[:, 2]) / 2
+    width = float((boxes[:, 2] - boxes[:, 0]).mean())
+    found = []
+    by_size, by_place = np.argsort(sizes), np.argsort(centres)
+    if sizes[by_size[-1]] >= MARGIN * sizes[by_size[-2]]:
+        found.append(("largest", int(by_size[-1])))
+    if centres[by_place[1]] - centres[by_place[0]] >= MARGIN * width:
+        found.append(("leftmost", int(by_place[0])))
+    if centres[by_place[-1]] - centres[by_place[-2]] >= MARGIN * width:
+        found.append(("rightmost", int(by_place[-1])))
+    return found
+
+
+def ask_class(sample: Sample) -> list[Sample]:
+    """What the image shows, where its objects are all of one category."""
+    names = set(sample.target.labels)
+    if len(names) != 1 or sample.uncertain:
+        return []
+    categories = sample.target.categories
+    target = Target(
+        NO_BOXES, (names.pop(),), sample.target.width, sample.target.height, categories, task="classification"
+    )
+    return [replace(sample, target=target, question="class", subject="object")]
+
+
+def ask_count(sample: Sample) -> list[Sample]:
+    """How many objects there are of each category in the image."""
+    return [_count(question) for question in ask_category(sample)]
+
+
+def _count(question: Sample) -> Sample:
+    old = question.target
+    target = Target(NO_BOXES, (), old.width, old.height, task="counting", count=len(old.boxes))
+    return replace(question, target=target, question="count")
+
+
+ASK: Final[dict[str, Ask]] = {
+    "categories": ask_categories,
+    "category": ask_category,
+    "referring": ask_referring,
+    "class": ask_class,
+    "count": ask_count,
+}
+"""What can be asked about annotated boxes, by the name that `vision-r1 prepare --ask` takes."""
+
+
+def ask(samples: list[Sample], how: str) -> list[Sample]:
+    """Ask about every sample that only says what is in its image; the others ask already. `how` is one of `ASK`."""
+    return [
+        question
+        for sample in samples
+        for question in (ASK[how](sample) if sample.question == "categories" else [sample])
+    ]
+
+
+def negatives(samples: list[Sample], how: str, count: int, generator: random.Random) -> list[Sample]:
+    """Questions whose right answer is that there is nothing.
+
+    For "categories" these are images without any object, for "category" and "count" questions about a category that
+    was looked for and is absent: `Target.categories` says what was looked for.
+
+    Args:
+        samples: The annotated images.
+        how: What is asked.
+        count: How many are wanted; fewer come where there are not so many.
+        generator: Decides which.
+    """
+    found = [(sample, names) for sample in samples if (names := _absent(sample, how))]
+    ends = list(itertools.accumulate(len(names) for _, names in found))
+    total = ends[-1] if ends else 0
+    questions = []
+    for place in generator.sample(range(total), min(count, total)):
+        sample, names = found[bisect.bisect_right(ends, place)]
+        name = names[place - ends[bisect.bisect_right(ends, place)]]
+        questions.append(about_category(sample, name) if name else sample)
+    return [_count(question) for question in questions] if how == "count" else questions
+
+
+def _absent(sample: Sample, how: str) -> list[str]:
+    """Names of what is not in the image; an empty name stands for all of them."""
+    if sample.question != "categories" or how not in ("categories", "category", "count") or "" in sample.uncertain:
+        return []
+    if how == "categories":
+        return [] if len(sample.target.boxes) or sample.uncertain else [""]
+    held = {*sample.target.labels, *sample.uncertain}
+    return [name for name in sample.target.categories if name not in held]

@@ -1,0 +1,116 @@
+"""Which images of a data set are taken: the choices of the paper's data recipe, seeded.
+
+Source: Vision-R1 (arXiv 2503.18013), Table 7, and its release: 1 to 30 objects to an image, more than 10 are hard.
+"""
+
+import json
+import random
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from verl_vision_r1.data.samples import Sample
+
+HARD = 10
+"""An image with more objects than this is hard."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `select` keeps.
+
+    Attributes:
+        min_boxes: Least number of objects in an image that has any.
+        max_boxes: Greatest number of objects in an image.
+        hard_share: Share of images with more than `HARD` objects among those kept; None leaves it as it is.
+        difficulty: JSON file {image_id: number}, such as a model's mean score for each image.
+        difficulty_range: Images whose number lies within are kept, borders included; others, and those without one,
+            are not.
+        limit: Greatest number of images.
+    """
+
+    min_boxes: int = 1
+    max_boxes: int | None = None
+    hard_share: float | None = None
+    difficulty: Path | None = None
+    difficulty_range: tuple[float, float] = (0.0, 1.0)
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("limit", self.limit), ("max_boxes", self.max_boxes), ("min_boxes", self.min_boxes)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: expected a number above 0, got {value}")
+        if self.max_boxes is not None and self.min_boxes > self.max_boxes:
+            raise ValueError(f"min_boxes, max_boxes: expected min <= max, got {self.min_boxes} and {self.max_boxes}")
+        if self.hard_share is not None and not 0 <= self.hard_share <= 1:
+            raise ValueError(f"hard_share: expected a number from 0 to 1, got {self.hard_share}")
+        if not self.difficulty_range[0] <= self.difficulty_range[1]:
+            raise ValueError(f"difficulty_range: expected low <= high, got {self.difficulty_range}")
+
+
+def select(samples: list[Sample], selection: Selection, seed: int) -> tuple[list[Sample], dict[str, int]]:
+    """Choose images, and bring them into the seed's order.
+
+    Args:
+        samples: In any order; that of the result depends on the seed and the names only.
+        selection: What to keep.
+        seed: Decides which images, and their order.
+
+    Returns:
+        The samples kept, and how many were left out by reason.
+    """
+    left_out: Counter[str] = Counter()
+    difficulty = _difficulty(selection)
+    kept = []
+    for sample in sorted(samples, key=lambda sample: (sample.collection, sample.image_id, sample.subject)):
+        reason = _reason(sample, selection, difficulty)
+        if reason:
+            left_out[reason] += 1
+        else:
+            kept.append(sample)
+    random.Random(seed).shuffle(kept)
+    chosen = _with_hard_share(kept, selection.hard_share, selection.limit)
+    left_out["above the limit or beside the hard share"] += len(kept) - len(chosen)
+    return chosen, {reason: count for reason, count in left_out.items() if count}
+
+
+def _reason(sample: Sample, selection: Selection, difficulty: dict[str, float] | None) -> str:
+    count = len(sample.target.boxes)
+    if selection.max_boxes is not None and count > selection.max_boxes:
+        return f"more than {selection.max_boxes} boxes"
+    if 0 < count < selection.min_boxes:
+        return f"fewer than {selection.min_boxes} boxes"
+    if difficulty is None:
+        return ""
+    low, high = selection.difficulty_range
+    return "" if low <= difficulty.get(sample.image_id, high + 1) <= high else "outside the range of difficulty"
+
+
+def _difficulty(selection: Selection) -> dict[str, float] | None:
+    if selection.difficulty is None:
+        return None
+    try:
+        document = json.loads(selection.difficulty.read_bytes())
+        return {str(name): float(value) for name, value in document.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{selection.difficulty}: expected JSON {{image_id: number}}, got {error}") from error
+
+
+def _with_hard_share(samples: list[Sample], share: float | None, limit: int | None) -> list[Sample]:
+    """As many as there can be with that share; of the two kinds, the first ones."""
+    if share is None:
+        return samples[:limit]
+    hard = [sample for sample in samples if len(sample.target.boxes) > HARD]
+    total = min(limit or len(samples), len(samples))
+    if share > 0:
+        total = min(total, int(len(hard) / share + 1e-9))
+    if share < 1:
+        total = min(total, int((len(samples) - len(hard)) / (1 - share) + 1e-9))
+    wanted = {True: round(total * share), False: total - round(total * share)}
+    chosen = []
+    for sample in samples:
+        is_hard = len(sample.target.boxes) > HARD
+        if wanted[is_hard] > 0:
+            wanted[is_hard] -= 1
+            chosen.append(sample)
+    return chosen
