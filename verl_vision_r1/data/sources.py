@@ -3,7 +3,23 @@
 from collections.abc import Callable
 from typing import Final
 
-from verl_vision_r1.data import coco, voc
+from verl_vision_r1.data import (
+    classification,
+    classification_sets,
+    coco,
+    counting,
+    lisa,
+    lvis,
+    odinw,
+    own,
+    refcoco,
+    v3det,
+    virft,
+    vision_r1_data,
+    visual_genome,
+    voc,
+    yolo,
+)
 from verl_vision_r1.data.samples import Parts
 
 Find = Callable[[str], Parts]
@@ -11,7 +27,27 @@ Find = Callable[[str], Parts]
 
 SOURCES: Final[dict[str, Find]] = {
     "coco": coco.find,
+    "lvis": lvis.find,
+    "odinw13": odinw.find_13,
+    "odinw35": odinw.find_35,
     "voc": voc.find,
+    "yolo": yolo.find,
+    "v3det": v3det.find,
+    "refcoco": refcoco.find,
+    "refcoco+": refcoco.find,
+    "refcocog": refcoco.find,
+    "visual_genome": visual_genome.find,
+    "clevr": counting.find,
+    "pixmo_count": counting.find,
+    "imagefolder": classification.find,
+    "flowers": classification_sets.find_flowers,
+    "pets": classification_sets.find_pets,
+    "cars": classification_sets.find_cars,
+    "aircraft": classification_sets.find_aircraft,
+    "lisa": lisa.find,
+    "vision_r1_data": vision_r1_data.find,
+    "virft": virft.find,
+    "jsonl": own.find,
 }
 
 
