@@ -46,23 +46,29 @@ def test_a_crowd_is_left_out_and_its_image_is_no_negative(coco: Callable[..., Pa
 
 
 FAULTS: list[tuple[Change, str]] = [
-    (lambda d: d.pop("categories"), r"expected 'categories' to be a list .* \(the keys are \['annotations', 'im"),
+    (lambda d: d.pop("categories"), r"expected 'categories' to be a list .* in JSON with keys \['annotations', 'im"),
     (lambda d: d.update(images=[]), "expected 'images' to be a list of objects, not empty"),
-    (lambda d: d["images"][1].pop("width"), "image 1: expected 'width' to be int, got"),
-    (lambda d: d["images"][1].update(width=0), "image 1: expected width and height above 0, got 0x30"),
+    (lambda d: d["images"][1].pop("width"), "image 1: expected 'width' to be a whole number, got"),
+    (lambda d: d["images"][1].update(width=0), r"image 1: expected width and height from 1 on, got \[0, 30\]"),
     (lambda d: d["images"][1].update(id=0), "image 0: expected an id and a file name that no other image has"),
     (lambda d: d["images"][1].update(file_name="000.jpg"), "image 1: expected an id and a file name that no other"),
     (lambda d: d["categories"][1].update(name="cat"), "category 7: expected an id and a name that no other category"),
     (lambda d: d["annotations"][0].update(category_id=4), "annotation 10 of image 0: expected category_id to be one"),
     (lambda d: d["annotations"][0].update(image_id=99), "annotation 10: expected the id of one of 5 images, got 99"),
-    (lambda d: d["annotations"][0].pop("bbox"), "annotation 10 of image 0: expected 'bbox' to be list"),
-    (first_box(1, 2, 3), r"expected bbox \[x, y, width, height\], got \[1, 2, 3\]"),
-    (first_box(5, 5, -3, 4), r"annotation 10 of image 0: expected x1 < x2 and y1 < y2, got \[5, 5, 2, 9\]"),
+    (
+        lambda d: d["annotations"][0].pop("bbox"),
+        r"10 of image 0: expected a box .* of four numbers, got None",
+    ),
+    (first_box(1, 2, 3), r"expected a box \[x, y, width, height\] of four numbers, got \[1, 2, 3\]"),
+    (
+        first_box(5, 5, -3, 4),
+        r"10 of image 0: expected x1 < x2 and y1 < y2, got \[5\.0, 5\.0, 2\.0, 9\.0\]",
+    ),
     (first_box(5, 5, 0, 4), "expected x1 < x2"),
     (first_box(40.5, 5, 0.4, 4), "expected x1 < x2"),
-    (first_box(5, 5, 36.5, 4), r"expected a box inside 40x30 pixels, got \[5, 5, 41\.5, 9\]"),
-    (first_box(5, 5, float("nan"), 4), "expected a box inside 40x30 pixels, got .*nan"),
-    (first_box(5, 5, float("inf"), 4), "expected a box inside 40x30 pixels, got .*inf"),
+    (first_box(5, 5, 36.5, 4), r"expected a box inside 40x30 pixels, got \[5\.0, 5\.0, 41\.5, 9\.0\]"),
+    (first_box(5, 5, float("nan"), 4), "of four numbers, got .*nan"),
+    (first_box(5, 5, float("inf"), 4), "of four numbers, got .*inf"),
 ]
 
 
@@ -74,7 +80,7 @@ def test_a_fault_is_named(coco: Callable[..., Path], change: Change, message: st
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "expected COCO JSON, got a file that is not"), ("[]", "got a JSON list")]
+    ("text", "message"), [("{", "expected COCO JSON, got a file that is not"), ("[]", "got None in JSON with list")]
 )
 def test_another_file_is_named(coco: Callable[..., Path], text: str, message: str) -> None:
     source = coco()

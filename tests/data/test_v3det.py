@@ -88,8 +88,8 @@ FAULTS: list[tuple[Change, str]] = [
     (lambda d: d.pop("categories"), "expected 'categories' to be a list of objects"),
     (lambda d: d["categories"][1].update(id=1), "category 1: expected a name, and an id that no other category has"),
     (lambda d: d["categories"][1].update(name=" "), "category 2: expected a name, and an id that no other category"),
-    (lambda d: d["categories"][1].pop("name"), "category 2: expected 'name' to be str"),
-    (lambda d: d["categories"][1].update(id="2"), "category 2: expected 'id' to be int"),
+    (lambda d: d["categories"][1].pop("name"), "category 2: expected 'name' to be text"),
+    (lambda d: d["categories"][1].update(id="2"), "category 2: expected 'id' to be a whole number"),
     (lambda d: d["images"][1].update(id=0), "image 0: expected an id and a file name that no other image has"),
     (
         lambda d: d["annotations"][0].update(category_id=9),

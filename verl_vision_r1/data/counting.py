@@ -23,14 +23,13 @@ from urllib.parse import unquote
 
 from verl_vision_r1.boxes import NO_BOXES
 from verl_vision_r1.data.classification import ENDINGS
+from verl_vision_r1.data.entries import Entry, json_lines, words_of
 from verl_vision_r1.data.folders import contents, expect_folder
 from verl_vision_r1.data.images import shown_size
 from verl_vision_r1.data.problems import OnProblem, fail
 from verl_vision_r1.data.samples import Parts, Read, Sample, find_image
 from verl_vision_r1.presets import load_prompts
 from verl_vision_r1.targets import Target
-
-Entry = dict[str, Any]
 
 CLEVR_KEYS: Final = ("questions", "image_filename", "question", "answer")
 PIXMO_KEYS: Final = ("image", "image_url", "image_sha256", "label", "count")
@@ -84,7 +83,9 @@ def read_clevr(path: Path, images: Path, on_problem: OnProblem = fail) -> Iterat
     for index, entry in enumerate(_load(path)):
         where = f"{path} question {index}"
         try:
-            name, question, answer = (_text(entry, key, where) for key in ("image_filename", "question", "answer"))
+            name, question, answer = (
+                words_of(_object(entry, where), key, where) for key in ("image_filename", "question", "answer")
+            )
             if not HOW_MANY.search(question) or not re.fullmatch("[0-9]{1,9}", answer):
                 continue
             image = find_image([images], [name], where)
@@ -117,11 +118,10 @@ def _load(path: Path) -> list[Any]:
     return questions
 
 
-def _text(entry: Any, key: str, where: str) -> str:
-    value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where}: expected {key!r} to be text, got {entry!r:.160}")
-    return value.strip()
+def _object(entry: Any, where: str) -> Entry:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: expected an object, got {entry!r:.160}")
+    return entry
 
 
 def _pixmo_parts(folder: Path, tables: list[Path]) -> Parts:
@@ -153,9 +153,9 @@ def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterat
         FileNotFoundError: The file or an image does not exist.
         ValueError: The file has another format, or a row is wrong.
     """
-    for where, row in READERS[path.suffix](path):
+    for where, row in READERS[path.suffix](path, on_problem):
         try:
-            label, count = _text(row, "label", where), row.get("count")
+            label, count = words_of(row, "label", where), row.get("count")
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 raise ValueError(f"{where}: expected 'count' to be a whole number, got {count!r:.80}")
             image = find_image([folder / "images", folder], _image_names(row, where), where)
@@ -178,17 +178,7 @@ def _image_names(row: Entry, where: str) -> list[str]:
     return [*named, *dict.fromkeys(name for name in (base, unquote(base)) if name)]
 
 
-def _read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path} line {number}: expected JSON, got {line!r:.80}: {error}") from error
-            yield f"{path} line {number}", row
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_parquet(path: Path, on_problem: OnProblem) -> Iterator[tuple[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -204,4 +194,4 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Any]]:
         raise ValueError(f"{path}: expected a parquet file, got one that cannot be read: {error}") from error
 
 
-READERS: Final = {".parquet": _read_parquet, ".jsonl": _read_json_lines}
+READERS: Final = {".parquet": _read_parquet, ".jsonl": json_lines}

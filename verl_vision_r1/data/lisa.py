@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.entries import Entry
 from verl_vision_r1.data.folders import contents, expect_folder
 from verl_vision_r1.data.images import shown_size
 from verl_vision_r1.data.problems import OnProblem, fail
 from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box, find_image
 from verl_vision_r1.targets import Target
-
-Entry = dict[str, Any]
 
 
 def find(source: str) -> Parts:

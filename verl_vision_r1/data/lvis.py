@@ -10,24 +10,18 @@ Categories of the first list are not in the image; of those of the second not ev
 category without a box nothing is known, so it is not asked for.
 """
 
-import json
 import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
 
 from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.coco import load
+from verl_vision_r1.data.entries import Entry, corners, size_of, value_of
 from verl_vision_r1.data.folders import contents, existing, expect_folder
 from verl_vision_r1.data.problems import OnProblem, fail
 from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box, find_image
 from verl_vision_r1.targets import Target
-
-Entry = dict[str, Any]
-Value = TypeVar("Value")
-
-LARGEST = 1e9
-"""Above any pixel. JSON has whole numbers of any length, and a very long one is too large for a float."""
 
 
 def find(source: str) -> Parts:
@@ -84,7 +78,7 @@ def read_lvis(annotations: Path, *images: Path, on_problem: OnProblem = fail) ->
         FileNotFoundError: The file or an image does not exist.
         ValueError: The file is not LVIS JSON, an id or name comes twice or is unknown, or a box is wrong.
     """
-    document = load_coco(annotations)
+    document = load(annotations)
     file = _File(annotations, images, _names(document["categories"], annotations), on_problem)
     entries = _images(document["images"], file)
     grouped = _group(document["annotations"], file, entries)
@@ -97,91 +91,6 @@ def read_lvis(annotations: Path, *images: Path, on_problem: OnProblem = fail) ->
             # A closed list without a name in it asks for nothing.
             if sample.target.categories:
                 yield sample
-
-
-def load_coco(path: Path) -> dict[str, list[Entry]]:
-    """A file of COCO's form without its `segmentation`s, which are most of it and no reader's concern.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not JSON, or has no `images`, `annotations` and `categories`.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            # Plain `json.loads` takes 8.2 GB for a file of 1.3 GB with as many entries as the train file, nearly all
-            # for the numbers of the outlines. Dropped one by one, they leave 2.6 GB: the text, twice while it is
-            # decoded. What stays takes 0.9 GB.
-            document: Any = json.load(file, object_hook=_without_segmentation)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected COCO JSON, got a file that is not JSON: {error}") from error
-    for key in ("images", "annotations", "categories"):
-        entries = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-            got = f"{reprlib.repr(entries)} (in {reprlib.repr(document)})"
-            raise ValueError(f"{path}: expected {key!r} to be a list of objects, not empty, got {got}")
-    return dict(document)
-
-
-def _without_segmentation(entry: Entry) -> Entry:
-    entry.pop("segmentation", None)
-    return entry
-
-
-def value_of(entry: Entry, key: str, kind: type[Value], where: str) -> Value:
-    """What an entry has under a key.
-
-    Raises:
-        ValueError: It is of another kind, or there is nothing.
-
-    Example:
-        >>> value_of({"width": "640"}, "width", int, "a.json image 3")
-        Traceback (most recent call last):
-        ValueError: a.json image 3: expected 'width' to be int, got '640'
-    """
-    value = entry.get(key)
-    # To Python, `true` is a whole number.
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{where}: expected {key!r} to be {kind.__name__}, got {reprlib.repr(value)}")
-    return value
-
-
-def size_of(entry: Entry, where: str) -> tuple[int, int]:
-    """Width and height of an image.
-
-    Raises:
-        ValueError: One of them is not a whole number above 0, or is above `LARGEST`.
-    """
-    width, height = value_of(entry, "width", int, where), value_of(entry, "height", int, where)
-    if not 1 <= min(width, height) <= max(width, height) <= LARGEST:
-        raise ValueError(f"{where}: expected width and height from 1 on, got {reprlib.repr([width, height])}")
-    return width, height
-
-
-def four_numbers(value: object, form: str, where: str) -> list[float]:
-    """The numbers of a box.
-
-    Raises:
-        ValueError: They are not four, or one is not finite.
-    """
-    # NaN fails the comparison as well.
-    if (
-        not isinstance(value, list)
-        or len(value) != 4
-        or not all(type(number) in (int, float) and abs(number) <= LARGEST for number in value)
-    ):
-        raise ValueError(f"{where}: expected a box {form} of four numbers, got {reprlib.repr(value)}")
-    return [float(number) for number in value]
-
-
-def corners(value: object, where: str) -> list[float]:
-    """The corners of a box of COCO's form.
-
-    Example:
-        >>> corners([10, 20, 5, 8.5], "a.json annotation 1")
-        [10.0, 20.0, 15.0, 28.5]
-    """
-    x, y, width, height = four_numbers(value, "[x, y, width, height]", where)
-    return [x, y, x + width, y + height]
 
 
 def _names(entries: list[Entry], path: Path) -> dict[int, str]:

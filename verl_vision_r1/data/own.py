@@ -13,21 +13,19 @@ the folder's files. Any line may have "prompt" (the words of the question, kept 
 the path of the image), and "width" and "height" (by default those in the image's header).
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from verl_vision_r1.boxes import NO_BOXES, as_boxes
+from verl_vision_r1.data.entries import Entry, json_lines, size_of, value_of, words_of
 from verl_vision_r1.data.folders import contents, expect_folder
 from verl_vision_r1.data.images import shown_size
 from verl_vision_r1.data.problems import OnProblem, fail
 from verl_vision_r1.data.row_checks import PLACEHOLDERS
-from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box, find_image
+from verl_vision_r1.data.samples import Parts, Read, Sample, find_image, read_box
 from verl_vision_r1.targets import Target
-
-Entry = dict[str, Any]
 
 PARTS: Final = ("train", "val", "test")
 KEYS: Final = ("image", "task", "prompt", "image_id", "width", "height")
@@ -101,7 +99,7 @@ def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path]
     """
     labels = {label for file in {path, *others} for label in _labels(file)}
     file = _File(path.parent, tuple(sorted(labels)))
-    for where, entry in _entries(path, on_problem):
+    for where, entry in json_lines(path, on_problem):
         try:
             sample = _sample(entry, where, file, on_problem)
         except (ValueError, OSError) as problem:
@@ -110,27 +108,10 @@ def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path]
             yield sample
 
 
-def _entries(path: Path, on_problem: OnProblem) -> Iterator[tuple[str, Entry]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            where = f"{path} line {number}"
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                on_problem(ValueError(f"{where}: expected a JSON object, got {line!r:.80}: {error}"))
-                continue
-            if isinstance(entry, dict):
-                yield where, entry
-            else:
-                on_problem(ValueError(f"{where}: expected a JSON object, got {line!r:.80}"))
-
-
 def _labels(path: Path) -> tuple[str, ...]:
     # Read twice rather than kept: the first image is asked about the labels of the last.
     found, entries = set[str](), 0
-    for _, entry in _entries(path, lambda problem: None):
+    for _, entry in json_lines(path, lambda problem: None):
         entries += 1
         labels = entry.get("labels")
         if entry.get("task", "detection") == "detection" and isinstance(labels, list):
@@ -142,11 +123,11 @@ def _labels(path: Path) -> tuple[str, ...]:
 
 def _sample(entry: Entry, where: str, file: _File, on_problem: OnProblem) -> Sample:
     task = _task(entry, where)
-    image = find_image([file.folder, file.folder / "images"], [_text(entry, "image", where)], where)
+    image = find_image([file.folder, file.folder / "images"], [words_of(entry, "image", where)], where)
     image_id, size = _image_id(entry, image, where, file), _size(entry, image, where)
     question, prompt = QUESTIONS[task], None
     if "prompt" in entry:
-        question, prompt = "own", _text(entry, "prompt", where)
+        question, prompt = "own", words_of(entry, "prompt", where)
         if any(mark in prompt for mark in PLACEHOLDERS):
             raise ValueError(f"{where}: expected a prompt without {', '.join(PLACEHOLDERS)}, got {prompt!r:.160}")
     subject, uncertain = "", frozenset[str]()
@@ -187,16 +168,13 @@ def _image_id(entry: Entry, image: Path, where: str, file: _File) -> str:
 def _size(entry: Entry, image: Path, where: str) -> tuple[int, int]:
     if not {"width", "height"} & entry.keys():
         return shown_size(image)
-    width, height = entry.get("width"), entry.get("height")
-    if not (type(width) is int and type(height) is int and min(width, height) > 0):
-        raise ValueError(f"{where}: expected width and height, whole numbers above 0, got {width!r} and {height!r}")
-    return width, height
+    return size_of(entry, where)
 
 
 def _detection(
     entry: Entry, size: tuple[int, int], where: str, names: tuple[str, ...], report: OnProblem
 ) -> tuple[Target, frozenset[str]]:
-    boxes, labels = _list(entry, "boxes", where), _names(entry, "labels", where)
+    boxes, labels = value_of(entry, "boxes", list, where), _names(entry, "labels", where)
     if len(boxes) != len(labels):
         raise ValueError(f"{where}: expected one label for each box, got {len(boxes)} boxes and {len(labels)} labels")
     categories = tuple(dict.fromkeys(_names(entry, "categories", where))) if "categories" in entry else names
@@ -208,7 +186,7 @@ def _detection(
         try:
             if label not in categories:
                 raise ValueError(f"{at}: expected one of the categories {list(categories)!r:.200}, got {label!r:.80}")
-            kept.append((_box(box, size, at), label))
+            kept.append((read_box(box, size, at), label))
         except ValueError as problem:
             uncertain.add(label if label in categories else "")
             report(problem)
@@ -219,38 +197,18 @@ def _detection(
 def _about_one(entry: Entry, task: str, size: tuple[int, int], where: str) -> tuple[str, Target]:
     """What a question is about, and its target."""
     if task == "grounding":
-        expression, boxes = _text(entry, "expression", where), _list(entry, "boxes", where)
-        found = [_box(box, size, f"{where} boxes[{place}]") for place, box in enumerate(boxes)]
+        expression, boxes = words_of(entry, "expression", where), value_of(entry, "boxes", list, where)
+        found = [read_box(box, size, f"{where} boxes[{place}]") for place, box in enumerate(boxes)]
         return expression, Target(as_boxes(found), (expression,) * len(found), *size, task=task)
-    label = _text(entry, "label", where)
+    label = words_of(entry, "label", where)
     if task == "counting":
         return label, Target(NO_BOXES, (), *size, task=task, count=entry.get("count"))
     categories = _names(entry, "categories", where) if "categories" in entry else ()
     return "object", Target(NO_BOXES, (label,), *size, tuple(categories), task)
 
 
-def _text(entry: Entry, key: str, where: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where}: expected {key!r} to be text, got {entry!r:.160}")
-    return value
-
-
-def _list(entry: Entry, key: str, where: str) -> list[Any]:
-    value = entry.get(key)
-    if not isinstance(value, list):
-        raise ValueError(f"{where}: expected {key!r} to be a list, got {entry!r:.160}")
-    return value
-
-
 def _names(entry: Entry, key: str, where: str) -> list[str]:
-    names = _list(entry, key, where)
+    names = value_of(entry, key, list, where)
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise ValueError(f"{where}: expected {key!r} to be a list of names, got {names!r:.160}")
     return names
-
-
-def _box(box: Any, size: tuple[int, int], where: str) -> list[float]:
-    if not isinstance(box, list) or len(box) != 4 or any(type(value) not in (int, float) for value in box):
-        raise ValueError(f"{where}: expected [x1, y1, x2, y2], got {box!r:.160}")
-    return clip_box(box, *size, where)

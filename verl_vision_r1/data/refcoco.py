@@ -13,20 +13,18 @@ The evaluation files of Qwen-VL and others have one sentence a line instead, and
      "bbox": [103.93, 299.99, 238.15, 477.41], "height": 640, "width": 480}
 """
 
-import json
 import pickle
 import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.coco import load
+from verl_vision_r1.data.entries import Entry, corners, json_lines, size_of, value_of, words_of
 from verl_vision_r1.data.folders import contents, existing, expect_folder
-from verl_vision_r1.data.lvis import Entry, corners, four_numbers, load_coco, size_of, value_of
 from verl_vision_r1.data.problems import OnProblem, fail
-from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box, find_image
-from verl_vision_r1.targets import Target
+from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box, expression_sample, find_image, read_box
 
 PARTS: Final = ("train", "val", "testA", "testB", "test")
 DIVISIONS: Final = ("unc", "umd", "google")
@@ -131,7 +129,7 @@ def read_references(references: Path, part: str, *images: Path, on_problem: OnPr
         FileNotFoundError: A file or an image does not exist.
         ValueError: A file is of another format, an id is unknown, a sentence is empty, or a box is wrong.
     """
-    document = load_coco(references.with_name("instances.json"))
+    document = load(references.with_name("instances.json"))
     entries, annotations = (_by_id(document[key]) for key in ("images", "annotations"))
     for number, reference in enumerate(load_references(references)):
         where = f"{references} entry {number}"
@@ -190,30 +188,6 @@ def _words(sentence: object, where: str) -> str:
     return words_of(sentence, "sent", where)
 
 
-def words_of(entry: Entry, key: str, where: str) -> str:
-    """An expression without the space around it.
-
-    Raises:
-        ValueError: It has no words.
-    """
-    if not (words := value_of(entry, key, str, where).strip()):
-        raise ValueError(f"{where}: expected words in {key!r}, got {entry[key]!r}")
-    return words
-
-
-def expression_sample(
-    image: Path, image_id: str, expression: str, boxes: Sequence[Sequence[float]], size: tuple[int, int]
-) -> Sample:
-    """The question what an expression means in an image.
-
-    Example:
-        >>> expression_sample(Path("a.jpg"), "a", "red cars", [[0, 0, 4, 3], [4, 0, 8, 3]], (8, 6)).target.labels
-        ('red cars', 'red cars')
-    """
-    target = Target(as_boxes(boxes), (expression,) * len(boxes), *size, task="grounding")
-    return Sample(image, image_id, target, question="expression", subject=expression)
-
-
 def read_lines(lines: Path, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
     """Read a file of one sentence a line.
 
@@ -238,7 +212,7 @@ def read_lines(lines: Path, *images: Path, on_problem: OnProblem = fail) -> Iter
                     f"{where}: expected a name that no other image has, got {image}, {owners[image.stem]}"
                 )
             size = size_of(entry, where)
-            box = clip_box(four_numbers(entry.get("bbox"), "[x1, y1, x2, y2]", where), *size, where)
+            box = read_box(entry.get("bbox"), size, where)
             sample = expression_sample(image, image.stem, words_of(entry, "sent", where), [box], size)
         except (ValueError, OSError) as problem:
             on_problem(problem)
@@ -250,30 +224,3 @@ def _places(name: str) -> list[str]:
     # Such files name images from the folder of whoever wrote them: "data/coco/train2014/...".
     parts = PurePosixPath(name).parts
     return [name, "/".join(parts[-2:]), "/".join(parts[-1:])]
-
-
-def json_lines(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, Entry]]:
-    """The objects of a file that has one on each line, each with what a message about it begins with.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: No line holds an object; of a single one, `on_problem` is told.
-    """
-    found = False
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            where = f"{path} line {number}"
-            if not line.strip():
-                continue
-            try:
-                entry: Any = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                on_problem(ValueError(f"{where}: expected a JSON object, got {line!r:.80}: {error}"))
-                continue
-            if isinstance(entry, dict):
-                found = True
-                yield where, entry
-            else:
-                on_problem(ValueError(f"{where}: expected a JSON object, got {line!r:.80}"))
-    if not found:
-        raise ValueError(f"{path}: expected a JSON object on each line, got no such line")

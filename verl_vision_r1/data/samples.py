@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.entries import four_numbers
 from verl_vision_r1.data.problems import OnProblem
 from verl_vision_r1.targets import Target
 
@@ -72,6 +74,15 @@ def clip_box(box: Sequence[float], width: int, height: int, where: str) -> list[
     return clipped
 
 
+def read_box(value: object, size: tuple[int, int], where: str) -> list[float]:
+    """The corners of a box as a file has them, `[x1, y1, x2, y2]`, cut at the border of an image of that size.
+
+    Raises:
+        ValueError: They are not four numbers, or as `clip_box`.
+    """
+    return clip_box(four_numbers(value, "[x1, y1, x2, y2]", where), *size, where)
+
+
 def find_image(folders: Sequence[Path], names: Sequence[str], where: str) -> Path:
     """The first of the names that exists in the first of the folders.
 
@@ -92,3 +103,16 @@ def find_image(folders: Sequence[Path], names: Sequence[str], where: str) -> Pat
                 raise ValueError(f"{where}: expected the path of an image, got {name!r:.160}: {error}") from error
     looked = ", ".join(map(str, folders))
     raise FileNotFoundError(f"{where}: expected the image {' or '.join(names)} in {looked}, got no such file")
+
+
+def expression_sample(
+    image: Path, image_id: str, expression: str, boxes: Sequence[Sequence[float]], size: tuple[int, int]
+) -> Sample:
+    """The question what an expression means in an image.
+
+    Example:
+        >>> expression_sample(Path("a.jpg"), "a", "red cars", [[0, 0, 4, 3], [4, 0, 8, 3]], (8, 6)).target.labels
+        ('red cars', 'red cars')
+    """
+    target = Target(as_boxes(boxes), (expression,) * len(boxes), *size, task="grounding")
+    return Sample(image, image_id, target, question="expression", subject=expression)

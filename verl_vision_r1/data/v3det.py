@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from verl_vision_r1.data import coco
+from verl_vision_r1.data.entries import Entry, value_of
 from verl_vision_r1.data.folders import contents, expect_folder
 from verl_vision_r1.data.problems import OnProblem, fail
 from verl_vision_r1.data.samples import Parts, Read, Sample
@@ -68,11 +69,11 @@ def read_v3det(annotations: Path, *images: Path, on_problem: OnProblem = fail) -
         yield sample if sample.target.labels else replace(sample, uncertain=sample.uncertain | {""})
 
 
-def _names(entries: Sequence[coco.Entry], annotations: Path) -> dict[int, str]:
+def _names(entries: Sequence[Entry], annotations: Path) -> dict[int, str]:
     names: dict[int, str] = {}
     for entry in entries:
         where = f"{annotations} category {entry.get('id')}"
-        key, name = coco.value_of(entry, "id", int, where), coco.value_of(entry, "name", str, where)
+        key, name = value_of(entry, "id", int, where), value_of(entry, "name", str, where)
         if key in names or not name.strip():
             raise ValueError(f"{where}: expected a name, and an id that no other category has, got {name!r}")
         names[key] = name

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from verl_vision_r1.answers.tagged import parse_tagged_boxes, parse_tagged_text
 from verl_vision_r1.boxes import NO_BOXES, as_boxes
+from verl_vision_r1.data.entries import value_of
 from verl_vision_r1.data.hub import Dataset, ImageStore, expect_columns, load
 from verl_vision_r1.data.images import shown_size
 from verl_vision_r1.data.problems import OnProblem, fail
@@ -84,7 +85,7 @@ def read_virft(dataset: Dataset, images: ImageStore, where: str, on_problem: OnP
 
 
 def _sample(row: Row, index: int, images: ImageStore, where: str) -> Sample:
-    problem, solution = (_text(row, key, where) for key in ("problem", "solution"))
+    problem, solution = (value_of(row, key, str, where) for key in ("problem", "solution"))
     category, thing = CATEGORY.search(problem), THING.search(problem)
     if not category and not thing:
         raise ValueError(
@@ -101,12 +102,6 @@ def _sample(row: Row, index: int, images: ImageStore, where: str) -> Sample:
     assert thing is not None
     target = _classification(solution, shown_size(path), where)
     return Sample(path, image_id, target, "class", thing[1], words)
-
-
-def _text(row: Row, key: str, where: str) -> str:
-    if not isinstance(row[key], str):
-        raise ValueError(f"{where}: expected {key!r} to be text, got {row[key]!r:.160}")
-    return str(row[key])
 
 
 def _detection(category: str, solution: str, size: tuple[int, int], where: str) -> Target:

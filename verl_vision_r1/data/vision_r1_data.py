@@ -19,7 +19,7 @@ from typing import Any, Final
 from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.hub import Dataset, ImageStore, expect_columns, load
 from verl_vision_r1.data.problems import OnProblem, fail
-from verl_vision_r1.data.samples import Parts, Read, Sample, clip_box
+from verl_vision_r1.data.samples import Parts, Read, Sample, read_box
 from verl_vision_r1.targets import Target, normalise_label
 
 Row = dict[str, Any]
@@ -94,7 +94,7 @@ def _sample(row: Row, index: int, images: ImageStore, where: str, on_problem: On
         try:
             if not name:
                 raise ValueError(f"{at}: expected one of the categories {list(names)!r:.200}, got {label!r:.80}")
-            boxes.append(clip_box(_box(box, at), width, height, at))
+            boxes.append(read_box(box, (width, height), at))
             labels.append(name)
         except ValueError as problem:
             uncertain.add(name)
@@ -175,9 +175,3 @@ def _json(text: Any, where: str) -> Any:
         return json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: expected a JSON string, got {text!r:.160}: {error}") from error
-
-
-def _box(box: Any, where: str) -> list[float]:
-    if not isinstance(box, list) or len(box) != 4 or any(type(value) not in (int, float) for value in box):
-        raise ValueError(f"{where}: expected [x1, y1, x2, y2], got {box!r:.160}")
-    return box

@@ -15,18 +15,24 @@ boxes as corners; without any, the expression means nothing in the image:
     {"image": "a.jpg", "expression": "red cars", "boxes": [[10, 20, 110, 80]], "width": 640, "height": 480}
 """
 
-import json
 import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from verl_vision_r1.boxes import as_boxes, pairwise_iou
+from verl_vision_r1.data.entries import (
+    Entry,
+    corners,
+    json_array,
+    json_lines,
+    size_of,
+    value_of,
+    words_of,
+)
 from verl_vision_r1.data.folders import contents, existing, expect_folder
-from verl_vision_r1.data.lvis import Entry, corners, four_numbers, size_of, value_of
 from verl_vision_r1.data.problems import OnProblem, fail
-from verl_vision_r1.data.refcoco import expression_sample, json_lines, words_of
-from verl_vision_r1.data.samples import Parts, Sample, clip_box, find_image
+from verl_vision_r1.data.samples import Parts, Sample, clip_box, expression_sample, find_image, read_box
 
 SAME_OBJECT: Final = 0.9
 """Boxes of one phrase that overlap by a higher IoU are one object, which two people boxed."""
@@ -186,66 +192,6 @@ def read_expressions(path: Path, *images: Path, on_problem: OnProblem = fail) ->
 def _sample(entry: Entry, images: Sequence[Path], where: str) -> Sample:
     name, size = value_of(entry, "image", str, where), size_of(entry, where)
     image = find_image(images, [name], where)
-    boxes = [
-        clip_box(four_numbers(box, "[x1, y1, x2, y2]", where), *size, where)
-        for box in value_of(entry, "boxes", list, where)
-    ]
+    boxes = [read_box(box, size, where) for box in value_of(entry, "boxes", list, where)]
     image_id = PurePosixPath(name).with_suffix("").as_posix()
     return expression_sample(image, image_id, words_of(entry, "expression", where), boxes, size)
-
-
-def json_array(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, Entry]]:
-    """The objects of a JSON list, one by one, each with what a message about it begins with.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a JSON list, or an empty one; of an entry that is no object, `on_problem` is told.
-    """
-    found = False
-    for number, entry in enumerate(_entries(path)):
-        where, found = f"{path} entry {number}", True
-        if isinstance(entry, dict):
-            yield where, entry
-        else:
-            on_problem(ValueError(f"{where}: expected a JSON object, got {reprlib.repr(entry)}"))
-    if not found:
-        raise ValueError(f"{path}: expected a list of objects, got an empty one")
-
-
-def _entries(path: Path) -> Iterator[Any]:
-    # Visual Genome's five million regions as dictionaries would take several GB; so only the text is kept.
-    text, decoder, mark = _text(path), json.JSONDecoder(), "["
-    index = _expect(text, 0, "[", path)
-    if text[index : index + 1] == "]":
-        mark, index = "]", _expect(text, index, "]", path)
-    while mark != "]":
-        try:
-            entry, index = decoder.raw_decode(text, index)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: expected a JSON list, got a file that is not JSON: {error}") from error
-        yield entry
-        index = _after_space(text, index)
-        mark = text[index : index + 1]
-        index = _expect(text, index, ",]", path)
-    if index < len(text):
-        raise ValueError(f"{path}: expected one JSON list, got more after it: {text[index : index + 40]!r}")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a JSON list, got a file that is not text: {error}") from error
-
-
-def _after_space(text: str, index: int) -> int:
-    while text[index : index + 1] in (" ", "\t", "\n", "\r"):
-        index += 1
-    return index
-
-
-def _expect(text: str, index: int, marks: str, path: Path) -> int:
-    index = _after_space(text, index)
-    if index == len(text) or text[index] not in marks:
-        raise ValueError(f"{path}: expected a JSON list with {marks!r} here, got {text[index : index + 40]!r}")
-    return _after_space(text, index + 1)
