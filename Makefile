@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo test test-unit test-engine lint attacks bench fuzz lock clean
+.PHONY: install demo test test-unit test-engine lint attacks bench bench-data fuzz lock clean
 
 install: $(VENV)/installed
 
@@ -53,6 +53,9 @@ attacks: install
 # How long scoring takes, and a million completions that must neither raise nor take long.
 bench: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) tests/bench.py
+
+bench-data: install
+	$(RUN) tests/bench_data.py
 
 fuzz: install
 	$(RUN) tests/fuzz.py

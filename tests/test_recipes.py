@@ -11,6 +11,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 import verl_vision_r1
+from verl_vision_r1.attacks import PRESETS
 from verl_vision_r1.settings import Settings
 
 pytestmark = pytest.mark.verl
@@ -80,3 +81,30 @@ def test_a_criterion_of_ones_own_is_one_override() -> None:
     config = composed("+recipe=vision_r1_qwen7b", line)
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))
     assert settings.preset.criteria == ("format", "mine", "precision", "recall")
+
+
+NEEDED = {
+    "detection": {"category"},
+    "grounding": {"expression"},
+    "classification": {"class"},
+    "counting": {"count"},
+}
+
+
+@pytest.mark.parametrize("reward", PRESETS)
+def test_rewards_bring_the_prompt_that_their_answers_need(reward: str) -> None:
+    config = composed("+recipe=vision_r1_qwen7b", f"vision_r1/reward={reward}")
+    settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))
+    asked = set(settings.prompts.templates)
+    assert asked >= set().union(*(NEEDED[task] for task in settings.preset.tasks))
+    assert OmegaConf.to_container(config.data.prompt_templates, resolve=True) == settings.prompts.templates
+    tagged = "<answer>" in settings.prompts.templates["category"]
+    assert tagged == reward.startswith(("visual_rft", "vlm_r1"))
+
+
+def test_other_words_are_one_override() -> None:
+    config = composed("+recipe=vision_r1_qwen7b", "vision_r1/reward=visual_rft", "vision_r1/prompt=vision_r1")
+    assert "JSON" in config.vision_r1.prompt.category
+    config = composed("+recipe=vision_r1_qwen7b", "vision_r1.prompt.category='Where is each {category}?'")
+    assert config.data.prompt_templates.category == "Where is each {category}?"
+    assert not composed("+recipe=vision_r1_qwen7b", "vision_r1/prompt=as_prepared").data.prompt_templates

@@ -1,11 +1,15 @@
 """verl's dataset with our checks: what travels, what is left out, what is refused."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
+
+from verl_vision_r1.data.plan import Source, Writing
+from verl_vision_r1.data.prepare import prepare
 
 pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
 pytestmark = pytest.mark.verl
@@ -18,10 +22,11 @@ def processor(folder: Path) -> Any:
     return AutoProcessor.from_pretrained(folder / "model")
 
 
-def load(path: Path, processor: Any, max_prompt_length: int = 1024) -> Any:
+def load(path: Path, processor: Any, max_prompt_length: int = 1024, **options: Any) -> Any:
     from verl_vision_r1.data.dataset import VisionR1Dataset
 
-    config = OmegaConf.create({"max_prompt_length": max_prompt_length, "filter_overlong_prompts": True})
+    limits = {"max_prompt_length": max_prompt_length, "filter_overlong_prompts": True}
+    config = OmegaConf.create({**limits, **options})
     return VisionR1Dataset([str(path)], processor.tokenizer, config, processor)
 
 
@@ -37,6 +42,48 @@ def test_images_travel_once_and_as_paths(folder: Path, processor: Any) -> None:
     image = row["raw_prompt"][0]["content"][0]
     assert Path(image["image"]).is_file()
     assert image["max_pixels"] == 401408
+
+
+def test_the_words_are_those_of_the_configuration(folder: Path, processor: Any) -> None:
+    def text(**options: Any) -> str:
+        words: str = load(folder / "train.parquet", processor, **options)[0]["raw_prompt"][0]["content"][1]["text"]
+        return words
+
+    assert text().startswith("Locate every item from the category list")
+    assert text(prompt_templates={}) == text()
+    names = "red circle, red square, green circle, green square, blue circle, blue square"
+    assert text(prompt_templates={"categories": "Where are: {categories}?"}) == f"Where are: {names}?"
+    with pytest.raises(ValueError, match=r"parquet row 0: expected a question that vision_r1\.prompt has words for"):
+        text(prompt_templates={"category": "Where is {category}?"})
+
+
+def test_an_embedded_image_travels_once_and_small(folder: Path, processor: Any, tmp_path: Path) -> None:
+    from qwen_vl_utils import fetch_image
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    prepare([Source("coco", str(folder / "source"))], tmp_path, Writing(embed=True))
+    ours = load(tmp_path / "train.parquet", processor)
+    image = ours[0]["raw_prompt"][0]["content"][0]
+    assert image.keys() == {"type", "image", "min_pixels", "max_pixels"}
+    assert fetch_image(image).size == (112, 112)
+    stock = RLHFDataset([str(tmp_path / "train.parquet")], processor.tokenizer, ours.config, processor)
+    sent, usual = (sum(len(pickle.dumps(value)) for value in rows[0].values()) for rows in (ours, stock))
+    assert sent < 0.55 * usual
+
+
+def test_bounds_are_narrowed_to_the_processors(folder: Path, processor: Any) -> None:
+    bounds = {"min_pixels": 10_000, "max_pixels": 20_000}
+    dataset = load(folder / "train.parquet", processor, mm_processor_kwargs=bounds)
+    image = dataset[0]["raw_prompt"][0]["content"][0]
+    assert (image["min_pixels"], image["max_pixels"]) == (10_000, 20_000)
+
+
+def test_a_part_of_the_rows_is_measured_anew(folder: Path, processor: Any) -> None:
+    from verl_vision_r1.data.dataset import VisionR1Dataset
+
+    dataset = load(folder / "train.parquet", processor)
+    files = [str(folder / "train.parquet")]
+    assert len(VisionR1Dataset(files, processor.tokenizer, dataset.config, processor, max_samples=4)) == 4
 
 
 def test_prompts_are_as_long_as_verl_finds_them_by_decoding(folder: Path, processor: Any) -> None:

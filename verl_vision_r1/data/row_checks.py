@@ -145,9 +145,13 @@ def _check_prompt(messages: list[dict[str, Any]], images: int, where: str) -> No
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)
         _check_columns(file.schema_arrow.names, path)
-        rows = (row for batch in file.iter_batches(BATCH, columns=list(COLUMNS)) for row in batch.to_pylist())
+        rows = (
+            row
+            for batch in file.iter_batches(BATCH, columns=list(COLUMNS), use_threads=False)
+            for row in batch.to_pylist()
+        )
         for index, row in enumerate(rows):
             yield f"{path} row {index}", row
     except (pa.ArrowException, OSError) as error:

@@ -19,7 +19,8 @@ from verl_vision_r1.targets import Target
 
 __all__ = ["Row", "check_rows", "make_row", "schema", "validate_row", "write_rows"]
 
-BATCH = 1024
+BATCH = 256
+"""Rows written at a time; they are read so too, and more of them only take more memory."""
 
 
 def schema(embedded: bool = False) -> pa.Schema:
