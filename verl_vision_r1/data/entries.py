@@ -74,7 +74,8 @@ def corners(value: object, where: str) -> list[float]:
         [10.0, 20.0, 15.0, 28.5]
     """
     x, y, width, height = four_numbers(value, "[x, y, width, height]", where)
-    return [x, y, x + width, y + height]
+    # Of two decimals the sum has noise in its last bits, which would be written into every row and sent with it.
+    return [x, y, round(x + width, 6), round(y + height, 6)]
 
 
 def words_of(entry: Entry, key: str, where: str) -> str:

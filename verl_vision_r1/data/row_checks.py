@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_vision_r1.data.progress import progress
 from verl_vision_r1.prompts import QUESTIONS, Prompts
 from verl_vision_r1.targets import TASKS, Target
 
@@ -80,7 +81,7 @@ def checked_rows(
     if not path.stat().st_size:
         raise ValueError(f"{path}: expected rows, got an empty file (0 bytes)")
     count = 0
-    for where, row in READERS[path.suffix](path):
+    for where, row in progress(READERS[path.suffix](path), desc=path.name, unit="row"):
         target = validate_row(row, where)
         if target.task not in tasks:
             raise ValueError(
