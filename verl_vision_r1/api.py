@@ -1,12 +1,15 @@
 """`score`: one answer against one target, without verl."""
 
 import functools
+import logging
 
 from verl_vision_r1.frames import Size, frame_size
 from verl_vision_r1.presets import Preset, load_preset
 from verl_vision_r1.refinement import OFF, Stage
 from verl_vision_r1.scoring import Scores, score_completion
 from verl_vision_r1.targets import Target
+
+logger = logging.getLogger(__name__)
 
 
 def score(
@@ -38,7 +41,10 @@ def score(
     chosen = _loaded(preset) if isinstance(preset, str) else preset
     rules = chosen.rules_of(target)
     size = frame or frame_size(rules.frame or "resized_pixels", (target.width, target.height))
-    return score_completion(completion, target, rules, size, stage)
+    scores = score_completion(completion, target, rules, size, stage)
+    for name, error in scores.errors.items():
+        logger.error("criterion %s failed and counts 0", name, exc_info=error)
+    return scores
 
 
 @functools.lru_cache(maxsize=32)

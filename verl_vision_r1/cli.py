@@ -188,6 +188,31 @@ def conformance(
         raise typer.Exit(1)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def doctor(
+    run: Annotated[
+        list[str] | None, typer.Argument(help="A run, as verl takes it.", metavar="[+recipe=NAME KEY=VALUE ...]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Look into Ray's workers too.")] = True,
+) -> None:
+    """Check this installation, or exactly the run that is given; exit status 1 if anything is wrong.
+
+    vision-r1 doctor +recipe=vision_r1_qwen7b data.train_files=data/train.parquet vision_r1/reward=robust
+    """
+    from verl_vision_r1.doctor import diagnose, report
+
+    checks = diagnose(run or (), ray=ray)
+    if as_json:
+        known = list(checks)
+        typer.echo(report.as_json(known))
+        right = all(check.ok is not False for check in known)
+    else:
+        right = report.show(checks)
+    if not right:
+        raise typer.Exit(1)
+
+
 @app.command()
 def demo(
     data: Annotated[

@@ -7,9 +7,11 @@ silently becomes a plain key of the configuration. Therefore a failure is printe
 import sys
 import traceback
 
+import wrapt
+
 
 def load() -> None:
-    """Register all that verl is to find: the recipes, the reward manager and, where asked for, the CPU platform."""
+    """Register what verl is to find: recipes, the reward manager, trainers and, where asked for, the CPU platform."""
     from hydra.core.plugins import Plugins
 
     from hydra_plugins.verl_vision_r1 import VisionR1SearchPath
@@ -20,6 +22,13 @@ def load() -> None:
         cpu.activate()
     compat.apply()
     import verl_vision_r1.reward_manager  # noqa: F401  Importing it registers it.
+
+    # The trainers take seconds to import, and one process of a run's many needs them.
+    wrapt.register_post_import_hook(_register_trainers, "verl.trainer.ppo.v1")
+
+
+def _register_trainers(module: object) -> None:
+    import verl_vision_r1.training.trainer  # noqa: F401  Importing it registers it.
 
 
 try:

@@ -1,6 +1,5 @@
 """From the text of a completion to a number and all its parts. Pure: no state, no clock, no verl."""
 
-import logging
 import math
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,7 +11,6 @@ from verl_vision_r1.matching import Match, Matcher
 from verl_vision_r1.refinement import OFF, Stage
 from verl_vision_r1.targets import Target, normalise_label
 
-logger = logging.getLogger(__name__)
 TOTALS: Final = ("sum", "mean")
 
 
@@ -61,6 +59,7 @@ class Scores:
         mean_iou: Mean IoU of the matched pairs; 0 without pairs.
         flags: Whether the answer was parsed, its JSON truncated, a box out of its frame, a label unknown, a criterion
             failed.
+        errors: What a criterion of the user's own raised, by its name; it counts 0.
     """
 
     total: float
@@ -72,6 +71,7 @@ class Scores:
     matched: int
     mean_iou: float
     flags: dict[str, bool] = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict, compare=False)
 
     def as_dict(self, criteria: tuple[str, ...]) -> dict[str, float]:
         """The same keys for every completion, whatever its task: what verl logs.
@@ -114,7 +114,7 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
     """
     answer = rules.answer(completion, frame)
     match = rules.match(answer, target, stage)
-    parts, failed = _parts(rules, answer, target, match, stage)
+    parts, errors = _parts(rules, answer, target, match, stage)
     raw = parts if stage == OFF else _parts(rules, answer, target, match, OFF)[0]
     return Scores(
         total=_total(parts, rules),
@@ -125,27 +125,35 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
         targets=len(target.boxes),
         matched=len(match.iou),
         mean_iou=sum(match.iou.tolist()) / len(match.iou) if len(match.iou) else 0.0,
-        flags={**_flags(answer, target), "criterion_failed": failed},
+        flags={**_flags(answer, target), "criterion_failed": bool(errors)},
+        errors=errors,
     )
+
+
+def nothing_scored(target: Target, rules: TaskRules, stage: Stage, **errors: Exception) -> Scores:
+    """All zero, for a sample that could not be scored through no fault of the model."""
+    zeros = {item.name: 0.0 for item in rules.criteria}
+    flags = dict.fromkeys(("parsed", "truncated", "out_of_frame", "label_unknown"), False)
+    flags["criterion_failed"] = bool(errors)
+    return Scores(0.0, zeros, zeros, stage, 0, len(target.boxes), 0, 0.0, flags, errors)
 
 
 def _parts(
     rules: TaskRules, answer: Answer, target: Target, match: Match, stage: Stage
-) -> tuple[dict[str, float], bool]:
-    """The value of each criterion, and whether one failed, which only a criterion of the user's own can."""
-    parts, failed = {}, False
+) -> tuple[dict[str, float], dict[str, Exception]]:
+    """The value of each criterion, and what those raised that failed, which only a user's own can."""
+    parts, errors = {}, {}
     for item in rules.criteria:
         try:
             value = float(item.function(answer, target, match, stage))
             if not math.isfinite(value):
                 raise ValueError(f"criterion {item.name}: expected a finite number, got {value}")
-        except Exception:
+        except Exception as error:
             if rules.on_error == "raise":
                 raise
-            logger.exception("criterion %s failed and counts 0", item.name)
-            value, failed = 0.0, True
+            value, errors[item.name] = 0.0, error
         parts[item.name] = value
-    return parts, failed
+    return parts, errors
 
 
 def _total(parts: dict[str, float], rules: TaskRules) -> float:

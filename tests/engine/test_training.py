@@ -1,22 +1,27 @@
-"""verl's own trainer on the CPU: two steps, a checkpoint, a resume in another stage; on real vLLM rollouts.
+"""verl's own trainer on the CPU: two steps, a kill in the third, a resume in another stage; on real vLLM rollouts.
 
 Asserted on what was logged and dumped, never on the exit status alone: verl swallows what a reward raises.
 """
 
 import json
-import subprocess
-import tempfile
+import os
+import signal
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from runs import process_of
+from runs import run as run_trainer
 
 from verl_vision_r1 import Target, score
 from verl_vision_r1.demo.run import check_engine
 from verl_vision_r1.demo.table import read_validations
-from verl_vision_r1.demo.training import Demo, training_command, training_environment
+from verl_vision_r1.demo.training import Demo
 from verl_vision_r1.presets import preset_from_config, read_preset
 from verl_vision_r1.refinement import Stage
 
@@ -56,7 +61,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Two steps, then a resume for a third."""
+    """Two steps, a kill, then a resume for the third."""
     from verl_vision_r1.data.plan import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.shapes import write_shapes
@@ -72,10 +77,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     build_tiny_model(demo.model, texts_of(rows))
     teach(demo.model, rows, demo.teaching_steps, lambda step, loss: None)
     run = Run(demo, [], [])
-    for steps in (2, 3):
-        run.logs.append(_train(demo, steps))
-        run.metrics.append(demo.metrics.rename(demo.folder / f"metrics-{steps}.jsonl"))
+    for disturb in (_kill_in_the_third_step, lambda line: None):
+        run.logs.append(_train(demo, disturb))
+        run.metrics.append(demo.metrics.rename(demo.folder / f"metrics-{len(run.logs)}.jsonl"))
     return run
+
+
+def _kill_in_the_third_step(line: str) -> None:
+    if " step:2 - " in line:
+        time.sleep(1)  # It generates by now.
+        os.kill(process_of(line), signal.SIGKILL)
 
 
 def _shrink(source: Path) -> None:
@@ -91,27 +102,15 @@ def _shrink(source: Path) -> None:
     annotations.write_text(json.dumps(document))
 
 
-def _train(demo: Demo, steps: int) -> str:
+def _train(demo: Demo, disturb: Callable[[str], None]) -> str:
     overrides = [
-        *(f"trainer.total_training_steps={steps}", "trainer.save_freq=2", f"trainer.test_freq={steps}"),
+        *("trainer.total_training_steps=3", "trainer.save_freq=2", "trainer.test_freq=2"),
         *(f"data.train_batch_size={PROMPTS}", f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}"),
         *(f"actor_rollout_ref.rollout.n={ROLLOUTS}", f"trainer.rollout_data_dir={demo.folder / 'rollouts'}", STAGES),
         "+vision_r1.reward.tasks.classification=" + json.dumps(CLASSES).replace('"', ""),
+        "vision_r1/freeze=vision_tower",
     ]
-    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        done = subprocess.run(
-            [*training_command(demo), *overrides],
-            env=training_environment(demo, ray_folder),
-            cwd=demo.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=700,
-            check=False,
-        )
-    assert done.returncode == 0, "\n".join(done.stdout.splitlines()[-60:])
-    return done.stdout
+    return run_trainer(demo, *overrides, disturb=disturb).log
 
 
 def _rollouts(run: Run, step: int) -> list[dict[str, Any]]:
@@ -173,6 +172,46 @@ def test_the_second_run_resumes_where_the_first_saved(run: Run) -> None:
     assert "global_step_2" in run.logs[1]
     assert {path.name for path in (run.demo.folder / "checkpoints").glob("global_step_*")} >= {"global_step_2"}
     assert sorted(path.stem for path in (run.demo.folder / "rollouts").glob("*.jsonl")) == ["1", "2", "3"]
+
+
+def test_every_step_is_counted_once(run: Run) -> None:
+    steps = [json.loads(line)["step"] for path in run.metrics for line in path.read_text().splitlines()]
+    assert steps == [0, 1, 2, 2, 3]  # The second 2 is the validation of what was resumed from.
+    stages = [json.loads(line)["data"].get("critic/vision_r1/stage") for path in run.metrics for line in path.open()]
+    assert stages == [None, 0, 0, None, 1]
+
+
+def test_a_step_says_what_its_scores_are_made_of(run: Run) -> None:
+    entry = json.loads(run.metrics[0].read_text().splitlines()[1])["data"]
+    rollouts = _rollouts(run, 1)
+    tasks = [json.loads(item["gts"])["task"] for item in rollouts]
+    for task in set(tasks):
+        mine = [item for item, name in zip(rollouts, tasks, strict=True) if name == task]
+        for key in ("total", "format", "recall_raw", "parsed", "predicted_boxes"):
+            mean = sum(item[key] for item in mine) / len(mine)
+            assert entry[f"critic/vision_r1/shapes/{task}/{key}/mean"] == pytest.approx(mean, abs=1e-6)
+    assert 0 <= entry["critic/vision_r1/groups/all_zero"] <= entry["critic/vision_r1/groups/same_score"] <= 1
+    # The target: less than a hundredth of the step goes into scoring.
+    assert 0 < entry["critic/vision_r1/scoring_seconds/sum"] < 0.01 * entry["timing_s/step"]
+
+
+def test_the_vision_tower_stays_as_it_was(run: Run) -> None:
+    from safetensors.torch import load_file
+
+    before = load_file(run.demo.model / "model.safetensors")
+    folder = run.demo.folder / "checkpoints" / "global_step_2" / "actor"
+    after = torch.load(folder / "model_world_size_1_rank_0.pt", weights_only=False)
+    moved = {name for name in before if not torch.equal(_local(after[name]), before[name].float())}
+    visual = {name for name in before if "visual." in name}
+    assert moved
+    assert moved & visual == {name for name in visual if ".merger." in name}
+    held = torch.load(folder / "optim_world_size_1_rank_0.pt", weights_only=False)["state"]
+    trained = {name for name in before if name not in visual or ".merger." in name}
+    assert len(held) == len(trained)
+
+
+def _local(tensor: torch.Tensor) -> torch.Tensor:
+    return (tensor.to_local() if hasattr(tensor, "to_local") else tensor).float()
 
 
 def test_the_model_that_answers_is_the_model_that_learns(run: Run) -> None:

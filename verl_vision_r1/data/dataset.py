@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
+from verl_vision_r1.data.images import read_size
 from verl_vision_r1.data.prompt_length import PromptLength, narrowed, processor_bounds, worded
 from verl_vision_r1.data.row_checks import checked_rows
 from verl_vision_r1.prompts import Prompts
+from verl_vision_r1.reward_manager.image_size import UNREADABLE, image_parts
+
+GREY_SIZE = (64, 64)
 
 
 class VisionR1Dataset(RLHFDataset):
@@ -72,8 +77,34 @@ class VisionR1Dataset(RLHFDataset):
         held = image.get("image") or "data:image;base64," + base64.b64encode(image["bytes"]).decode()
         return {"image": held, "min_pixels": low, "max_pixels": high}
 
+    @classmethod
+    async def process_multi_modal_info(cls, messages: Any, image_patch_size: int, config: Any) -> Any:
+        """Called by verl's agent loop: the images of the messages, decoded.
+
+        An image that cannot be read any more is replaced by a grey one, and marked: its samples score 0. verl would
+        fail the whole prompt, and where all of a batch fail, the run.
+        """
+        try:
+            return await super().process_multi_modal_info(messages, image_patch_size, config)
+        except Exception:
+            marked = [mark for part in image_parts(messages) if (mark := _mark_if_unreadable(part))]
+            if not marked:
+                raise
+            return await super().process_multi_modal_info(messages, image_patch_size, config)
+
     def __getitem__(self, item: int) -> dict[str, Any]:
         """One row, with `raw_prompt` for the agent loop."""
         row: dict[str, Any] = super().__getitem__(item)
         row.pop(self.prompt_key)
         return row
+
+
+def _mark_if_unreadable(part: dict[str, Any]) -> str:
+    held = part["image"]
+    if not isinstance(held, str) or "://" in held or held.startswith("data:"):
+        return ""
+    try:
+        read_size(Path(held))
+    except ValueError as error:
+        part["image"], part[UNREADABLE] = Image.new("RGB", GREY_SIZE, "grey"), str(error)
+    return str(part.get(UNREADABLE, ""))

@@ -1,9 +1,12 @@
 """The size of the image as the model saw it: the frame in which Qwen2.5-VL answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+
+UNREADABLE = "unreadable"
+"""The mark that the dataset class leaves on an image of the messages that it could not read."""
 
 
 def size_from_position_ids(
@@ -38,11 +41,22 @@ def size_from_position_ids(
     return width, height
 
 
-def pixel_bounds(raw_prompt: Iterable[Any]) -> tuple[int, int] | None:
-    """The (min_pixels, max_pixels) that the first image of the messages carries, if it does."""
+def image_parts(raw_prompt: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """The images of messages."""
     for message in raw_prompt:
         for part in message["content"]:
             if isinstance(part, dict) and part.get("type") == "image":
-                bounds = part.get("min_pixels"), part.get("max_pixels")
-                return None if None in bounds else (int(bounds[0]), int(bounds[1]))  # type: ignore[arg-type]
+                yield part
+
+
+def pixel_bounds(raw_prompt: Iterable[Any]) -> tuple[int, int] | None:
+    """The (min_pixels, max_pixels) that the first image of the messages carries, if it does."""
+    for part in image_parts(raw_prompt):
+        bounds = part.get("min_pixels"), part.get("max_pixels")
+        return None if None in bounds else (int(bounds[0]), int(bounds[1]))  # type: ignore[arg-type]
     return None
+
+
+def unreadable_image(raw_prompt: Iterable[Any]) -> str:
+    """What the dataset class said of an image that it could not read, or nothing."""
+    return next((str(part[UNREADABLE]) for part in image_parts(raw_prompt) if part.get(UNREADABLE)), "")

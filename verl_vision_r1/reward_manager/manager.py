@@ -1,6 +1,8 @@
 """The reward manager `vision_r1`: a sample of verl's -> completion, target, step -> scores -> verl's dictionary."""
 
 import logging
+import time
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,8 +12,8 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from verl_vision_r1.frames import Size, frame_size, resolve_frame, smart_resize
 from verl_vision_r1.refinement import Stage
-from verl_vision_r1.reward_manager.image_size import pixel_bounds, size_from_position_ids
-from verl_vision_r1.scoring import score_completion
+from verl_vision_r1.reward_manager.image_size import pixel_bounds, size_from_position_ids, unreadable_image
+from verl_vision_r1.scoring import Scores, TaskRules, nothing_scored, score_completion
 from verl_vision_r1.settings import Settings
 from verl_vision_r1.targets import Target
 
@@ -39,6 +41,7 @@ class VisionR1RewardManager(RewardManagerBase):
         vision = getattr(model, "vision_config", None)
         self.factor = getattr(vision, "patch_size", 14) * getattr(vision, "spatial_merge_size", 2)
         self.warned = False
+        self.told: set[str] = set()
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score one sample.
@@ -47,16 +50,53 @@ class VisionR1RewardManager(RewardManagerBase):
             data: One rollout as verl's agent loop sends it; of several outputs of one rollout the last one counts.
 
         Returns:
-            `reward_score`, and `reward_extra_info` with the keys of `Scores.as_dict` and `clipped`.
+            `reward_score`, and `reward_extra_info` with the keys of `Scores.as_dict`, `clipped`, `image_unreadable`
+            and `scoring_seconds`.
         """
         sample = data[-1:][0]
         target = Target.from_json(sample.non_tensor_batch["reward_model"]["ground_truth"])
         completion, clipped = self._completion(sample)
         rules = self.settings.preset.rules_of(target)
         frame = self._frame(sample, target, rules.frame or self.frame)
-        scores = score_completion(completion, target, rules, frame, self._stage(sample))
-        extra = {**scores.as_dict(self.criteria), "clipped": float(clipped)}
+        start = time.perf_counter()
+        unreadable = unreadable_image(sample.non_tensor_batch["raw_prompt"])
+        scores = self._scores(completion, target, rules, frame, self._stage(sample), unreadable)
+        taken = time.perf_counter() - start
+        self._tell(scores, unreadable, sample)
+        extra = {
+            **scores.as_dict(self.criteria),
+            **{"clipped": float(clipped), "image_unreadable": float(bool(unreadable)), "scoring_seconds": taken},
+        }
         return {"reward_score": scores.total, "reward_extra_info": extra}
+
+    def _scores(
+        self, completion: str, target: Target, rules: TaskRules, frame: Size, stage: Stage, unreadable: str
+    ) -> Scores:
+        """Scores of a sample, all zero where its image could not be read or a function of the user's own raises.
+
+        Nothing is raised here even where `on_error` says so: verl would only mark the prompt as failed and go on. Our
+        trainer modes read the flags and end the run.
+        """
+        if unreadable:
+            return nothing_scored(target, rules, stage)
+        try:
+            return score_completion(completion, target, replace(rules, on_error="zero"), frame, stage)
+        except Exception as error:
+            return nothing_scored(target, rules, stage, answer=error)
+
+    def _tell(self, scores: Scores, unreadable: str, sample: Any) -> None:
+        """Log what went wrong, each kind once in a process; the flags count the rest."""
+        faults: dict[str, tuple[str, Exception | None]] = {
+            name: (f"vision_r1.reward: {name} failed and counts 0", error) for name, error in scores.errors.items()
+        }
+        if unreadable:
+            faults[unreadable] = (f"an image could not be read, its samples score 0: {unreadable}", None)
+        for key, (message, error) in faults.items():
+            if key not in self.told:
+                self.told.add(key)
+                row = sample.non_tensor_batch.get("extra_info")
+                source = sample.non_tensor_batch.get("data_source")
+                logger.error("%s; row %s of %s", message, row, source, exc_info=error)
 
     def _completion(self, sample: Any) -> tuple[str, bool]:
         """The text of the response, and whether the length limit cut it off."""
@@ -108,7 +148,7 @@ def total_steps(config: DictConfig) -> int:
     trainer modes that total counts updates, of which `parameter_sync_step` make a step.
     """
     total = int(config.actor_rollout_ref.actor.optim.total_training_steps)
-    mode = config.trainer.v1.get(config.trainer.v1.trainer_mode) or {}
+    mode = config.trainer.v1.get(str(config.trainer.v1.trainer_mode).removeprefix("vision_r1_")) or {}
     return max(total // int(mode.get("parameter_sync_step", 1)), 1)
 
 

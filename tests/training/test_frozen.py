@@ -1,0 +1,59 @@
+"""A frozen part has no gradient and no place in the optimizer; the engine that does it is the one that verl takes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
+pytestmark = pytest.mark.verl
+
+
+@pytest.fixture
+def model(folder: Path) -> Any:
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "model", dtype=torch.float32)
+
+
+@pytest.mark.parametrize("connector", [False, True])
+def test_the_vision_part_is_frozen_and_the_rest_is_not(model: Any, connector: bool) -> None:
+    from verl_vision_r1.training.frozen import freeze
+
+    frozen = set(freeze(model, connector=connector))
+    visual = {name for name, _ in model.named_parameters() if "visual." in name}
+    merger = {name for name in visual if ".merger." in name}
+    assert merger
+    assert len(visual) > len(merger)
+    assert frozen == (visual if connector else visual - merger)
+    assert {name for name, part in model.named_parameters() if not part.requires_grad} == frozen
+
+
+def test_a_model_without_vision_is_refused() -> None:
+    from verl_vision_r1.training.frozen import freeze
+
+    with pytest.raises(ValueError, match=r"expected a model with a vision part, got .* \['weight', 'bias'\]"):
+        freeze(torch.nn.Linear(2, 2), connector=True)
+
+
+ASK = """
+import verl
+from verl.workers.engine import EngineRegistry
+before = EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__
+import verl_vision_r1.training.freeze_vision_tower
+after = EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__
+print(before, after, EngineRegistry.get_engine_cls("value_model", "fsdp2").__name__)
+"""
+
+
+def test_verl_takes_the_engine_once_it_was_asked_for() -> None:
+    # In a process of its own: the registry keeps what it is given.
+    environment = {"VERL_PLATFORM": "cpu", "VERL_ENGINE_DEVICE": "cuda"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-3:] == ["FSDPEngineWithLMHead", "FrozenVisionEngine", "FSDPEngineWithValueHead"]

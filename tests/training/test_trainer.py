@@ -1,0 +1,87 @@
+"""Our modes of verl's trainer: registered late, under verl's own names inside, stopped by what is no model's fault."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+pytest.importorskip("transfer_queue", reason="verl's trainer needs TransferQueue")
+pytestmark = pytest.mark.verl
+
+ASK = """
+import sys, verl
+print("verl_vision_r1.training.trainer" in sys.modules)
+from verl.trainer.ppo.v1 import get_trainer_cls
+modes = ("vision_r1_sync", "vision_r1_colocate_async", "vision_r1_separate_async")
+print([get_trainer_cls(mode).__mro__[2].__name__ for mode in modes])
+"""
+
+
+def test_verl_finds_our_modes_and_only_then_imports_them() -> None:
+    done = subprocess.run([sys.executable, "-c", ASK], env=os.environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[-3:-1] == [
+        "False",
+        "['PPOTrainerSync', 'PPOTrainerColocateAsync', 'PPOTrainerSeparateAsync']",
+    ]
+
+
+def trainer(on_error: str = "zero", workers: list[Any] | None = None) -> Any:
+    from verl_vision_r1.training.trainer import VisionR1TrainerSync
+
+    made = object.__new__(VisionR1TrainerSync)
+    made.config = OmegaConf.create({"vision_r1": {"reward": {"on_error": on_error}}})
+    made.global_steps = 7
+    made.reward_loop_manager = SimpleNamespace(reward_loop_worker_handles=workers)
+    return made
+
+
+def test_verl_sees_its_own_name_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl.trainer.ppo.v1 import PPOTrainer
+
+    from verl_vision_r1.training.trainer import VisionR1TrainerSync
+
+    seen = []
+    monkeypatch.setattr(PPOTrainer, "__init__", lambda self, config: seen.append(config.trainer.v1.trainer_mode))
+    VisionR1TrainerSync(OmegaConf.create({"trainer": {"v1": {"trainer_mode": "vision_r1_sync"}}}))
+    assert seen == ["sync"]
+
+
+def test_a_fault_ends_the_run_only_where_asked() -> None:
+    trainer("zero")._stop_if_asked({"criterion_failed": 3, "image_unreadable": 0})
+    trainer("raise")._stop_if_asked({"criterion_failed": 0, "image_unreadable": 0})
+    with pytest.raises(RuntimeError, match=r"on_error=raise: .* got \{'criterion_failed': 3\} in step 7"):
+        trainer("raise")._stop_if_asked({"criterion_failed": 3, "image_unreadable": 0})
+
+
+def test_validation_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl.trainer.ppo.v1 import PPOTrainer
+
+    found = {"val-aux/coco/detection/image_unreadable/mean@1": 0.25, "val-aux/coco/detection/total/mean@1": 1.0}
+    monkeypatch.setattr(PPOTrainer, "_validate", lambda self: found)
+    assert trainer("zero")._validate() == found
+    with pytest.raises(RuntimeError, match=r"got \{'image_unreadable': 1\} in step 7"):
+        trainer("raise")._validate()
+
+
+def test_a_dead_reward_worker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from verl_vision_r1.training import trainer as module
+
+    def get(answer: str) -> None:
+        if answer == "dead":
+            raise ray.exceptions.RayActorError(error_msg="The actor died\nsomewhere")
+
+    handles = [
+        SimpleNamespace(__ray_ready__=SimpleNamespace(remote=lambda state=state: state)) for state in ("alive", "dead")
+    ]
+    monkeypatch.setattr(module.ray, "wait", lambda answers, **options: (answers, []))
+    monkeypatch.setattr(module.ray, "get", get)
+    trainer(workers=handles[:1])._expect_reward_workers(None)
+    trainer(workers=None)._expect_reward_workers(None)
+    with pytest.raises(RuntimeError, match=r"reward_loop_worker_1: expected a living .*, got The actor died$"):
+        trainer(workers=handles)._expect_reward_workers(None)

@@ -1,0 +1,78 @@
+"""Advantages by criterion: each is normalised within its group, then they are summed (GDPO, arXiv 2601.05242).
+
+A sum of criteria that is normalised as a whole lets the one with the widest spread drown the others. Selected by
+`algorithm.adv_estimator=vision_r1_gdpo` with `algorithm.gdpo_reward_keys=[format,recall,precision]` and, if they are
+not to count alike, `algorithm.gdpo_reward_weights`. verl's own name for it, `gdpo`, ends in an error in its V1
+trainer, whose `_compute_advantage` fetches a fixed list of fields: neither the reward's keys nor the attention mask is
+in it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from verl.trainer.ppo.core_algos import compute_gdpo_outcome_advantage, register_adv_est
+
+Columns = dict[str, NDArray[np.float32]]
+
+_criteria: ContextVar[Columns | None] = ContextVar("criteria", default=None)
+"""Of the batch whose advantage is computed: verl hands an estimator nothing but tensors and the configuration."""
+
+
+@contextmanager
+def criteria_of_the_batch(extras: Sequence[Mapping[str, float]]) -> Iterator[None]:
+    """Let the estimator see what the reward said of each sample beside its score."""
+    keys = extras[0] if extras else ()
+    columns = {key: np.array([extra.get(key, 0.0) for extra in extras], dtype=np.float32) for key in keys}
+    token = _criteria.set(columns)
+    try:
+        yield
+    finally:
+        _criteria.reset(token)
+
+
+@register_adv_est("vision_r1_gdpo")  # type: ignore[untyped-decorator]
+def compute_advantage_by_criterion(
+    token_level_rewards: torch.Tensor,
+    response_mask: torch.Tensor,
+    index: NDArray[np.object_],
+    config: Any = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Verl's GDPO on the criteria of the batch.
+
+    Args:
+        token_level_rewards: (B, L) of which only the shape counts.
+        response_mask: (B, L), 1 for each token of a response, which begins at the left.
+        index: (B,) name of each sample's group.
+        config: `algorithm`, with `gdpo_reward_keys` and perhaps `gdpo_reward_weights`.
+        kwargs: What else verl passes.
+
+    Returns:
+        (B, L) advantages and returns, which are the same.
+
+    Raises:
+        ValueError: The trainer is not one of ours, or a key is not one of the reward's.
+
+    Source:
+        GDPO (arXiv 2601.05242), as verl's `compute_gdpo_outcome_advantage` has it.
+    """
+    columns, keys = _criteria.get(), list((config or {}).get("gdpo_reward_keys") or ())
+    if columns is None:
+        raise ValueError("trainer.v1.trainer_mode: expected one that begins with vision_r1_ for vision_r1_gdpo")
+    if not keys or not set(keys) <= columns.keys():
+        raise ValueError(f"algorithm.gdpo_reward_keys: expected some of {', '.join(sorted(columns))}, got {keys}")
+    advantages: tuple[torch.Tensor, torch.Tensor] = compute_gdpo_outcome_advantage(
+        token_level_rewards=token_level_rewards,
+        response_mask=response_mask,
+        index=index,
+        config=config,
+        non_tensor_batch=columns,
+        # It only looks up where a response ends.
+        batch={"prompts": response_mask[:, :0], "attention_mask": response_mask},
+    )
+    return advantages

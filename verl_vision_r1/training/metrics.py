@@ -1,0 +1,93 @@
+"""What a training step's scores say: per criterion and data source, per group, in the names of verl's own metrics."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+PREFIX: Final = "critic/vision_r1"
+RUN_WIDE: Final = ("stage", "xi0", "xi1", "xi2")
+"""Keys that are the same for all samples of a step, but for those of asynchronous modes that were begun in another."""
+
+SAME: Final = 1e-6
+"""Scores of a group that are closer than this are the same: they give no gradient."""
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """The samples of one step; the lists have one entry for each.
+
+    Attributes:
+        sources: Data source.
+        groups: Name of the prompt that a sample answers.
+        scores: Score that the advantage is computed from.
+        lengths: Tokens of the response.
+        extras: What the reward said beside the score, the same keys for all.
+    """
+
+    sources: Sequence[str]
+    groups: Sequence[str]
+    scores: Sequence[float]
+    lengths: Sequence[int]
+    extras: Sequence[Mapping[str, float]]
+
+
+def reward_metrics(rollouts: Rollouts) -> dict[str, float]:
+    """All metrics of a step.
+
+    Returns:
+        `critic/vision_r1/SOURCE/KEY/mean` for every key of the reward (criteria refined and `_raw`, counts, flags),
+        `unparsed`, `response_length`; for each source and over all `groups/same_score` and `groups/all_zero`, shares
+        of the prompts whose rollouts all score the same, or nothing; over all the stage with its thresholds, and the
+        seconds that scoring took: their sum, mean and greatest.
+
+    Example:
+        >>> extras = [{"format": 1.0, "parsed": 1.0}, {"format": 0.0, "parsed": 1.0}]
+        >>> metrics = reward_metrics(Rollouts(["coco/detection"] * 2, ["a", "a"], [1.0, 0.0], [9, 7], extras))
+        >>> metrics["critic/vision_r1/coco/detection/format/mean"], metrics["critic/vision_r1/groups/same_score"]
+        (0.5, 0.0)
+    """
+    if not rollouts.extras:
+        return {}
+    sources = np.array(rollouts.sources)
+    columns = {
+        key: np.array([extra.get(key, 0.0) for extra in rollouts.extras], dtype=np.float64)
+        for key in rollouts.extras[0]
+    }
+    metrics = {f"{PREFIX}/{key}": float(columns[key].mean()) for key in RUN_WIDE if key in columns}
+    metrics |= _groups(rollouts, np.ones(len(sources), dtype=bool), PREFIX)
+    if "scoring_seconds" in columns:
+        seconds = columns["scoring_seconds"]
+        metrics |= {f"{PREFIX}/scoring_seconds/{name}": float(value) for name, value in _spread(seconds).items()}
+    for source in dict.fromkeys(rollouts.sources):
+        metrics |= _of_source(f"{PREFIX}/{source}", rollouts, columns, sources == source)
+    return metrics
+
+
+def _spread(seconds: NDArray[np.float64]) -> dict[str, float]:
+    return {"sum": seconds.sum(), "mean": seconds.mean(), "max": seconds.max()}
+
+
+def _of_source(
+    prefix: str, rollouts: Rollouts, columns: Mapping[str, NDArray[np.float64]], chosen: NDArray[np.bool_]
+) -> dict[str, float]:
+    metrics = {
+        f"{prefix}/{key}/mean": float(column[chosen].mean()) for key, column in columns.items() if key not in RUN_WIDE
+    }
+    if "parsed" in columns:
+        metrics[f"{prefix}/unparsed/mean"] = 1.0 - metrics[f"{prefix}/parsed/mean"]
+    metrics[f"{prefix}/response_length/mean"] = float(np.array(rollouts.lengths)[chosen].mean())
+    return metrics | _groups(rollouts, chosen, prefix)
+
+
+def _groups(rollouts: Rollouts, chosen: NDArray[np.bool_], prefix: str) -> dict[str, float]:
+    scores: dict[str, list[float]] = defaultdict(list)
+    for group, score, wanted in zip(rollouts.groups, rollouts.scores, chosen.tolist(), strict=True):
+        if wanted:
+            scores[group].append(score)
+    same = [max(values) - min(values) < SAME for values in scores.values()]
+    zero = [max(map(abs, values)) < SAME for values in scores.values()]
+    return {f"{prefix}/groups/same_score": float(np.mean(same)), f"{prefix}/groups/all_zero": float(np.mean(zero))}

@@ -1,0 +1,151 @@
+"""verl's trainer modes with the metrics of our rewards, and with advantages by criterion.
+
+verl's V1 trainer logs nothing of what a reward says beside the score (asked for in verl #2115, #2279, #4545), and its
+advantage sees the score alone, so that `algorithm.adv_estimator=gdpo` finds none of its keys. Both are added in modes
+of our own, registered with verl: `trainer.v1.trainer_mode=vision_r1_sync`, `vision_r1_colocate_async` and
+`vision_r1_separate_async`. Everything else is verl's.
+"""
+
+from typing import Any
+
+import numpy as np
+import ray
+import transfer_queue as tq
+from omegaconf import DictConfig
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1 import (
+    PPOTrainer,
+    PPOTrainerColocateAsync,
+    PPOTrainerSeparateAsync,
+    PPOTrainerSync,
+    register_trainer,
+)
+
+from verl_vision_r1.training.advantages import criteria_of_the_batch
+from verl_vision_r1.training.metrics import Rollouts, reward_metrics
+
+MODE_PREFIX = "vision_r1_"
+FAULTS = ("criterion_failed", "image_unreadable")
+"""Flags of samples that score 0 through no fault of the model."""
+
+SECONDS_TO_ANSWER = 30
+"""A reward worker that does not answer for so long is busy; a dead one answers at once that it is dead."""
+
+
+class RewardMetrics(PPOTrainer):
+    """What our modes add to each of verl's."""
+
+    def __init__(self, config: DictConfig) -> None:
+        # verl compares this name with its own in many places, and looks a mode's settings up under it.
+        config.trainer.v1.trainer_mode = str(config.trainer.v1.trainer_mode).removeprefix(MODE_PREFIX)
+        super().__init__(config)
+        self.extras_by_key: dict[str, dict[str, float]] = {}
+
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> KVBatchMeta:
+        """One step of verl's; a reward worker that died ends the run by name.
+
+        verl would go on with the prompts that other workers scored, or end without a word about the cause.
+        """
+        try:
+            batch: KVBatchMeta = super().step(metrics, timing_raw)
+        except RuntimeError as error:
+            self._expect_reward_workers(error)
+            raise
+        self._expect_reward_workers(None)
+        return batch
+
+    def on_validate_begin(self) -> None:
+        """Called before a validation."""
+        self._expect_reward_workers(None)
+        super().on_validate_begin()
+
+    def _expect_reward_workers(self, cause: Exception | None) -> None:
+        handles = self.reward_loop_manager.reward_loop_worker_handles or []
+        answers = [handle.__ray_ready__.remote() for handle in handles]
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=SECONDS_TO_ANSWER) if answers else ([], [])
+        for index, answer in enumerate(answers):
+            if answer in ready and (death := _death(answer)):
+                raise RuntimeError(
+                    f"reward_loop_worker_{index}: expected a living reward worker, got {death}"
+                ) from cause
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        extras = _extras(batch)
+        self._stop_if_asked({name: sum(extra.get(name, 0.0) > 0 for extra in extras) for name in FAULTS})
+        with criteria_of_the_batch(extras):
+            return super()._compute_advantage(batch, metrics)
+
+    def _validate(self) -> dict[str, Any]:
+        metrics: dict[str, Any] = super()._validate()
+        names = {name: [value for key, value in metrics.items() if f"/{name}/mean@" in key] for name in FAULTS}
+        self._stop_if_asked({name: sum(value > 0 for value in values) for name, values in names.items()})
+        return metrics
+
+    def _stop_if_asked(self, counts: dict[str, int]) -> None:
+        found = {name: count for name, count in counts.items() if count}
+        if found and self.config.vision_r1.reward.on_error == "raise":
+            raise RuntimeError(
+                f"vision_r1.reward.on_error=raise: expected no fault, got {found} in step {self.global_steps}; the log"
+                " of the reward workers says which rows"
+            )
+
+    def _compute_metrics(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        super()._compute_metrics(batch, metrics, *args, **kwargs)
+        self.extras_by_key = dict(zip(batch.keys, _extras(batch), strict=True))
+        metrics.update(reward_metrics(_rollouts(batch)))
+
+    def _dump_generations(
+        self, inputs: Any, outputs: Any, gts: Any, scores: Any, reward_extra_infos_dict: Any, dump_path: Any
+    ) -> None:
+        # verl writes the extra scores of validation samples, but of training samples only the `uid`.
+        held = [self.extras_by_key.get(key) for key in reward_extra_infos_dict.get("uid", ())]
+        if held and all(held):
+            for key in held[0] or ():
+                reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in held]
+        super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
+
+
+@register_trainer(MODE_PREFIX + "sync")
+class VisionR1TrainerSync(RewardMetrics, PPOTrainerSync):
+    """verl's mode `sync`."""
+
+
+@register_trainer(MODE_PREFIX + "colocate_async")
+class VisionR1TrainerColocateAsync(RewardMetrics, PPOTrainerColocateAsync):
+    """verl's mode `colocate_async`."""
+
+
+@register_trainer(MODE_PREFIX + "separate_async")
+class VisionR1TrainerSeparateAsync(RewardMetrics, PPOTrainerSeparateAsync):
+    """verl's mode `separate_async`."""
+
+
+def _death(answer: Any) -> str:
+    try:
+        ray.get(answer)
+    except ray.exceptions.RayActorError as error:
+        return str(error).strip().splitlines()[0]
+    return ""
+
+
+def _extras(batch: KVBatchMeta) -> list[dict[str, float]]:
+    """What the reward said of each sample beside its score."""
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+    fields = (getattr(value, "data", value) for value in list(data["extra_fields"]))
+    return [dict(field.get("reward_extra_info") or {}) for field in fields]
+
+
+def _rollouts(batch: KVBatchMeta) -> Rollouts:
+    """The samples of a batch but those that only fill it up."""
+    real = np.array([not tag.get("is_padding", False) for tag in batch.tags], dtype=bool)
+    keys = [key for key, wanted in zip(batch.keys, real.tolist(), strict=True) if wanted]
+    kept = KVBatchMeta(partition_id=batch.partition_id, keys=keys, tags=[{}] * len(keys))
+    fields = ["data_source", "uid", "rm_scores", "responses"]
+    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+    return Rollouts(
+        sources=[str(getattr(source, "data", source)) for source in list(data["data_source"])],
+        groups=[str(getattr(uid, "data", uid)) for uid in list(data["uid"])],
+        scores=[float(score.sum()) for score in data["rm_scores"]],
+        lengths=[len(response) for response in data["responses"]],
+        extras=_extras(kept),
+    )
