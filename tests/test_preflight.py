@@ -36,6 +36,11 @@ def test_a_right_configuration_passes(folder: Path) -> None:
     from verl_vision_r1.preflight import check
 
     check(config(folder))
+    check(config(folder, "vision_r1/freeze=vision"))
+    keys = "algorithm.gdpo_reward_keys=[recall,precision_raw]"
+    check(config(folder, "algorithm.adv_estimator=vision_r1_gdpo", keys))
+    with pytest.raises(ValueError, match=r"trainer_mode: expected one that begins with vision_r1_ .* got 'sync'"):
+        check(config(folder, "algorithm.adv_estimator=vision_r1_gdpo", keys, "trainer.v1.trainer_mode=sync"))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,12 @@ def test_a_right_configuration_passes(folder: Path) -> None:
             "~vision_r1.reward.tasks.detection",
             r"train\.parquet row 0: expected a task that vision_r1\.reward has rules for \(grounding\), got detection",
         ),
+        ("algorithm.adv_estimator=gdpo", r"adv_estimator: expected vision_r1_gdpo, .* got 'gdpo'"),
+        (
+            "algorithm.adv_estimator=vision_r1_gdpo",
+            r"gdpo_reward_keys: expected some of format, precision, recall, got \[\]",
+        ),
+        ("actor_rollout_ref.actor.freeze_vision_tower=true", "expected vision_r1/freeze=vision_tower, which does it"),
         ("vision_r1.reward.total=product", r"vision_r1\.reward\.total: expected one of sum, mean, got 'product'"),
     ],
 )

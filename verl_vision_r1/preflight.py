@@ -37,6 +37,8 @@ def check(config: DictConfig) -> None:
 
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
     _check_trainer(config)
+    _check_advantage(config, settings.preset.criteria)
+    _check_frozen(config.actor_rollout_ref)
     _check_packages()
     _check_model(config.actor_rollout_ref.model)
     for key in ("train_files", "val_files"):
@@ -60,6 +62,34 @@ def _check_trainer(config: DictConfig) -> None:
             "VERL_PLATFORM: expected cpu in the environment of a run on the CPU,"
             f" got {os.environ.get('VERL_PLATFORM')!r};"
             " start it as `VERL_PLATFORM=cpu python -m verl.trainer.main_ppo ...`"
+        )
+
+
+def _check_advantage(config: DictConfig, criteria: tuple[str, ...]) -> None:
+    estimator, keys = config.algorithm.adv_estimator, list(config.algorithm.get("gdpo_reward_keys") or ())
+    if estimator == "gdpo":
+        raise ValueError(
+            "algorithm.adv_estimator: expected vision_r1_gdpo, which verl's V1 trainer can compute, got 'gdpo', which"
+            " it cannot"
+        )
+    if estimator != "vision_r1_gdpo":
+        return
+    if not str(config.trainer.v1.trainer_mode).startswith("vision_r1_"):
+        raise ValueError(
+            "trainer.v1.trainer_mode: expected one that begins with vision_r1_ for adv_estimator=vision_r1_gdpo, got"
+            f" {config.trainer.v1.trainer_mode!r}"
+        )
+    known = {name for criterion in criteria for name in (criterion, f"{criterion}_raw")}
+    if not keys or not set(keys) <= known:
+        raise ValueError(f"algorithm.gdpo_reward_keys: expected some of {', '.join(criteria)}, got {keys}")
+
+
+def _check_frozen(actor: DictConfig) -> None:
+    library = str(actor.model.get("external_lib") or "")
+    if actor.actor.get("freeze_vision_tower") and "verl_vision_r1.training.freeze" not in library:
+        raise ValueError(
+            "actor_rollout_ref.actor.freeze_vision_tower: verl 0.9 declares this key and reads it nowhere; expected"
+            " vision_r1/freeze=vision_tower, which does it, got the key alone"
         )
 
 

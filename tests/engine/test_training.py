@@ -1,4 +1,4 @@
-"""verl's own trainer on the CPU: two steps, a kill in the third, a resume in another stage; on real vLLM rollouts.
+"""verl's own trainer on the CPU, on real vLLM rollouts: two steps, a kill in the third, a disk that is full, a resume.
 
 Asserted on what was logged and dumped, never on the exit status alone: verl swallows what a reward raises.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from runs import process_of
+from runs import Finished, process_of
 from runs import run as run_trainer
 
 from verl_vision_r1 import Target, score
@@ -52,16 +52,17 @@ CLASSES = {
 
 @dataclass(frozen=True)
 class Run:
-    """What two finished runs left behind; verl's file logger starts its file anew with the second."""
+    """What three runs left behind; verl's file logger starts its file anew with each."""
 
     demo: Demo
     logs: list[str]
+    statuses: list[int]
     metrics: list[Path]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Two steps, a kill, then a resume for the third."""
+    """Two steps and a kill; a resume that cannot save its third step; one that can."""
     from verl_vision_r1.data.plan import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.shapes import write_shapes
@@ -76,10 +77,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     rows = read_rows(demo.rows / "train.parquet")
     build_tiny_model(demo.model, texts_of(rows))
     teach(demo.model, rows, demo.teaching_steps, lambda step, loss: None)
-    run = Run(demo, [], [])
-    for disturb in (_kill_in_the_third_step, lambda line: None):
-        run.logs.append(_train(demo, disturb))
+    run = Run(demo, [], [], [])
+    full = demo.folder / "checkpoints" / "global_step_3" / "actor" / "optim_world_size_1_rank_0.pt"
+    for disturb in (_kill_in_the_third_step, lambda line: None, lambda line: None):
+        finished = _train(demo, disturb)
+        run.logs.append(finished.log)
+        run.statuses.append(finished.status)
         run.metrics.append(demo.metrics.rename(demo.folder / f"metrics-{len(run.logs)}.jsonl"))
+        if len(run.logs) == 1:
+            full.parent.mkdir(parents=True)
+            full.symlink_to("/dev/full")  # The device to which every write fails for want of space.
+        else:
+            full.unlink(missing_ok=True)
     return run
 
 
@@ -102,7 +111,7 @@ def _shrink(source: Path) -> None:
     annotations.write_text(json.dumps(document))
 
 
-def _train(demo: Demo, disturb: Callable[[str], None]) -> str:
+def _train(demo: Demo, disturb: Callable[[str], None]) -> Finished:
     overrides = [
         *("trainer.total_training_steps=3", "trainer.save_freq=2", "trainer.test_freq=2"),
         *(f"data.train_batch_size={PROMPTS}", f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}"),
@@ -110,7 +119,7 @@ def _train(demo: Demo, disturb: Callable[[str], None]) -> str:
         "+vision_r1.reward.tasks.classification=" + json.dumps(CLASSES).replace('"', ""),
         "vision_r1/freeze=vision_tower",
     ]
-    return run_trainer(demo, *overrides, disturb=disturb).log
+    return run_trainer(demo, *overrides, disturb=disturb)
 
 
 def _rollouts(run: Run, step: int) -> list[dict[str, Any]]:
@@ -157,9 +166,9 @@ def test_tasks_are_mixed_and_each_is_scored_by_its_own_rules(run: Run) -> None:
 
 
 def test_validation_scores_are_logged_before_and_after(run: Run) -> None:
-    first, second = (read_validations(path) for path in run.metrics)
-    assert (sorted(first), sorted(second)) == ([0, 2], [2, 3])
-    for values in [*first.values(), *second.values()]:
+    first, full, second = (read_validations(path) for path in run.metrics)
+    assert (sorted(first), sorted(full), sorted(second)) == ([0, 2], [2], [2, 3])
+    for values in [*first.values(), *full.values(), *second.values()]:
         assert values["stage"] == 0  # Validation keeps to the first stage, as configured, in step 3 too.
         assert 0 < values["format"] <= 1
         parts = ("format", "recall", "precision", "accuracy")
@@ -170,15 +179,16 @@ def test_validation_scores_are_logged_before_and_after(run: Run) -> None:
 
 def test_the_second_run_resumes_where_the_first_saved(run: Run) -> None:
     assert "global_step_2" in run.logs[1]
+    assert "global_step_2" in run.logs[2]
     assert {path.name for path in (run.demo.folder / "checkpoints").glob("global_step_*")} >= {"global_step_2"}
     assert sorted(path.stem for path in (run.demo.folder / "rollouts").glob("*.jsonl")) == ["1", "2", "3"]
 
 
 def test_every_step_is_counted_once(run: Run) -> None:
     steps = [json.loads(line)["step"] for path in run.metrics for line in path.read_text().splitlines()]
-    assert steps == [0, 1, 2, 2, 3]  # The second 2 is the validation of what was resumed from.
+    assert steps == [0, 1, 2, 2, 2, 3]  # The second 2 and the third are validations of what was resumed from.
     stages = [json.loads(line)["data"].get("critic/vision_r1/stage") for path in run.metrics for line in path.open()]
-    assert stages == [None, 0, 0, None, 1]
+    assert stages == [None, 0, 0, None, None, 1]
 
 
 def test_a_step_says_what_its_scores_are_made_of(run: Run) -> None:
@@ -196,12 +206,13 @@ def test_a_step_says_what_its_scores_are_made_of(run: Run) -> None:
 
 
 def test_the_vision_tower_stays_as_it_was(run: Run) -> None:
-    from safetensors.torch import load_file
+    from transformers import Qwen2_5_VLForConditionalGeneration
 
-    before = load_file(run.demo.model / "model.safetensors")
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(run.demo.model, dtype=torch.float32)
+    before = {name: part.detach() for name, part in model.named_parameters()}
     folder = run.demo.folder / "checkpoints" / "global_step_2" / "actor"
     after = torch.load(folder / "model_world_size_1_rank_0.pt", weights_only=False)
-    moved = {name for name in before if not torch.equal(_local(after[name]), before[name].float())}
+    moved = {name for name in before if not torch.equal(_local(after[name]), before[name])}
     visual = {name for name in before if "visual." in name}
     assert moved
     assert moved & visual == {name for name in visual if ".merger." in name}
@@ -212,6 +223,13 @@ def test_the_vision_tower_stays_as_it_was(run: Run) -> None:
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:
     return (tensor.to_local() if hasattr(tensor, "to_local") else tensor).float()
+
+
+def test_a_full_disk_ends_the_run_and_spares_the_last_checkpoint(run: Run) -> None:
+    assert run.statuses[1] != 0
+    assert "No space left on device" in run.logs[1] or "PytorchStreamWriter failed" in run.logs[1]
+    assert run.statuses[2] == 0
+    assert (run.demo.folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "3"
 
 
 def test_the_model_that_answers_is_the_model_that_learns(run: Run) -> None:

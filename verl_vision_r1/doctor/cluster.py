@@ -23,6 +23,7 @@ Seen = dict[str, Any]
 
 def look() -> Seen:
     """What this process sees. It travels to the workers as code, for they may lack the package."""
+    import contextlib
     import importlib.metadata
     import importlib.util
     import sys
@@ -32,10 +33,13 @@ def look() -> Seen:
 
     plugin = "verl_vision_r1.plugin" in sys.modules
     place = importlib.util.find_spec("verl_vision_r1")
-    names = {dist.metadata["Name"].lower(): dist.version for dist in importlib.metadata.distributions()}
+    versions = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.distribution(name).version
     return {
         "python": ".".join(map(str, sys.version_info[:2])),
-        "versions": {name: names[name.lower()] for name in PACKAGES if name.lower() in names},
+        "versions": versions,
         "package": next(iter(place.submodule_search_locations or ()), "") if place else "",
         "plugin": plugin,
         "manager": "vision_r1" in REWARD_MANAGER,

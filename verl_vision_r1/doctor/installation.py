@@ -148,21 +148,26 @@ def _name(found: Any) -> str:
     return f"{getattr(found, '__module__', '?')}.{getattr(found, '__qualname__', found)}"
 
 
-@check("classes", "leave data.custom_cls and actor_rollout_ref.rollout.agent.agent_loop_manager_class to the recipe")
+@check("classes", "leave data.custom_cls, agent_loop_manager_class and trainer.v1.trainer_mode to the recipe")
 def classes(case: Case) -> str:
-    """The data set and the agent loop manager that are configured can be imported."""
+    """The data set, the agent loop manager and the trainer that are configured can be imported."""
     found: set[str] = set()
     try:
         for config in need(case.configs, "recipes").values():
-            found |= {
-                _name(_dataset(config.data.custom_cls)),
-                _name(_agent_loop(config.actor_rollout_ref.rollout.agent)),
-            }
+            found |= {_name(cls) for cls in _classes(config)}
     except ModuleNotFoundError as error:
         if case.overrides or error.name not in ONLY_TO_TRAIN:
             raise
         raise SkippedError(f"{error.name} is not installed; training needs it") from error
     return ", ".join(sorted(found))
+
+
+def _classes(config: Any) -> Iterator[Any]:
+    yield _dataset(config.data.custom_cls)
+    yield _agent_loop(config.actor_rollout_ref.rollout.agent)
+    from verl.trainer.ppo.v1 import get_trainer_cls
+
+    yield get_trainer_cls(config.trainer.v1.trainer_mode)
 
 
 def _dataset(wanted: Any) -> Any:

@@ -40,17 +40,10 @@ Sample = tuple[Target, Size]
 """A target, and the size of its image as the model sees it."""
 
 
-@check(
-    "sample", "read vision_r1.reward again: the criteria that fall short, and vision_r1.frame, are the places to look"
-)
+@check("sample", "look at the criteria that are named, at vision_r1.frame, and at the frame that the rewards expect")
 def sample(case: Case) -> str:
     """A perfect answer to the run's own rows, or to scenes made here, earns the maximum, and rubbish less."""
-    found = [
-        f"{name} {line}" if len(presets) > 1 else line
-        for presets in [need(case.presets, "rewards")]
-        for name in presets
-        for line in _try(case, name)
-    ]
+    found = [line for name in need(case.presets, "rewards") for line in _try(case, name)]
     return "; ".join(found) if case.overrides else f"the maximum for {len(found)} tasks of {len(case.presets)} presets"
 
 
@@ -91,22 +84,23 @@ def _judge(name: str, target: Target, rules: TaskRules, frame: Size, stage: Stag
     rubbish = score_completion(RUBBISH, target, rules, frame, stage)
     if text is None:
         return f"{target.task}: {rubbish.total:.3g} for rubbish; no perfect answer is known for a parser of your own"
-    spelled = _as_spelled(target, boxes, frame)
-    perfect = score_completion(text, spelled, rules, frame, stage)
+    perfect = score_completion(text, _as_spelled(target, boxes, frame), rules, frame, stage)
     most = 1.0 if rules.total == "mean" else math.fsum(item.weight for item in rules.criteria)
     line = f"{target.task}: {perfect.total:.3g} of {most:.3g} for a perfect answer, {rubbish.total:.3g} for rubbish"
-    if perfect.flags["criterion_failed"] or not perfect.total > rubbish.total:
-        raise FailedError(f"{name}: {line}" + (", a criterion failed" if perfect.flags["criterion_failed"] else ""))
-    if short := list(_short(perfect, rules)):
-        raise FailedError(f"{name}: {line}; short of 1: {', '.join(short)}")
+    if wrong := list(_wrong(perfect, rubbish, rules)):
+        raise FailedError(f"{name}: {line}: {', '.join(wrong)}")
     return line
 
 
-def _short(scores: Scores, rules: TaskRules) -> Iterator[str]:
-    """The criteria of this package that do not give their all; of one's own nobody knows how much that is."""
+def _wrong(perfect: Scores, rubbish: Scores, rules: TaskRules) -> Iterator[str]:
+    if perfect.flags["criterion_failed"]:
+        yield "a criterion raised"
+    if not perfect.total > rubbish.total:
+        yield "the perfect answer is worth no more"
     for item in rules.criteria:
-        if item.weight and _of_package(item) and scores.parts[item.name] < 1 - SLACK:
-            yield f"{item.name} {scores.parts[item.name]:.3f}"
+        # Of a criterion of one's own nobody knows how much is its all.
+        if item.weight and _of_package(item) and perfect.parts[item.name] < 1 - SLACK:
+            yield f"{item.name} is {perfect.parts[item.name]:.3f}, expected 1"
 
 
 def _of_package(item: WeightedCriterion) -> bool:

@@ -102,17 +102,24 @@ def first_rows(config: Any) -> Iterator[Row]:
 
     Raises:
         SkippedError: No file lies on this machine.
-        ValueError, OSError: A file or a row is not as expected.
+        FailedError: A file or a row is not as expected.
     """
     files = config.data.train_files
     local = [path for path in ([files] if isinstance(files, str) else files) if "://" not in path]
     if not local:
         raise SkippedError(f"{files} is not on this machine")
     for path in (Path(name).expanduser() for name in local):
-        if path.suffix not in READERS:
-            raise FailedError(f"{path}: expected a file that ends in {' or '.join(READERS)}")
-        for where, row in islice(READERS[path.suffix](path), ROWS):
-            yield where, row, validate_row(row, where)
+        try:
+            yield from _rows_of(path)
+        except (OSError, ValueError) as error:
+            raise FailedError(one_line(error), "correct data.train_files, or prepare the rows again") from error
+
+
+def _rows_of(path: Path) -> Iterator[Row]:
+    if path.suffix not in READERS:
+        raise ValueError(f"{path}: expected a file that ends in {' or '.join(READERS)}, got {path.suffix!r}")
+    for where, row in islice(READERS[path.suffix](path), ROWS):
+        yield where, row, validate_row(row, where)
 
 
 CHECKS: Final = (configuration, model, pixel_bounds)

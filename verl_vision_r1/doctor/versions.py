@@ -47,10 +47,17 @@ def demands(package: str) -> Iterator[Demand]:
     if package in FLOOR:
         yield Demand("verl", FLOOR[package])
     for asking in ASKING:
-        for line in importlib.metadata.requires(asking) or () if installed(asking) else ():
+        for line in _lines(asking):
             requirement = Requirement(line)
             if canonicalize_name(requirement.name) == canonicalize_name(package) and requirement.specifier:
                 yield from _demand(asking, requirement)
+
+
+def _lines(asking: str) -> list[str]:
+    try:
+        return importlib.metadata.requires(asking) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
 
 
 def _demand(asking: str, requirement: Requirement) -> Iterator[Demand]:
@@ -86,10 +93,9 @@ def judge(package: str, version: str) -> str:
     asked = {(demand.by, str(demand.versions)): demand for demand in demands(package)}.values()
     for demand in asked:
         if demand.binding and not demand.versions.contains(version, prereleases=True):
-            raise FailedError(
-                f"{version}, but {demand.by} asks for {spelled(demand.versions)}",
-                f"pip install '{package}{spelled(demand.versions)}', or the version of {demand.by} that goes with {version}",
-            )
+            asked_for = spelled(demand.versions)
+            advice = f"pip install '{package}{asked_for}', or another {demand.by}, one that goes with {version}"
+            raise FailedError(f"{version}, but {demand.by} asks for {asked_for}", advice)
     fits = ", ".join(f"{spelled(demand.versions)} of {demand.by}" for demand in asked if demand.binding)
     others = sorted({spelled(demand.versions) for demand in asked if not _met(demand, version)})
     remark = f"; the extras pin {', '.join(others)}" if others else ""
