@@ -91,6 +91,20 @@ def test_a_perfect_answer_earns_the_maximum(preset: str, task: str, stage: Stage
     assert scores.total == pytest.approx(best)
 
 
+@pytest.mark.parametrize(("preset", "task"), CASES)
+def test_a_perfect_answer_earns_the_maximum_in_the_frame_of_the_model(preset: str, task: str) -> None:
+    rules = load_preset(preset).tasks[task]
+    if rules.frame is not None or task in ("classification", "counting"):
+        return  # The frame is the preset's own, or there is none.
+    target = TARGETS[task]
+    items = [
+        (tuple(2 * side for side in box), label)
+        for box, label in zip(target.boxes.tolist(), target.labels, strict=True)
+    ]
+    scores = score(FORMS[rules.answer].answer(items), target, preset, frame=(200, 160))  # type: ignore[arg-type]
+    assert scores.total == pytest.approx(1.0 if rules.total == "mean" else sum(item.weight for item in rules.criteria))
+
+
 def test_names_of_labels_may_hold_anything() -> None:
     name = 'a "quoted" \\ name, {with} [brackets] ```fences``` and 漢字'
     target = Target([[1, 2, 30, 40]], [name], 100, 80)

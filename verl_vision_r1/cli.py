@@ -1,4 +1,4 @@
-"""The command line: `vision-r1 prepare | validate | view | attacks | conformance | demo`.
+"""The command line: `vision-r1 prepare | validate | view | attacks | conformance | doctor | demo`.
 
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """

@@ -101,6 +101,8 @@ class VisionR1Dataset(RLHFDataset):
 
 def _mark_if_unreadable(part: dict[str, Any]) -> str:
     held = part["image"]
+    if part.get(UNREADABLE):  # By another rollout of the same prompt, which shares its messages.
+        return str(part[UNREADABLE])
     if not isinstance(held, str) or "://" in held or held.startswith("data:"):
         return ""
     try:

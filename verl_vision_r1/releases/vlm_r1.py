@@ -16,7 +16,7 @@ from verl_vision_r1.answers.json_boxes import as_float, write_json_boxes
 from verl_vision_r1.answers.spans import spans
 from verl_vision_r1.answers.tagged import CLOSING, OPENING, answer_content, has_form
 from verl_vision_r1.criteria.sample_ap import THRESHOLDS, sample_ap
-from verl_vision_r1.frames import Size
+from verl_vision_r1.frames import Size, to_frame
 from verl_vision_r1.matching import Match
 from verl_vision_r1.refinement import Stage
 from verl_vision_r1.targets import Target
@@ -81,7 +81,7 @@ def average_precision(
         >>> [round(score(text, target, f"vlm_r1_od_{name}").total, 3) for name in ("ap", "length")]
         [1.0, 0.5]
     """
-    given, true = _last_answer(answer.text), answer_content(_solution(target))
+    given, true = _last_answer(answer.text), answer_content(_solution(target, answer))
     if given is None:
         return 0.0
     if given == NOTHING and true == NOTHING:
@@ -122,7 +122,7 @@ def weighted_sum(
         >>> round(score(text, target, "vlm_r1_weighted").total, 3)
         0.65
     """
-    given, true = _clean(answer.text), _clean(_solution(target))
+    given, true = _clean(answer.text), _clean(_solution(target, answer))
     if true == NOTHING.lower():
         return float(given == NOTHING.lower())
     predicted, objects = _first_list(_clean(given)), _first_list(_clean(true))
@@ -233,7 +233,9 @@ def _four(item: Any) -> list[float]:
     return [as_float(part) for part in item["bbox_2d"][:4]] if _has_box(item) else [np.nan] * 4
 
 
-def _solution(target: Target) -> str:
+def _solution(target: Target, answer: Answer) -> str:
+    """The published reference answer, or else the boxes in the frame of the answer: the release compares numbers."""
     if target.solution is not None:
         return target.solution
-    return f"<answer>{write_json_boxes(target.boxes, target.labels)}</answer>"
+    boxes = to_frame(target.boxes, (target.width, target.height), answer.frame)
+    return f"<answer>{write_json_boxes(boxes, target.labels)}</answer>"
