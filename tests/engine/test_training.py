@@ -87,8 +87,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         if len(run.logs) == 1:
             full.parent.mkdir(parents=True)
             full.symlink_to("/dev/full")  # The device to which every write fails for want of space.
-        else:
-            full.unlink(missing_ok=True)
+        elif len(run.logs) == 2:
+            full.unlink()
     return run
 
 
@@ -227,7 +227,7 @@ def _local(tensor: torch.Tensor) -> torch.Tensor:
 
 def test_a_full_disk_ends_the_run_and_spares_the_last_checkpoint(run: Run) -> None:
     assert run.statuses[1] != 0
-    assert "No space left on device" in run.logs[1] or "PytorchStreamWriter failed" in run.logs[1]
+    assert "enforce fail at inline_container.cc" in run.logs[1]  # How torch says that it could not write.
     assert run.statuses[2] == 0
     assert (run.demo.folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "3"
 
