@@ -501,6 +501,7 @@ def test_a_long_folder_is_not_for_ray(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list(long.iterdir())
 
 
+@pytest.mark.engine  # It starts no engine, but Ray.
 @pytest.mark.timeout(150)
 def test_a_real_worker_sees_the_plugin() -> None:
     found = workers.workers(Case())
