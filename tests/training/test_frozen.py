@@ -50,6 +50,7 @@ print(before, after, EngineRegistry.get_engine_cls("value_model", "fsdp2").__nam
 """
 
 
+@pytest.mark.engine  # It starts none, but takes the time of verl's own imports.
 def test_verl_takes_the_engine_once_it_was_asked_for() -> None:
     # In a process of its own: the registry keeps what it is given.
     environment = {"VERL_PLATFORM": "cpu", "VERL_ENGINE_DEVICE": "cuda"}

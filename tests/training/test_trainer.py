@@ -21,6 +21,7 @@ print([get_trainer_cls(mode).__mro__[2].__name__ for mode in modes])
 """
 
 
+@pytest.mark.engine  # It starts none, but takes the time of verl's own imports.
 def test_verl_finds_our_modes_and_only_then_imports_them() -> None:
     done = subprocess.run([sys.executable, "-c", ASK], env=os.environ, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[-3:-1] == [
