@@ -111,11 +111,11 @@ def _take(
     files: Files = {}
     for file, samples in read.items():
         questions = _questions(source, samples, writing.seed, left_out)
-        said = [question for question in questions if _is_sayable(question, prompts, problems)]
+        # Cut before the images are looked at, which takes the longest.
+        most = source.rows if source.rows is not None and file != "val" else len(questions)
+        left_out["above the number of rows"] += max(len(questions) - most, 0)
+        said = [question for question in questions[:most] if _is_sayable(question, prompts, problems)]
         files[file] = check_images(said, images / "upright", problems, writing.images)
-        if source.rows is not None and file != "val":
-            left_out["above the number of rows"] += max(len(files[file]) - source.rows, 0)
-            files[file] = files[file][: source.rows]
     questions = [question for questions in files.values() for question in questions]
     account = Account(
         source=f"{source.alias or source.name} ({source.source})",
