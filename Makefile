@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo test test-unit test-engine lint attacks bench bench-data fuzz lock clean
+.PHONY: install demo test test-unit test-engine drills lint attacks bench bench-data fuzz lock clean
 
 install: $(VENV)/installed
 
@@ -39,6 +39,9 @@ test-unit: install
 
 test-engine: install
 	$(RUN) -m pytest -q -m engine
+
+drills: install
+	DRILLS=1 $(RUN) -m pytest -q -m engine tests/engine
 
 lint: install
 	$(VENV)/bin/ruff check .

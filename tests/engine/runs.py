@@ -12,6 +12,9 @@ from pathlib import Path
 
 from verl_vision_r1.demo.training import Demo, training_command, training_environment
 
+DRILLS = bool(os.environ.get("DRILLS"))
+"""Whether to run the drills too, which take as long as all the other tests: `make drills`."""
+
 LIMIT = 700
 """Seconds after which a run that still goes has hung."""
 

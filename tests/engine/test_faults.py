@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import Finished, process_of, worker_processes
+from runs import DRILLS, Finished, process_of, worker_processes
 from runs import run as run_trainer
 
 from verl_vision_r1.data.plan import Source
@@ -23,6 +23,9 @@ try:
     check_engine()
 except ValueError as reason:
     pytest.skip(str(reason), allow_module_level=True)
+
+if not DRILLS:
+    pytest.skip("a drill of minutes: make drills", allow_module_level=True)
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
