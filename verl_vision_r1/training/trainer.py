@@ -8,7 +8,6 @@ of our own, registered with verl: `trainer.v1.trainer_mode=vision_r1_sync`, `vis
 
 from typing import Any
 
-import numpy as np
 import ray
 import transfer_queue as tq
 from omegaconf import DictConfig
@@ -92,7 +91,7 @@ class RewardMetrics(PPOTrainer):
     def _compute_metrics(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         self.extras_by_key = dict(zip(batch.keys, _extras(batch), strict=True))
-        metrics.update(reward_metrics(_rollouts(batch)))
+        metrics.update(reward_metrics(_rollouts(batch, self.extras_by_key)))
 
     def _dump_generations(
         self, inputs: Any, outputs: Any, gts: Any, scores: Any, reward_extra_infos_dict: Any, dump_path: Any
@@ -135,11 +134,9 @@ def _extras(batch: KVBatchMeta) -> list[dict[str, float]]:
     return [dict(field.get("reward_extra_info") or {}) for field in fields]
 
 
-def _rollouts(batch: KVBatchMeta) -> Rollouts:
+def _rollouts(batch: KVBatchMeta, extras_by_key: dict[str, dict[str, float]]) -> Rollouts:
     """The samples of a batch but those that only fill it up."""
-    real = np.array([not tag.get("is_padding", False) for tag in batch.tags], dtype=bool)
-    keys = [key for key, wanted in zip(batch.keys, real.tolist(), strict=True) if wanted]
-    kept = KVBatchMeta(partition_id=batch.partition_id, keys=keys, tags=[{}] * len(keys))
+    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
     fields = ["data_source", "uid", "rm_scores", "responses"]
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
     return Rollouts(
@@ -147,5 +144,5 @@ def _rollouts(batch: KVBatchMeta) -> Rollouts:
         groups=[str(getattr(uid, "data", uid)) for uid in list(data["uid"])],
         scores=[float(score.sum()) for score in data["rm_scores"]],
         lengths=[len(response) for response in data["responses"]],
-        extras=_extras(kept),
+        extras=[extras_by_key[key] for key in keys],
     )
