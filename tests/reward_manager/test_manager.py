@@ -134,7 +134,17 @@ def test_the_keys_never_change(monkeypatch: pytest.MonkeyPatch, text: str) -> No
     expected = run(manager(monkeypatch), sample("anything"))
     assert result.keys() == {"reward_score", "reward_extra_info"}
     assert list(result["reward_extra_info"]) == list(expected["reward_extra_info"])
-    assert all(np.isfinite(value) for value in result["reward_extra_info"].values())
+    assert all(isinstance(value, str) or np.isfinite(value) for value in result["reward_extra_info"].values())
+
+
+def test_a_dump_says_which_row_was_answered_and_in_which_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"image_id": "000042", "question": "category", "subject": "cat", "index": 3}
+    facts = run(manager(monkeypatch), sample("", extra_info=row, data_source="coco/detection"))["reward_extra_info"]
+    expected = {"data_source": "coco/detection", "image_id": "000042", "question": "category", "subject": "cat"}
+    assert {name: facts[name] for name in expected} == expected
+    assert (facts["image"], facts["frame"]) == ("cat.jpg", "644x476")
+    grid = run(manager(monkeypatch, family="qwen3_vl"), sample(""))["reward_extra_info"]
+    assert (grid["frame"], grid["image_id"]) == ("1000x1000", "")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,11 @@ def test_groups_without_a_gradient_are_counted() -> None:
     assert metrics["critic/vision_r1/pets/classification/groups/all_zero"] == 1.0
 
 
+def test_text_is_for_dumps_and_no_metric() -> None:
+    extras = [{"recall": 1.0, "image_id": "000042"}] * 6
+    assert not [name for name in reward_metrics(rollouts(extras=extras)) if "image_id" in name]
+
+
 def test_scoring_has_its_seconds() -> None:
     metrics = reward_metrics(rollouts())
     assert metrics["critic/vision_r1/scoring_seconds/sum"] == pytest.approx(0.006)

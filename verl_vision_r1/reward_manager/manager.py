@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,12 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from verl_vision_r1.frames import Size, frame_size, resolve_frame, smart_resize
 from verl_vision_r1.refinement import Stage
-from verl_vision_r1.reward_manager.image_size import pixel_bounds, size_from_position_ids, unreadable_image
+from verl_vision_r1.reward_manager.image_size import (
+    image_parts,
+    pixel_bounds,
+    size_from_position_ids,
+    unreadable_image,
+)
 from verl_vision_r1.scoring import Scores, TaskRules, nothing_scored, score_completion
 from verl_vision_r1.settings import Settings
 from verl_vision_r1.targets import Target
@@ -51,7 +57,7 @@ class VisionR1RewardManager(RewardManagerBase):
 
         Returns:
             `reward_score`, and `reward_extra_info` with the keys of `Scores.as_dict`, `clipped`, `image_unreadable`
-            and `scoring_seconds`.
+            and `scoring_seconds`, all numbers; and those of `row_facts`, all text, for who reads a dump.
         """
         sample = data[-1:][0]
         target = Target.from_json(sample.non_tensor_batch["reward_model"]["ground_truth"])
@@ -66,6 +72,7 @@ class VisionR1RewardManager(RewardManagerBase):
         extra = {
             **scores.as_dict(self.criteria),
             **{"clipped": float(clipped), "image_unreadable": float(bool(unreadable)), "scoring_seconds": taken},
+            **row_facts(sample.non_tensor_batch, frame),
         }
         return {"reward_score": scores.total, "reward_extra_info": extra}
 
@@ -139,6 +146,27 @@ class VisionR1RewardManager(RewardManagerBase):
             seen,
             expected,
         )
+
+
+def row_facts(columns: Mapping[str, Any], frame: Size) -> dict[str, str]:
+    """Which row a sample answers, and in which frame: verl's dumps have its text and its ground truth alone.
+
+    Args:
+        columns: The sample's `data_source`, `extra_info` and `raw_prompt`.
+        frame: (width, height) of the frame that the answer is in.
+
+    Returns:
+        `data_source`, `image_id`, `question`, `subject`, `image` (its path; empty where the row holds the image) and
+        `frame` ("644x476"). Of text, because verl takes the mean of any number.
+    """
+    extra = columns.get("extra_info") or {}
+    held = next((part["image"] for part in image_parts(columns["raw_prompt"])), "")
+    return {
+        "data_source": str(columns.get("data_source", "")),
+        **{name: str(extra.get(name) or "") for name in ("image_id", "question", "subject")},
+        "image": held if isinstance(held, str) and not held.startswith("data:") else "",
+        "frame": f"{frame[0]:g}x{frame[1]:g}",
+    }
 
 
 def total_steps(config: DictConfig) -> int:

@@ -24,9 +24,9 @@ _criteria: ContextVar[Columns | None] = ContextVar("criteria", default=None)
 
 
 @contextmanager
-def criteria_of_the_batch(extras: Sequence[Mapping[str, float]]) -> Iterator[None]:
+def criteria_of_the_batch(extras: Sequence[Mapping[str, float | str]]) -> Iterator[None]:
     """Let the estimator see what the reward said of each sample beside its score."""
-    keys = extras[0] if extras else ()
+    keys = [key for key, value in extras[0].items() if not isinstance(value, str)] if extras else []
     columns = {key: np.array([extra.get(key, 0.0) for extra in extras], dtype=np.float32) for key in keys}
     token = _criteria.set(columns)
     try:

@@ -25,14 +25,14 @@ class Rollouts:
         groups: Name of the prompt that a sample answers.
         scores: Score that the advantage is computed from.
         lengths: Tokens of the response.
-        extras: What the reward said beside the score, the same keys for all.
+        extras: What the reward said beside the score, the same keys for all. Text says which row a sample answers.
     """
 
     sources: Sequence[str]
     groups: Sequence[str]
     scores: Sequence[float]
     lengths: Sequence[int]
-    extras: Sequence[Mapping[str, float]]
+    extras: Sequence[Mapping[str, float | str]]
 
 
 def reward_metrics(rollouts: Rollouts) -> dict[str, float]:
@@ -55,7 +55,8 @@ def reward_metrics(rollouts: Rollouts) -> dict[str, float]:
     sources = np.array(rollouts.sources)
     columns = {
         key: np.array([extra.get(key, 0.0) for extra in rollouts.extras], dtype=np.float64)
-        for key in rollouts.extras[0]
+        for key, value in rollouts.extras[0].items()
+        if not isinstance(value, str)
     }
     metrics = {f"{PREFIX}/{key}": float(columns[key].mean()) for key in RUN_WIDE if key in columns}
     metrics |= _groups(rollouts, np.ones(len(sources), dtype=bool), PREFIX)

@@ -38,7 +38,7 @@ class RewardMetrics(PPOTrainer):
         # verl compares this name with its own in many places, and looks a mode's settings up under it.
         config.trainer.v1.trainer_mode = str(config.trainer.v1.trainer_mode).removeprefix(MODE_PREFIX)
         super().__init__(config)
-        self.extras_by_key: dict[str, dict[str, float]] = {}
+        self.extras_by_key: dict[str, dict[str, float | str]] = {}
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> KVBatchMeta:
         """One step of verl's; a reward worker that died ends the run by name.
@@ -70,7 +70,7 @@ class RewardMetrics(PPOTrainer):
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         extras = _extras(batch)
-        self._stop_if_asked({name: sum(extra.get(name, 0.0) > 0 for extra in extras) for name in FAULTS})
+        self._stop_if_asked({name: sum(float(extra.get(name, 0.0)) > 0 for extra in extras) for name in FAULTS})
         with criteria_of_the_batch(extras):
             return super()._compute_advantage(batch, metrics)
 
@@ -96,7 +96,7 @@ class RewardMetrics(PPOTrainer):
     def _dump_generations(
         self, inputs: Any, outputs: Any, gts: Any, scores: Any, reward_extra_infos_dict: Any, dump_path: Any
     ) -> None:
-        # verl writes the extra scores of validation samples, but of training samples only the `uid`.
+        # verl writes what the reward said of validation samples, but of training samples only the `uid`.
         held = [self.extras_by_key.get(key) for key in reward_extra_infos_dict.get("uid", ())]
         if held and all(held):
             for key in held[0] or ():
@@ -127,14 +127,14 @@ def _death(answer: Any) -> str:
     return ""
 
 
-def _extras(batch: KVBatchMeta) -> list[dict[str, float]]:
+def _extras(batch: KVBatchMeta) -> list[dict[str, float | str]]:
     """What the reward said of each sample beside its score."""
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
     fields = (getattr(value, "data", value) for value in list(data["extra_fields"]))
     return [dict(field.get("reward_extra_info") or {}) for field in fields]
 
 
-def _rollouts(batch: KVBatchMeta, extras_by_key: dict[str, dict[str, float]]) -> Rollouts:
+def _rollouts(batch: KVBatchMeta, extras_by_key: dict[str, dict[str, float | str]]) -> Rollouts:
     """The samples of a batch but those that only fill it up."""
     keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
     fields = ["data_source", "uid", "rm_scores", "responses"]
