@@ -103,13 +103,13 @@ def read_coco(annotations: Path, *images: Path, on_problem: OnProblem = fail) ->
         ValueError: The file is not COCO JSON, an id or name comes twice or is unknown, or a box is wrong.
     """
     document = load(annotations)
-    names = _names(document["categories"], f"{annotations} category")
+    names = names_of(document["categories"], f"{annotations} category")
     yield from read_document(document, File(annotations, images, names, on_problem, tuple(names.values())))
 
 
 def read_document(document: dict[str, list[Entry]], file: File) -> Iterator[Sample]:
     """Read what `load` returned. Yields and raises as `read_coco`."""
-    entries = _images(document["images"], file.path)
+    entries = images_of(document["images"], file.path)
     grouped = _group(document["annotations"], file, entries)
     for image_id, entry in entries.items():
         try:
@@ -149,7 +149,12 @@ def _without_segmentation(entry: Entry) -> Entry:
     return entry
 
 
-def _names(entries: list[Entry], where: str) -> dict[int, str]:
+def names_of(entries: list[Entry], where: str) -> dict[int, str]:
+    """Names of categories by id.
+
+    Raises:
+        ValueError: An id or a name is missing, or comes twice.
+    """
     names: dict[int, str] = {}
     for entry in entries:
         key, name = value_of(entry, "id", int, where), value_of(entry, "name", str, where)
@@ -159,12 +164,17 @@ def _names(entries: list[Entry], where: str) -> dict[int, str]:
     return names
 
 
-def _images(entries: list[Entry], path: Path) -> dict[int, Entry]:
+def images_of(entries: list[Entry], path: Path) -> dict[int, Entry]:
+    """Images by id.
+
+    Raises:
+        ValueError: An id, a file name or a size is missing or wrong, or an id or name comes twice.
+    """
     images: dict[int, Entry] = {}
     taken: set[str] = set()
     for entry in entries:
         where = f"{path} image {entry.get('id')}"
-        key, stem = value_of(entry, "id", int, where), _stem(value_of(entry, "file_name", str, where))
+        key, stem = value_of(entry, "id", int, where), stem_of(value_of(entry, "file_name", str, where))
         if key in images or stem in taken:
             raise ValueError(f"{where}: expected an id and a file name that no other image has, got {stem!r}")
         size_of(entry, where)
@@ -202,7 +212,7 @@ def _sample(entry: Entry, annotations: list[Entry], file: File) -> Sample:
             file.on_problem(problem)
     categories = tuple(sorted(set(labels))) if file.categories is None else file.categories
     target = Target(as_boxes(boxes), tuple(labels), entry["width"], entry["height"], categories)
-    return Sample(image, _stem(entry["file_name"]), target, uncertain=frozenset(uncertain))
+    return Sample(image, stem_of(entry["file_name"]), target, uncertain=frozenset(uncertain))
 
 
 def _name(annotation: Entry, file: File) -> str:
@@ -211,7 +221,8 @@ def _name(annotation: Entry, file: File) -> str:
     return file.names.get(key, "") if isinstance(key, int) else ""
 
 
-def _stem(file_name: str) -> str:
+def stem_of(file_name: str) -> str:
+    """The `image_id` of a file in our rows: its path without the ending."""
     return PurePosixPath(file_name).with_suffix("").as_posix()
 
 

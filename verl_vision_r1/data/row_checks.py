@@ -67,9 +67,11 @@ def check_rows(path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | No
 
 
 def checked_rows(
-    path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | None = None
+    path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | None = None, *, images: bool = True
 ) -> Iterator[tuple[dict[str, Any], Target]]:
     """The rows of a file, each checked as it comes, with its ground truth. Arguments are those of `check_rows`.
+
+    `images` is whether the image files must be here: who only compares answers with them needs none.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -88,7 +90,7 @@ def checked_rows(
                 f"{where}: expected a task that vision_r1.reward has rules for ({', '.join(tasks)}), got {target.task}"
             )
         _check_question(row, prompts, where)
-        for image in row["images"]:
+        for image in row["images"] if images else ():
             if "image" in image and not Path(image["image"]).is_file():
                 raise ValueError(f"{where}: expected an image file, got {image['image']}, which does not exist")
         count += 1

@@ -1,0 +1,88 @@
+"""Whether a difference is more than chance."""
+
+from pathlib import Path
+from typing import Any
+
+import dumps
+import numpy as np
+import pytest
+
+from verl_vision_r1.data.rows import write_rows
+from verl_vision_r1.evaluation.compare import Difference, compare
+from verl_vision_r1.evaluation.evaluate import Evaluation, evaluate
+from verl_vision_r1.evaluation.measure import Effort
+
+QUICK = Effort(orders=0)
+
+
+def evaluated(tmp_path: Path, rows: list[Any], answer: dumps.Answer, name: str, protocol: str = "plain") -> Evaluation:
+    annotations = tmp_path / "rows.parquet"
+    write_rows(annotations, rows)
+    dump = dumps.write(tmp_path / f"{name}.jsonl", dumps.lines_of(rows, answer))
+    return evaluate(dump, annotations, protocol, effort=QUICK)
+
+
+def test_a_run_is_no_better_than_itself(tmp_path: Path, scattered: list[Any]) -> None:
+    run = evaluated(tmp_path, scattered, dumps.perturbed(0), "0")
+    for by_value in compare(run, run, resamples=50).values():
+        assert all(
+            (found.change, found.low, found.high, found.sure) == (0, 0, 0, False) for found in by_value.values()
+        )
+
+
+def test_a_better_run_is_better_in_every_draw(tmp_path: Path, scattered: list[Any]) -> None:
+    before = evaluated(tmp_path, scattered, dumps.narrowed(0.5, 0.62), "0")
+    after = evaluated(tmp_path, scattered, dumps.narrowed(0.9, 0.92), "1")
+    found = compare(before, after, resamples=200)
+    assert list(found) == ["made_up/a/detection", "made_up/b/detection", "mean of 2"]
+    for by_value in found.values():
+        for name in ("AP", "AP50", "F1", "recall_50"):
+            assert by_value[name].sure, name
+            assert by_value[name].low < by_value[name].change < by_value[name].high
+    means = [
+        np.mean([found[f"made_up/{part}/detection"]["AP"].after for part in "ab"]),
+        found["mean of 2"]["AP"].after,
+    ]
+    assert means[0] == pytest.approx(means[1])
+
+
+def test_two_runs_that_are_alike_are_not_announced(tmp_path: Path, scattered: list[Any]) -> None:
+    """Of twenty such pairs, an interval of 95 percent may leave out 0 in a few."""
+    runs = [evaluated(tmp_path, scattered, dumps.perturbed(seed), str(seed)) for seed in range(6)]
+    pairs = [(first, second) for index, first in enumerate(runs) for second in runs[index + 1 :]]
+    sure = [compare(*pair, resamples=300)["made_up/a/detection"]["AP"].sure for pair in pairs]
+    assert sum(sure) <= 4
+
+
+def test_the_interval_of_a_mean_is_the_textbooks(tmp_path: Path, scattered: list[Any]) -> None:
+    before = evaluated(tmp_path, scattered, dumps.perturbed(0), "0")
+    after = evaluated(tmp_path, scattered, dumps.perturbed(1), "1")
+    found = compare(before, after, resamples=4000)["made_up/a/detection"]["count_error"]
+    errors = [run.sets[0].ratios["count_error"].above for run in (before, after)]
+    difference = errors[1] - errors[0]
+    half = 1.96 * difference.std() / np.sqrt(len(difference))
+    assert found.change == pytest.approx(difference.mean())
+    assert (found.low, found.high) == pytest.approx(
+        (difference.mean() - half, difference.mean() + half), abs=0.15 * half + 0.02
+    )
+
+
+def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, scattered: list[Any]) -> None:
+    run = evaluated(tmp_path, scattered, dumps.exact, "0")
+    with pytest.raises(ValueError, match="--against: expected the protocol qwen3_vl, got plain"):
+        compare(run, evaluated(tmp_path, scattered, dumps.exact, "1", "qwen3_vl"))
+    half = evaluated(tmp_path, [row for row in scattered if "/a/" in row["data_source"]], dumps.exact, "2")
+    with pytest.raises(
+        ValueError, match=r"2.jsonl: expected the data sets \['made_up/a/detection', 'made_up/b/detection'\]"
+    ):
+        compare(half, run)
+    fewer = evaluated(tmp_path, scattered[:50], dumps.exact, "3")
+    with pytest.raises(ValueError, match=r"3.jsonl: expected answers about the same images.*got 25 images and 30"):
+        compare(fewer, run)
+
+
+def test_a_difference_is_sure_where_its_interval_leaves_out_nothing() -> None:
+    assert Difference(0.1, 0.2, 0.05, 0.15).sure
+    assert Difference(0.2, 0.1, -0.15, -0.05).sure
+    assert not Difference(0.1, 0.2, -0.01, 0.21).sure
+    assert Difference(0.1, 0.2, 0.05, 0.15).as_dict()["change"] == pytest.approx(0.1)

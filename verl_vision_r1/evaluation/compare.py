@@ -1,0 +1,138 @@
+"""Two runs on the same images: whether a difference is more than the choice of images makes.
+
+Images are drawn at random, with replacement, as many as there are, the same for both runs; the middle 95 percent of
+the differences is the interval. One that holds 0 is no gain to announce.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verl_vision_r1.evaluation.accuracy import Numbers
+from verl_vision_r1.evaluation.evaluate import Evaluation
+from verl_vision_r1.evaluation.measure import Measured
+from verl_vision_r1.evaluation.protocols import protocol_of
+from verl_vision_r1.evaluation.resampled import resampled_average_precision, weights
+
+INTERVAL: Final = (2.5, 97.5)
+MEAN: Final = "mean"
+"""Of all data sets of one task."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One number of two runs.
+
+    Attributes:
+        before: That of the first.
+        after: That of the second.
+        low: Lower end of the 95 percent interval of their difference.
+        high: Its upper end.
+    """
+
+    before: float
+    after: float
+    low: float
+    high: float
+
+    @property
+    def change(self) -> float:
+        """After less before."""
+        return self.after - self.before
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+    def as_dict(self) -> dict[str, float | bool]:
+        """For JSON."""
+        return {**asdict(self), "change": self.change, "sure": self.sure}
+
+
+Differences = dict[str, dict[str, Difference]]
+"""By data set and number; `mean` is of the sets of one task where there are several."""
+
+
+def compare(before: Evaluation, after: Evaluation, resamples: int = 1000, seed: int = 0) -> Differences:
+    """Compare two runs, each number of each data set.
+
+    Args:
+        before: The first.
+        after: The second, by the same protocol on the same images.
+        resamples: How many times images are drawn.
+        seed: Decides which.
+
+    Raises:
+        ValueError: The data sets, their images or the protocols differ.
+
+    Source:
+        Efron and Tibshirani, An Introduction to the Bootstrap (1993), the percentile interval of a paired difference.
+    """
+    pairs = _pairs(before, after)
+    limits = protocol_of(after.protocol).limits
+    limit = 100 if 100 in limits else limits[-1]
+    drawn: dict[str, dict[str, Numbers]] = {}
+    for index, (first, second) in enumerate(pairs):
+        counts = weights(len(first.images), resamples, seed + index)
+        runs = [_resampled(measured, counts, limit) for measured in (first, second)]
+        drawn[first.name] = {name: runs[1][name] - runs[0][name] for name in runs[0]}
+    found = {
+        first.name: {
+            name: _difference(first.values[name], second.values[name], values)
+            for name, values in drawn[first.name].items()
+        }
+        for first, second in pairs
+    }
+    return found | _means(pairs, drawn)
+
+
+def _pairs(before: Evaluation, after: Evaluation) -> list[tuple[Measured, Measured]]:
+    if before.protocol != after.protocol:
+        raise ValueError(f"--against: expected the protocol {after.protocol}, got {before.protocol}")
+    first, second = ({measured.name: measured for measured in run.sets} for run in (before, after))
+    if first.keys() != second.keys():
+        raise ValueError(f"{before.dump}: expected the data sets {sorted(second)}, got {sorted(first)}")
+    for name, measured in first.items():
+        if measured.images != second[name].images or len(measured.image_of) != len(second[name].image_of):
+            raise ValueError(
+                f"{before.dump}: expected answers about the same images of {name} as in {after.dump}, got"
+                f" {len(measured.images)} images and {len(second[name].images)}"
+            )
+    return [(first[name], second[name]) for name in first]
+
+
+def _resampled(measured: Measured, counts: NDArray[np.int64], limit: int) -> dict[str, Numbers]:
+    """The numbers of each draw; `counts` is how often each image is in it, (R, I)."""
+    by_entry = counts[:, measured.image_of].astype(np.float64)
+    values = {name: ratio.value(by_entry) for name, ratio in measured.ratios.items()}
+    if measured.tables is None:
+        return values
+    tables = measured.tables
+    return resampled_average_precision(tables.truth, tables.detections, counts, limit) | values
+
+
+def _difference(before: float, after: float, drawn: Numbers) -> Difference:
+    known = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(known, INTERVAL) if len(known) else (np.nan, np.nan)
+    return Difference(before, after, float(low), float(high))
+
+
+def _means(pairs: Sequence[tuple[Measured, Measured]], drawn: dict[str, dict[str, Numbers]]) -> Differences:
+    found: Differences = {}
+    for task in dict.fromkeys(first.task for first, _ in pairs):
+        same = [pair for pair in pairs if pair[0].task == task]
+        if len(same) < 2:
+            continue
+        found[f"{MEAN} of {len(same)}"] = {
+            name: _difference(
+                float(np.mean([first.values[name] for first, _ in same])),
+                float(np.mean([second.values[name] for _, second in same])),
+                np.mean([drawn[first.name][name] for first, _ in same], axis=0),
+            )
+            for name in drawn[same[0][0].name]
+        }
+    return found

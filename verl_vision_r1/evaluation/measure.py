@@ -1,0 +1,218 @@
+"""From the answers to one data set to its numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verl_vision_r1.evaluation import accuracy
+from verl_vision_r1.evaluation.accuracy import Ratio, mean_of
+from verl_vision_r1.evaluation.annotations import AnnotatedSet
+from verl_vision_r1.evaluation.average_precision import LIBRARIES, AveragePrecision, average_precision, spread
+from verl_vision_r1.evaluation.calibration import calibration, expected_calibration_error
+from verl_vision_r1.evaluation.coverage import Coverage
+from verl_vision_r1.evaluation.dump import Line
+from verl_vision_r1.evaluation.f1 import Counts, Matches, counts_by_category, counts_by_image, match, points, summary
+from verl_vision_r1.evaluation.protocols import Protocol
+from verl_vision_r1.evaluation.reading import (
+    Reading,
+    expect_frame,
+    read_detections,
+    read_first_boxes,
+    read_texts,
+    target_of,
+    whole_number,
+)
+from verl_vision_r1.evaluation.tables import Detections, Truth
+from verl_vision_r1.evaluation.truth import part_of, with_files
+
+TASKS: Final = ("detection", "grounding", "classification", "counting")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed beside the numbers themselves.
+
+    Attributes:
+        orders: How many other orders of the boxes COCO's measures are computed for; 0 for none.
+        seed: Decides the orders.
+        library: What computes COCO's measures, one of `average_precision.LIBRARIES`.
+    """
+
+    orders: int = 5
+    seed: int = 0
+    library: str = LIBRARIES[0]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionTables:
+    """What the numbers of a detection set were computed from, for figures."""
+
+    truth: Truth
+    detections: Detections
+    ap: AveragePrecision
+    matches: Matches
+    by_image: Counts
+    by_category: Counts
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One data set, measured.
+
+    Attributes:
+        name: Its `data_source`.
+        task: Its task.
+        images: Names of the images that the numbers rest on.
+        coverage: Which questions have their answer.
+        reading: How the answers could be read.
+        values: The numbers by name; shares are in [0, 1], NaN where there is nothing to measure.
+        spread: Of COCO's measures the least and the greatest over several orders of the boxes.
+        ratios: The numbers that are sums over images or answers, for the bootstrap.
+        image_of: (Q,) the image of each entry of the ratios.
+        tables: Of a detection set.
+    """
+
+    name: str
+    task: str
+    images: tuple[str, ...]
+    coverage: Coverage
+    reading: Reading
+    values: dict[str, float]
+    ratios: dict[str, Ratio]
+    image_of: NDArray[np.intp]
+    spread: dict[str, tuple[float, float]] = field(default_factory=dict)
+    tables: DetectionTables | None = None
+
+
+def measure(
+    annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, name: str, protocol: Protocol, effort: Effort
+) -> Measured:
+    """The numbers of one data set.
+
+    Args:
+        annotated: The set.
+        lines: The answers to its questions.
+        coverage: What `coverage.assign` said of them.
+        name: The protocol's name.
+        protocol: How they are read.
+        effort: What is computed beside.
+
+    Raises:
+        ValueError: The protocol has no rule for the task, or the answers are in another frame than it expects.
+    """
+    if annotated.task in ("detection", "grounding"):
+        expect_frame(lines, protocol, name)
+    elif protocol.text is None:
+        raise ValueError(
+            f"protocol {name}: expected detection or grounding, got {annotated.name} of {annotated.task}; visual_rft"
+            " and plain have classes and counts"
+        )
+    if annotated.truth is not None:
+        return _detection(annotated, annotated.truth, lines, coverage, protocol, effort)
+    return _answers(annotated, lines, coverage, protocol)
+
+
+def _answers(annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, protocol: Protocol) -> Measured:
+    targets = [target_of(line) for line in lines]
+    if annotated.task == "grounding":
+        boxes, reading = read_first_boxes(lines, protocol.read_one)
+        ratios = accuracy.expressions(boxes, targets)
+    else:
+        texts, reading = read_texts(lines, protocol.text or str)
+        if annotated.task == "classification":
+            ratios = accuracy.classes(texts, targets)
+        else:
+            ratios = accuracy.counts([whole_number(text) for text in texts], targets)
+    images = tuple(dict.fromkeys(line.image_id for line in lines))
+    number = {image: index for index, image in enumerate(images)}
+    return Measured(
+        name=annotated.name,
+        task=annotated.task,
+        images=images,
+        coverage=coverage,
+        reading=reading,
+        values={key: float(ratio.value()) for key, ratio in ratios.items()},
+        ratios=ratios,
+        image_of=np.array([number[line.image_id] for line in lines], dtype=np.intp),
+    )
+
+
+def _detection(
+    annotated: AnnotatedSet,
+    truth: Truth,
+    lines: Sequence[Line],
+    coverage: Coverage,
+    protocol: Protocol,
+    effort: Effort,
+) -> Measured:
+    left_out = set(coverage.missing) - {line.image_id for line in lines}
+    truth = part_of(truth, set(truth.images) - left_out) if left_out else truth
+    truth = with_files(truth, {line.image_id: line.image for line in lines})
+    detections, reading = read_detections(lines, truth, protocol)
+    matches = match(truth, detections)
+    by_image = counts_by_image(truth, detections, matches)
+    ap = average_precision(truth, detections, protocol.limits, effort.library)
+    tables = DetectionTables(truth, detections, ap, matches, by_image, counts_by_category(truth, detections, matches))
+    ratios = _ratios(by_image)
+    orders = {}
+    if effort.orders:
+        orders = spread(truth, detections, protocol.limits, effort.orders, effort.seed, effort.library)
+    return Measured(
+        name=annotated.name,
+        task=annotated.task,
+        images=truth.images,
+        coverage=coverage,
+        reading=reading,
+        values={**ap.values, **summary(by_image.total()), "count_error": float(ratios["count_error"].value())}
+        | _calibration(detections, matches),
+        ratios=ratios,
+        image_of=np.arange(len(truth.images)),
+        spread=orders,
+        tables=tables,
+    )
+
+
+def _ratios(counts: Counts) -> dict[str, Ratio]:
+    hits, predicted = counts.hits.astype(np.float64), counts.predicted.astype(np.float64)
+    objects = counts.objects.astype(np.float64)
+    return {
+        "F1": Ratio(2 * hits, predicted + objects),
+        "F1_50": Ratio(2 * hits[:, :1], (predicted + objects)[:, :1]),
+        "precision_50": Ratio(hits[:, :1], predicted[:, :1]),
+        "recall_50": Ratio(hits[:, :1], objects[:, :1]),
+        "count_error": mean_of(abs(predicted[:, 0] - objects[:, 0])),
+    }
+
+
+def _calibration(detections: Detections, matches: Matches) -> dict[str, float]:
+    if detections.constant:
+        return {}
+    kept = ~matches.ignored[:, 0]
+    found = calibration(detections.scores[kept], matches.hit[kept, 0])
+    return {"calibration_error": expected_calibration_error(found)}
+
+
+def details(measured: Measured) -> dict[str, object]:
+    """What stands in the JSON beside the values: of each category, and at each threshold."""
+    if measured.tables is None:
+        return {}
+    tables = measured.tables
+    names, counts = tables.truth.categories, tables.by_category
+    return {
+        "precision_recall": points(tables.by_image.total()),
+        "categories": {
+            name: {
+                "objects": int(counts.objects[index, 0]),
+                "predicted": int(counts.predicted[index, 0]),
+                "AP": float(tables.ap.by_category[index]),
+                "AP50": float(tables.ap.by_category_50[index]),
+                "F1_50": float(counts.f1[index, 0]),
+                "precision_50": float(counts.precision[index, 0]),
+                "recall_50": float(counts.recall[index, 0]),
+            }
+            for index, name in enumerate(names)
+        },
+    }

@@ -1,0 +1,169 @@
+"""How answers become numbers: what a published evaluation assumed, so that a number can be compared with its own kind.
+
+A model that writes boxes states no confidence, so COCO's AP is not defined for it until somebody decides on one; how
+a list that does not end is read, whose categories are asked and how many boxes count are decisions too. Each protocol
+is one set of them, and prints it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from verl_vision_r1.answers import Answer, Parser
+from verl_vision_r1.answers.tagged import answer_content
+from verl_vision_r1.evaluation import readings
+
+Categorise = Callable[[str | None, str, Mapping[str, int]], int | None]
+"""(label as written, category that was asked for, numbers by name in lower case) -> number, None if it is none."""
+
+
+def stated(label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
+    """The category that the answer names, in lower case, and no other."""
+    return None if label is None else names.get(label.lower())
+
+
+def asked_for(label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
+    """The category that was asked for, whatever the answer names."""
+    return names.get(asked.lower())
+
+
+def stated_or_asked_for(label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
+    """The category that the answer names, blanks and case aside; that which was asked for where it names none."""
+    return names.get((label if label is not None else asked).strip().lower())
+
+
+def tagged_or_nothing(completion: str) -> str | None:
+    """The text of the first closed answer; None without one."""
+    return answer_content(completion)
+
+
+def tagged_or_all(completion: str) -> str | None:
+    """The text of the first closed answer, or else the whole completion."""
+    content = answer_content(completion)
+    return completion.strip() if content is None else content
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way from answers to numbers.
+
+    Attributes:
+        read: How the boxes of a detection are read.
+        read_one: How the box of an expression is read; the first counts.
+        text: How a class or a number is read; None where the protocol has neither.
+        categorise: Which category a box is of.
+        score: The confidence of every box; None where the answers state one.
+        limits: COCO's detection limits, boxes of a category in an image.
+        frame: The frame that answers must be in, (width, height); None for whichever the model answers in.
+        assumes: What is assumed, in sentences.
+    """
+
+    read: Parser
+    read_one: Parser
+    text: Callable[[str], str | None] | None
+    categorise: Categorise
+    score: float | None
+    limits: tuple[int, int, int]
+    frame: tuple[float, float] | None
+    assumes: tuple[str, ...]
+
+    def scores(self, answer: Answer) -> list[float]:
+        """The confidence of each box of an answer."""
+        if self.score is None and answer.confidences is not None:
+            return [float(score) for score in answer.confidences]
+        return [1.0 if self.score is None else self.score] * len(answer.boxes)
+
+
+CONSTANT: Final = (
+    "every box has the score {}: AP is that of one point, not of a ranking, and depends on the order of boxes"
+)
+
+PROTOCOLS: Final[dict[str, Protocol]] = {
+    "vision_r1": Protocol(
+        read=readings.read_vision_r1,
+        read_one=readings.read_vision_r1,
+        text=None,
+        categorise=stated,
+        score=0.99,
+        limits=(1, 10, 100),
+        frame=None,
+        assumes=(
+            "Vision-R1 (arXiv 2503.18013), its evaluation of 2025 for Qwen models",
+            CONSTANT.format(0.99),
+            "COCO: all categories in one question; ODinW: one question for each category that is in the image, which"
+            " tells the model that it is",
+            "a list that does not end is cut after its last whole item; a label that is no category's name, case"
+            " aside, is dropped with its box",
+            "at most 1, 10 and 100 boxes of a category in an image",
+            "published with greedy decoding, 512 new tokens, images of up to 12,800 visual tokens",
+        ),
+    ),
+    "visual_rft": Protocol(
+        read=readings.read_visual_rft,
+        read_one=readings.read_first_corners,
+        text=tagged_or_nothing,
+        categorise=asked_for,
+        score=None,
+        limits=(1, 10, 100),
+        frame=(1000.0, 1000.0),
+        assumes=(
+            "Visual-RFT (arXiv 2503.01785), its released evaluation",
+            "the score of a box is the confidence that the model writes",
+            "one question for each category that an existence list names for the image (--existence); what the list"
+            " leaves out cannot be found, so its recall bounds the model's",
+            "every box is of the category that was asked for",
+            "classes: no closed answer is wrong; the published rule takes a part of the name for the name, and an"
+            " empty answer for right, so the exact share stands beside it",
+            "expressions: the first (x1,y1),(x2,y2) of the text; without one the IoU is 0",
+            "at most 1, 10 and 100 boxes of a category in an image",
+            "published with greedy decoding, 1,024 new tokens, 128 for expressions",
+        ),
+    ),
+    "qwen3_vl": Protocol(
+        read=readings.read_qwen3_vl,
+        read_one=readings.read_qwen3_vl,
+        text=None,
+        categorise=stated,
+        score=1.0,
+        limits=(100, 300, 1000),
+        frame=(1000.0, 1000.0),
+        assumes=(
+            "Qwen3-VL's evaluation of ODinW, which Vision-R1 used in 2026",
+            CONSTANT.format("1.0"),
+            "all categories in one question",
+            "an answer with anything wrong in it counts as empty; a label that is no category's name, case aside, is"
+            " dropped with its box",
+            "100, 300 and 1,000 boxes of a category in an image: AP takes 100 of them, the others 1,000",
+            "published with sampling: temperature 0.7, top-p 0.8, top-k 20, presence penalty 1.5, 32,768 new tokens",
+        ),
+    ),
+    "plain": Protocol(
+        read=readings.read_any,
+        read_one=readings.read_any,
+        text=tagged_or_all,
+        categorise=stated_or_asked_for,
+        score=None,
+        limits=(1, 10, 100),
+        frame=None,
+        assumes=(
+            "nobody's protocol: what a person would read in the answer",
+            "the score of a box is the confidence that the model writes, or else 1: without confidences AP is that of"
+            " one point, not of a ranking, and depends on the order of boxes",
+            "a JSON list, bare, fenced or between answer tags, items that are no box left out; a label that is no"
+            " category's name, blanks and case aside, is dropped with its box; without a label, what was asked for",
+            "classes and numbers: the text of the answer tags, or else the whole answer",
+            "at most 1, 10 and 100 boxes of a category in an image",
+        ),
+    ),
+}
+
+
+def protocol_of(name: str) -> Protocol:
+    """The protocol of a name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {name!r}")
+    return PROTOCOLS[name]
