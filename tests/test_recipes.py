@@ -17,6 +17,7 @@ from verl_vision_r1.settings import Settings
 pytestmark = pytest.mark.verl
 
 RECIPES = sorted(path.stem for path in (Path(verl_vision_r1.__file__).parent / "config" / "recipe").glob("*.yaml"))
+EVALUATIONS = [name for name in RECIPES if name.startswith("eval_")]
 RECALL = "vision_r1.reward.tasks.detection.criteria.recall.weight"
 
 
@@ -41,14 +42,94 @@ def test_recipe_passes_verls_own_checks(name: str, monkeypatch: pytest.MonkeyPat
     config = composed(f"+recipe={name}")
     OmegaConf.to_container(config, resolve=True)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
-    assert need_reference_policy(config)
+    assert need_reference_policy(config) == (name not in EVALUATIONS)
     assert config.reward.reward_manager.name == "vision_r1"
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_passes_our_own_checks(name: str) -> None:
     settings = Settings.from_config(OmegaConf.to_container(composed(f"+recipe={name}").vision_r1, resolve=True))
-    assert settings.preset.criteria == ("format", "precision", "recall")
+    theirs = name in ("eval_visual_rft_cls", "eval_lisa")
+    criteria = ("accuracy", "confidence", "format", "iou") if theirs else ("format", "precision", "recall")
+    assert settings.preset.criteria == criteria
+    assert ("<answer>" in settings.prompts.templates["expression"]) == theirs
+
+
+def expect_generation_alone(config: Any, rows: str) -> None:
+    """It answers every row of that file once, and neither trains nor saves, nor takes up what a training saved."""
+    trainer, data = config.trainer, config.data
+    assert (trainer.val_only, trainer.val_before_train, trainer.resume_mode) == (True, True, "disable")
+    assert (trainer.save_freq, trainer.test_freq, list(trainer.logger)) == (-1, -1, ["console"])
+    assert trainer.validation_data_dir == f"evaluation/{trainer.experiment_name}"
+    assert (data.val_files, data.train_files, data.val_max_samples) == (rows, rows, -1)
+    assert config.actor_rollout_ref.rollout.val_kwargs.n == 1
+    room = config.actor_rollout_ref.rollout.max_model_len
+    assert data.max_prompt_length + data.max_response_length <= room
+
+
+ASKED = {
+    "eval_coco": ("data/coco/val.parquet", 512),
+    "eval_odinw13": ("data/odinw13/val.parquet", 512),
+    "eval_refcoco": ("data/refcoco/val.parquet", 512),
+    "eval_visual_rft_cls": ("data/pets/test.parquet", 1024),
+    "eval_lisa": ("data/lisa/test.parquet", 128),
+}
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_an_evaluation_is_greedy_with_the_published_limits(name: str) -> None:
+    config, (rows, tokens) = composed(f"+recipe={name}"), ASKED[name]
+    expect_generation_alone(config, rows)
+    assert config.trainer.experiment_name == name
+    assert config.data.max_response_length == tokens
+    # No image that its processor lets through, 12800 * 28 * 28 pixels, and no words with it are left out as too long.
+    assert config.data.max_prompt_length >= 12800 + 2048
+    chosen = config.actor_rollout_ref.rollout.val_kwargs
+    assert (chosen.do_sample, chosen.temperature, chosen.top_p, chosen.top_k) == (False, 0, 1.0, -1)
+
+
+def test_the_recipes_of_the_issue_are_there() -> None:
+    assert set(EVALUATIONS) == set(ASKED)
+    folders = {path.parent.name for path in (Path(__file__).parents[1] / "recipes").glob("*/run.sh")}
+    assert folders == set(RECIPES)
+
+
+@pytest.mark.parametrize("recipe", ["vision_r1_cpu", "vision_r1_qwen7b"])
+@pytest.mark.parametrize("name", ["greedy", "qwen3_vl"])
+def test_any_recipe_can_be_evaluated(recipe: str, name: str) -> None:
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    config = composed(
+        f"+recipe={recipe}", f"+vision_r1/evaluation={name}", "actor_rollout_ref.rollout.max_model_len=65536"
+    )
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    assert not need_reference_policy(config)
+    expect_generation_alone(config, composed(f"+recipe={recipe}").data.val_files)
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_the_commands_of_a_readme_compose(name: str) -> None:
+    folder = Path(__file__).parents[1] / "recipes" / name
+    text = (folder / "README.md").read_text(encoding="utf-8").replace("\\\n", "")
+    commands = [line.split()[2:] for line in text.splitlines() if line.strip().startswith("bash run.sh")]
+    assert commands
+    for overrides in commands:
+        config = composed(f"+recipe={name}", *(word.replace("$", "") for word in overrides))
+        asked = f"evaluation/{config.trainer.experiment_name}"
+        assert config.trainer.validation_data_dir == asked
+        # What is evaluated and what was asked for stand in the next command, and in the one before.
+        assert asked in text.replace("$", "")
+        assert f"--out {Path(config.data.val_files).parent}" in text.replace("$", "")
+    assert f"+recipe={name} " in (folder / "run.sh").read_text(encoding="utf-8")
+
+
+def test_an_evaluation_samples_as_another_protocol_does() -> None:
+    config = composed("+recipe=eval_coco", "vision_r1/evaluation=qwen3_vl", "data.val_files=mine.parquet")
+    expect_generation_alone(config, "mine.parquet")
+    chosen = config.actor_rollout_ref.rollout.val_kwargs
+    assert (chosen.do_sample, chosen.temperature, chosen.top_p, chosen.top_k) == (True, 0.7, 0.8, 20)
+    assert config.data.max_response_length == 32768
 
 
 def test_groups_and_numbers_are_swapped_by_overrides() -> None:
@@ -68,6 +149,7 @@ def test_groups_and_numbers_are_swapped_by_overrides() -> None:
     [
         ("+recipe=vision_r1_qwen8b", "recipe/vision_r1_qwen8b"),
         ("vision_r1/reward=nonsense", "vision_r1/reward/nonsense"),
+        ("+vision_r1/evaluation=nonsense", "vision_r1/evaluation/nonsense"),
     ],
 )
 def test_what_does_not_exist_fails_by_name(override: str, name: str) -> None:

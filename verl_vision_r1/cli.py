@@ -1,4 +1,4 @@
-"""The command line: `vision-r1 prepare | validate | view | attacks | conformance | doctor | demo`.
+"""The command line: `vision-r1 prepare | validate | view | evaluate | attacks | conformance | doctor | demo`.
 
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """
@@ -42,6 +42,12 @@ def prepare(
         str, typer.Option(help="Of boxes: categories, category, referring, class or count.")
     ] = "categories",
     negatives: Annotated[float, typer.Option(help="Questions about what is not there, for each other one.")] = 0.0,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="For evaluation: images without objects too, and crowds.")
+    ] = False,
+    existence: Annotated[
+        Path | None, typer.Option(help="JSON file of the categories to ask each image about.", show_default="no list")
+    ] = None,
     rows: Annotated[int | None, typer.Option(help="At most so many rows to train on.", show_default="all")] = None,
     limit: Annotated[int | None, typer.Option(help="Take at most so many images.", show_default="all")] = None,
     min_boxes: Annotated[int, typer.Option(help="Leave out images with fewer, but not those with none.")] = 1,
@@ -53,7 +59,7 @@ def prepare(
     difficulty_range: Annotated[tuple[float, float], typer.Option(help="Keep images within.")] = (0.0, 1.0),
     prompt: Annotated[str, typer.Option(help="Words of the questions, of vision_r1/prompt.")] = "vision_r1",
     alias: Annotated[str | None, typer.Option(help="Name in data_source.", show_default="NAME")] = None,
-    validation_share: Annotated[float, typer.Option(help="Share of the images that go to val.parquet.")] = 0.2,
+    validation_share: Annotated[float, typer.Option(help="Share of the images that go to val.parquet; 1: all.")] = 0.2,
     max_pixels: Annotated[int, typer.Option(help="Largest area an image is resized to.")] = MAX_PIXELS,
     min_pixels: Annotated[int, typer.Option(help="Smallest area an image is resized to.")] = MIN_PIXELS,
     seed: Annotated[int, typer.Option(help="Decides the choice, the split and the order.")] = 0,
@@ -77,7 +83,7 @@ def prepare(
         wanted = read_mix(Path(source))
     else:
         chosen = Selection(min_boxes, max_boxes, hard_share, difficulty, difficulty_range, limit)
-        wanted = [Source(name, source, split, ask, negatives, rows, chosen, alias)]
+        wanted = [Source(name, source, split, ask, negatives, rows, chosen, alias, whole, existence)]
     prepared = run(wanted, out, writing)
     for account in prepared.accounts:
         _print_table({"": account.source, "images": account.images} | _account_lines(account))
@@ -186,6 +192,59 @@ def conformance(
         typer.echo("\n".join(line for report in reports for line in lines(report)))
     if not all(report.conforms for report in reports):
         raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    dump: Annotated[Path, typer.Argument(help="verl's validation dump: STEP.jsonl, or a folder that holds only it.")],
+    annotations: Annotated[Path, typer.Option(help="COCO JSON, or the file of rows that was asked.")],
+    protocol: Annotated[str, typer.Option(help="vision_r1, visual_rft, qwen3_vl or plain.")],
+    against: Annotated[
+        Path | None, typer.Option(help="Dump of another run, to compare with as the one before.")
+    ] = None,
+    existence: Annotated[
+        Path | None, typer.Option(help="JSON file of the categories that each image was asked about.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Measure a dump that does not answer all of the annotations.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results.", show_default="STEP-PROTOCOL beside the dump")
+    ] = None,
+    orders: Annotated[int, typer.Option(help="Other orders of the boxes to measure AP in.", min=0)] = 5,
+    resamples: Annotated[int, typer.Option(help="Draws of the images for the intervals.", min=10)] = 1000,
+    seed: Annotated[int, typer.Option(help="Decides orders and draws.", min=0)] = 0,
+    library: Annotated[str, typer.Option(help="faster-coco-eval or pycocotools.")] = "faster-coco-eval",
+    figures: Annotated[bool, typer.Option(help="Draw figures and the worst images.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of tables.")] = False,
+) -> None:
+    """Measure a model's answers by a protocol that says what it assumes.
+
+    vision-r1 evaluate evaluation/eval_coco --annotations instances_val2017.json --protocol vision_r1
+    """
+    from rich.console import Console
+
+    from verl_vision_r1.evaluation import output, table
+    from verl_vision_r1.evaluation.compare import compare
+    from verl_vision_r1.evaluation.evaluate import evaluate as run
+    from verl_vision_r1.evaluation.measure import Effort
+
+    effort = Effort(orders, seed, library)
+    found = run(dump, annotations, protocol, existence=existence, partial=partial, effort=effort)
+    differences = {}
+    if against is not None:
+        less = Effort(0, seed, library)
+        before = run(against, annotations, protocol, existence=existence, partial=partial, effort=less)
+        differences = compare(before, found, resamples, seed)
+    out = out or output.folder_of(found.dump, protocol)
+    written = output.write_results(out, found, differences)
+    if figures:
+        written += output.draw_results(out, found, differences)
+    if as_json:
+        typer.echo(written[0].read_text(encoding="utf-8"), nl=False)
+        return
+    table.show([*table.grids(found), *table.changes(differences)], Console())
+    typer.echo("\n".join([*table.notes(found), f"written: {out}/ {', '.join(path.name for path in written)}"]))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -138,6 +138,43 @@ def test_an_absent_category_is_asked_for(coco: Callable[..., Path], tmp_path: Pa
     assert all(target["categories"] == [subject] for subject, target in asked)
 
 
+def _with_empty_and_crowded(document: Any) -> None:
+    """Image 0 has no object, 1 nothing but a crowd, 2 a crowd beside its dog."""
+    del document["annotations"][0]
+    document["annotations"][0]["iscrowd"] = 1
+    document["annotations"].append(document["annotations"][1] | {"id": 20, "iscrowd": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "images", "boxes"),
+    [
+        ({}, "234", 3),
+        ({"negatives": 1}, "0234", 3),  # Not the image with the crowd: nobody knows what is not in it.
+        ({"whole": True}, "01234", 3),
+        ({"ask": "category"}, "34", 2),
+        ({"ask": "category", "whole": True}, "234", 3),
+        ({"whole": True, "max_boxes": 1, "limit": 4}, None, None),
+    ],
+)
+def test_a_set_for_evaluation_is_whole(
+    coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], images: str | None, boxes: int | None
+) -> None:
+    prepared = taken(coco(_with_empty_and_crowded), tmp_path / "out", validation_share=1, **options)
+    found = sorted(row["extra_info"]["image_id"][-1] for row in rows(tmp_path / "out", "val"))
+    if images is None:
+        assert prepared.rows == {"val": options["limit"]}
+    else:
+        assert (found, prepared.rows, prepared.boxes) == (list(images), {"val": len(images)}, boxes)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
+
+
+def test_the_validation_part_alone(coco: Callable[..., Path], tmp_path: Path) -> None:
+    source = coco(name="instances_train2017.json")
+    coco(_with_empty_and_crowded, name="instances_val2017.json")
+    assert taken(source, tmp_path / "out", split="val", whole=True).rows == {"val": 5}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
+
+
 def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -293,7 +330,9 @@ def test_rows_may_hold_their_images(coco: Callable[..., Path], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation_share": 1.0}, "validation_share: expected a number between 0 and 1, got 1.0"),
+        ({"validation_share": 1.1}, "validation_share: expected a number above 0, up to 1, got 1.1"),
+        ({"validation_share": 0.0}, "validation_share: expected a number above 0, up to 1, got 0.0"),
+        ({"whole": True, "negatives": 1}, "negatives: expected 0 beside whole, which has them, got 1"),
         ({"limit": 0}, "limit: expected a number above 0, got 0"),
         ({"max_boxes": -1}, "max_boxes: expected a number above 0, got -1"),
         ({"max_boxes": 2, "min_boxes": 3}, "min_boxes, max_boxes: expected min <= max, got 3 and 2"),

@@ -11,7 +11,8 @@ from verl_vision_r1.cli import app
 from verl_vision_r1.data.plan import Source
 from verl_vision_r1.data.prepare import prepare
 from verl_vision_r1.data.row_checks import checked_rows
-from verl_vision_r1.data.view import CELL, COLOURS, Picture, caption, draw, view
+from verl_vision_r1.data.sheet import CELL
+from verl_vision_r1.data.view import COLOURS, Picture, caption, draw, view
 
 
 @pytest.fixture

@@ -52,6 +52,8 @@ def _source(part: Any, path: Path, where: str) -> Source:
     if "difficulty_range" in chosen:
         chosen["difficulty_range"] = tuple(chosen["difficulty_range"])
     given = {key: value for key, value in part.items() if key in SOURCE_KEYS}
+    if "existence" in given:
+        given["existence"] = path.parent / str(given["existence"])
     nearby = path.parent / str(given["source"])
     try:
         return Source(

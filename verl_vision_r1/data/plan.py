@@ -1,6 +1,7 @@
 """What is prepared, and how: the options of `prepare`."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
 from verl_vision_r1.data.images import CHECKS
@@ -21,6 +22,9 @@ class Source:
         rows: Greatest number of rows of each file but "val".
         selection: Which images.
         alias: The first half of `data_source`; by default the name.
+        whole: Whether nothing is left out for want of objects or because of a crowd: for evaluation, which counts
+            every image, and takes what is found in a crowd for neither right nor wrong.
+        existence: JSON file {image: [category, ...]}. With `ask="category"` exactly these questions are asked.
     """
 
     name: str
@@ -31,6 +35,8 @@ class Source:
     rows: int | None = None
     selection: Selection = field(default_factory=Selection)
     alias: str | None = None
+    whole: bool = False
+    existence: Path | None = None
 
     def __post_init__(self) -> None:
         if self.ask not in ASK:
@@ -39,6 +45,22 @@ class Source:
             raise ValueError(f"negatives: expected a number from 0 on, got {self.negatives}")
         if self.rows is not None and self.rows < 1:
             raise ValueError(f"rows: expected a number above 0, got {self.rows}")
+        if self.whole and self.negatives:
+            raise ValueError(f"negatives: expected 0 beside whole, which has them, got {self.negatives}")
+        self._check_existence()
+
+    def _check_existence(self) -> None:
+        if self.existence is None:
+            return
+        if self.ask != "category":
+            raise ValueError(
+                f"existence: expected ask='category', whose questions {self.existence} lists, got {self.ask!r}"
+            )
+        for name, chosen in (("negatives", self.negatives), ("rows", self.rows), ("selection", self.selection)):
+            if chosen not in (0, None, Selection()):
+                raise ValueError(
+                    f"existence: {self.existence} says what is asked; expected no {name} beside it, got {chosen}"
+                )
 
 
 @dataclass(frozen=True)
@@ -47,7 +69,8 @@ class Writing:
 
     Attributes:
         prompt: The words that they are written with, of the group `vision_r1/prompt`.
-        validation_share: Share of the images that go to `val.parquet`, where the data set has no such part itself.
+        validation_share: Share of the images that go to `val.parquet`, where the data set has no such part itself. Of
+            1 there is no other file.
         seed: Decides which images go where, and the order of rows.
         min_pixels: Smallest area in pixels that an image is resized to.
         max_pixels: Largest area in pixels that an image is resized to.
@@ -66,8 +89,8 @@ class Writing:
     strict: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.validation_share < 1:
-            raise ValueError(f"validation_share: expected a number between 0 and 1, got {self.validation_share}")
+        if not 0 < self.validation_share <= 1:
+            raise ValueError(f"validation_share: expected a number above 0, up to 1, got {self.validation_share}")
         if self.images not in CHECKS:
             raise ValueError(f"images: expected one of {', '.join(CHECKS)}, got {self.images!r}")
         if not 0 < self.min_pixels <= self.max_pixels:

@@ -4,11 +4,12 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from verl_vision_r1.data import sources
+from verl_vision_r1.data.existence import ask_existing
 from verl_vision_r1.data.images import check_images
 from verl_vision_r1.data.plan import Source, Writing
 from verl_vision_r1.data.problems import Problems
@@ -83,7 +84,7 @@ def prepare(wanted: Sequence[Source], out: Path, writing: Writing | None = None)
     read = [_read(source, problems, out / "images") for source in wanted]
     held_out = _held_out([files["all"] for files in read if "all" in files], writing)
     taken = [
-        _take(source, _divided(files, held_out), writing, prompts, out / "images", problems)
+        _take(source, _divided(files, held_out, writing), writing, prompts, out / "images", problems)
         for source, files in zip(wanted, read, strict=True)
     ]
     problems.settle(out / "defects.txt", strict=writing.strict)
@@ -157,9 +158,11 @@ def _held_out(undivided: list[list[Sample]], writing: Writing) -> set[str]:
     return set(names[: max(1, round(writing.validation_share * len(names)))])
 
 
-def _divided(files: Files, held_out: set[str]) -> Files:
+def _divided(files: Files, held_out: set[str], writing: Writing) -> Files:
     if "all" not in files:
         return files
+    if writing.validation_share == 1:
+        return {"val": files["all"]}
     divided: Files = {"train": [], "val": []}
     for sample in files["all"]:
         divided["val" if sample.image.name in held_out else "train"].append(sample)
@@ -167,16 +170,27 @@ def _divided(files: Files, held_out: set[str]) -> Files:
 
 
 def _questions(source: Source, samples: list[Sample], seed: int, left_out: Counter[str]) -> list[Sample]:
-    held = [sample for sample in samples if not _holds_nothing(sample)]
-    empty = [sample for sample in samples if _holds_nothing(sample)]
+    if source.existence is not None:
+        questions = ask_existing(samples, source.existence)
+        asked = {question.image_id for question in questions}
+        left_out["not on the existence list"] += sum(sample.image_id not in asked for sample in samples)
+    else:
+        questions = _chosen_questions(source, samples, seed, left_out)
+    random.Random(seed).shuffle(questions)
+    return questions
+
+
+def _chosen_questions(source: Source, samples: list[Sample], seed: int, left_out: Counter[str]) -> list[Sample]:
+    if source.whole:
+        samples = [replace(sample, uncertain=frozenset()) for sample in samples]
+    held = [sample for sample in samples if source.whole or not _holds_nothing(sample)]
+    empty = [sample for sample in samples if not source.whole and _holds_nothing(sample)]
     selected, reasons = select(held, source.selection, seed)
     left_out.update(reasons)
     questions = ask(selected, source.ask)
     nothing = negatives(selected + empty, source.ask, round(source.negatives * len(questions)), random.Random(seed))
     left_out["no boxes"] += len(empty) - sum(question.question == "categories" for question in nothing)
-    questions += nothing
-    random.Random(seed).shuffle(questions)
-    return questions
+    return questions + nothing
 
 
 def _holds_nothing(sample: Sample) -> bool:

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.row_checks import checked_rows
+from verl_vision_r1.data.sheet import COLUMNS, ROWS, draw_boxes, draw_cells, fitted
 from verl_vision_r1.targets import Target
 
-COLUMNS, ROWS = 4, 3
-CELL: Final = (400, 300)
-CAPTION: Final = 58
-LINE: Final = 14
 COLOURS: Final = (
     *("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000", "#808000", "#000075"),
 )
@@ -69,35 +66,17 @@ def _chosen(file: Path, count: int, generator: random.Random) -> list[Picture]:
 
 def draw_sheet(pictures: Sequence[Picture]) -> Image.Image:
     """Up to twelve pictures in a grid, each with a caption below."""
-    rows = -(-len(pictures) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * CELL[0], rows * (CELL[1] + CAPTION)), "white")
-    for index, picture in enumerate(pictures):
-        left, top = index % COLUMNS * CELL[0], index // COLUMNS * (CELL[1] + CAPTION)
-        drawn = draw(picture)
-        sheet.paste(drawn, (left + (CELL[0] - drawn.width) // 2, top + (CELL[1] - drawn.height) // 2))
-        ImageDraw.Draw(sheet).multiline_text(
-            (left + 4, top + CELL[1] + 2), caption(picture), fill="black", font=_font()
-        )
-    return sheet
+    return draw_cells([(draw(picture), caption(picture)) for picture in pictures])
 
 
 def draw(picture: Picture) -> Image.Image:
     """The image of a row, scaled to fit its cell, with its boxes and labels."""
-    held = picture.row["images"][0]
+    held, target = picture.row["images"][0], picture.target
     with Image.open(io.BytesIO(held["bytes"]) if "bytes" in held else held["image"]) as opened:
-        image = opened.convert("RGB")
-    scale = min((CELL[0] - 8) / image.width, (CELL[1] - 8) / image.height)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    pen = ImageDraw.Draw(image)
-    colours = {
-        label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(picture.target.labels))
-    }
-    for box, label in zip((picture.target.boxes * scale).tolist(), picture.target.labels, strict=False):
-        pen.rectangle(box, outline=colours[label], width=2)
-        # Above the box, but within the picture.
-        place = (max(0.0, min(box[0] + 2, image.width - pen.textlength(label, font=_font()))), max(0.0, box[1] - LINE))
-        pen.rectangle(pen.textbbox(place, label, font=_font()), fill=colours[label])
-        pen.text(place, label, fill="white", font=_font())
+        image, scale = fitted(opened)
+    colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(target.labels))}
+    named = target.labels[: len(target.boxes)]
+    draw_boxes(image, target.boxes * scale, named, [colours[label] for label in named])
     return image
 
 
@@ -111,7 +90,3 @@ def caption(picture: Picture) -> str:
     found = answer.get(target.task, f"{count} box{'es' * (count > 1)}" if count else "nothing")
     lines = textwrap.wrap(f"{asked or words} -> {found}", 62, max_lines=2, placeholder=" ...")
     return "\n".join([f"{picture.row['data_source']} {extra['image_id']}"[:62], *lines])
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=12)

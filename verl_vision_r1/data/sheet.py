@@ -1,0 +1,56 @@
+"""Contact sheets: pictures in a grid, each with its boxes drawn and a caption below."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+from verl_vision_r1.boxes import Boxes
+
+COLUMNS, ROWS = 4, 3
+CELL: Final = (400, 300)
+CAPTION: Final = 58
+LINE: Final = 14
+
+
+def fitted(image: Image.Image) -> tuple[Image.Image, float]:
+    """An image scaled to fit a cell, and the scale."""
+    scale = min((CELL[0] - 8) / image.width, (CELL[1] - 8) / image.height)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.convert("RGB").resize(size), scale
+
+
+def draw_boxes(image: Image.Image, boxes: Boxes, labels: Sequence[str], colours: Sequence[str]) -> None:
+    """Draw boxes on an image.
+
+    Args:
+        image: The image, which is changed.
+        boxes: (N, 4) `xyxy` in its pixels.
+        labels: N names; an empty one is not written.
+        colours: N colours.
+    """
+    pen = ImageDraw.Draw(image)
+    for box, label, colour in zip(boxes.tolist(), labels, colours, strict=True):
+        pen.rectangle(box, outline=colour, width=2)
+        if not label:
+            continue
+        # Above the box, but within the picture.
+        place = (max(0.0, min(box[0] + 2, image.width - pen.textlength(label, font=_font()))), max(0.0, box[1] - LINE))
+        pen.rectangle(pen.textbbox(place, label, font=_font()), fill=colour)
+        pen.text(place, label, fill="white", font=_font())
+
+
+def draw_cells(cells: Sequence[tuple[Image.Image, str]]) -> Image.Image:
+    """Pictures that fit a cell with their captions, in as many rows as they need."""
+    rows = -(-len(cells) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * CELL[0], rows * (CELL[1] + CAPTION)), "white")
+    for index, (image, caption) in enumerate(cells):
+        left, top = index % COLUMNS * CELL[0], index // COLUMNS * (CELL[1] + CAPTION)
+        sheet.paste(image, (left + (CELL[0] - image.width) // 2, top + (CELL[1] - image.height) // 2))
+        pen = ImageDraw.Draw(sheet)
+        pen.multiline_text((left + 4, top + CELL[1] + 2), caption, fill="black", font=_font())
+    return sheet
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=12)

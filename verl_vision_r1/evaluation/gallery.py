@@ -1,0 +1,73 @@
+"""The images that a model sees worst, with what is there and what was said drawn on them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from verl_vision_r1.data.sheet import CELL, draw_boxes, draw_cells, fitted
+from verl_vision_r1.evaluation.f1 import Counts
+from verl_vision_r1.evaluation.tables import Detections, Truth
+
+THERE: Final = "#1b7837"
+"""Colour of what is there."""
+SAID: Final = "#d55e00"
+"""Colour of what was said."""
+NAMED: Final = 12
+"""Objects of an image up to which they are named: more names would hide it."""
+
+
+def worst(truth: Truth, detections: Detections, by_image: Counts, count: int = 12) -> list[int]:
+    """The images of the lowest F1 over the thresholds, among equals those with more boxes first.
+
+    Args:
+        truth: What is there.
+        detections: What was said.
+        by_image: `f1.counts_by_image` of the two.
+        count: How many at most; images with neither objects nor predictions are none.
+    """
+    boxes = np.bincount(truth.image, minlength=len(truth.images))
+    boxes += np.bincount(detections.image, minlength=len(truth.images))
+    score = np.nan_to_num(by_image.f1.mean(axis=1), nan=2.0)
+    order = np.lexsort((-boxes, score))
+    return [int(index) for index in order if score[index] <= 1][:count]
+
+
+def draw_gallery(truth: Truth, detections: Detections, by_image: Counts, images: Sequence[int], path: Path) -> None:
+    """Draw images on one sheet: what is there in green, what was said in orange.
+
+    Args:
+        truth: What is there.
+        detections: What was said.
+        by_image: `f1.counts_by_image` of the two.
+        images: Numbers of the images.
+        path: The file to write. An image that is not here any more is a grey cell that says so.
+    """
+    f1 = by_image.f1.mean(axis=1)
+    cells = [
+        (_cell(truth, detections, index), _caption(truth, detections, index, float(f1[index]))) for index in images
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_cells(cells).save(path, quality=88)
+
+
+def _cell(truth: Truth, detections: Detections, index: int) -> Image.Image:
+    try:
+        with Image.open(truth.files[index] or "nowhere") as opened:
+            image, scale = fitted(opened)
+    except OSError:
+        return Image.new("RGB", (CELL[0] - 8, CELL[1] - 8), "grey")
+    for table, colour in ((truth, THERE), (detections, SAID)):
+        own = table.image == index
+        labels = [truth.categories[category] for category in table.category[own].tolist()]
+        labels = [""] * len(labels) if table is truth and len(labels) > NAMED else labels
+        draw_boxes(image, np.clip(table.boxes[own] * scale, 0, max(image.size)), labels, [colour] * len(labels))
+    return image
+
+
+def _caption(truth: Truth, detections: Detections, index: int, f1: float) -> str:
+    objects, said = (int((table.image == index).sum()) for table in (truth, detections))
+    missing = "" if Path(truth.files[index] or "nowhere").is_file() else " (image not here)"
+    return f"{truth.images[index]}{missing}\nF1 {f1:.2f}, {objects} there (green), {said} said (orange)"
