@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo test test-unit test-engine drills lint attacks bench bench-data fuzz lock clean
+.PHONY: install demo test test-unit test-engine drills lint attacks bench bench-data bench-evaluation fuzz lock clean
 
 install: $(VENV)/installed
 
@@ -59,6 +59,9 @@ bench: install
 
 bench-data: install
 	$(RUN) tests/bench_data.py
+
+bench-evaluation: install
+	$(RUN) tests/bench_evaluation.py --write
 
 fuzz: install
 	$(RUN) tests/fuzz.py

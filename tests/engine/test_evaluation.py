@@ -101,6 +101,23 @@ def test_an_answer_says_what_it_answers_and_in_which_frame(evaluated: Demo) -> N
         assert answer["score"] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("question", ["categories", "category"])
+def test_the_answers_are_measured(evaluated: Demo, tmp_path: Path, question: str) -> None:
+    from verl_vision_r1.data.rows import write_rows
+    from verl_vision_r1.evaluation.evaluate import evaluate
+
+    lines = [answer for answer in _answers(evaluated) if answer["question"] == question]
+    rows = [row for row in _rows(evaluated) if row["extra_info"]["question"] == question]
+    write_rows(tmp_path / "rows.parquet", rows)
+    (tmp_path / "0.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (measured,) = evaluate(tmp_path / "0.jsonl", tmp_path / "rows.parquet", "plain").sets
+    assert measured.coverage.complete
+    assert len(measured.images) == len({row["extra_info"]["image_id"] for row in rows})
+    # This protocol reads boxes as the reward did.
+    said = sum(line["predicted_boxes"] for line in lines)
+    assert measured.reading.boxes + measured.reading.unknown_labels == said
+
+
 def test_nothing_is_trained_and_nothing_is_saved(evaluated: Demo) -> None:
     assert sorted(path.name for path in _folder(evaluated).iterdir()) == ["0.jsonl"]
     left = {path.name for path in evaluated.folder.iterdir()}

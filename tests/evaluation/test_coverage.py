@@ -170,6 +170,14 @@ def test_two_expressions_of_the_same_words_are_two_questions(tmp_path: Path) -> 
     assert annotated.questions == Counter(annotated.questions)
 
 
+def test_an_object_is_not_looked_for_twice(tmp_path: Path) -> None:
+    write_rows(tmp_path / "val.parquet", [*rows(), *rows(question="category")])
+    with pytest.raises(
+        ValueError, match="expected questions of one kind about 'coco/detection', categories or category"
+    ):
+        read_annotations(tmp_path / "val.parquet", [])
+
+
 def test_one_source_has_one_task(tmp_path: Path) -> None:
     other = make_row(
         data_source="coco/detection",

@@ -12,6 +12,7 @@ from verl_vision_r1 import Target
 from verl_vision_r1.data.rows import make_row, write_rows
 from verl_vision_r1.evaluation.evaluate import evaluate
 from verl_vision_r1.evaluation.measure import Effort, details
+from verl_vision_r1.evaluation.protocols import FEW_SHOT_8
 
 QUICK = Effort(orders=0)
 ALIKE = 1e-6
@@ -117,6 +118,25 @@ def test_several_sets_are_measured_one_by_one(tmp_path: Path, scattered: list[An
     assert all(measured.values["AP"] == 1 for measured in found.sets)
     alone = details(found.sets[0])["categories"]
     assert set(alone) == {"ant", "bee", "cow"}  # type: ignore[call-overload]
+
+
+def test_published_subsets_have_a_mean_of_their_own(tmp_path: Path) -> None:
+    names = [*FEW_SHOT_8, "zebra"]
+    rows = []
+    for index, name in enumerate(names):
+        target = Target([[10, 10, 50, 50]], [name], width=100, height=100, categories=[name])
+        facts = {"image_id": str(index), "split": "val", "index": index, "question": "category", "subject": name}
+        rows.append(make_row(data_source="coco/detection", image=Path("/a.jpg"), target=target, prompt="?", **facts))
+
+    def answer(target: Target) -> str:
+        # Buses are not found, all else is.
+        box = "[]" if target.labels[0] == "bus" else "[{'Position': [100, 100, 500, 500], 'Confidence': 0.9}]"
+        return f"<think></think><answer>{box}</answer>"
+
+    dump, annotations = files(tmp_path, rows, answer)
+    values = evaluate(dump, annotations, "visual_rft", effort=QUICK).sets[0].values
+    assert (values["AP_few_shot_8"], values["AP_not_few_shot_8"]) == (7 / 8, 1)
+    assert "AP_novel_15" not in values
 
 
 def test_each_task_has_its_numbers(tmp_path: Path) -> None:

@@ -76,6 +76,12 @@ def test_confidences_are_read_as_written() -> None:
     assert read_any(text.replace(", ...", ""), FRAME).confidences.tolist() == [0.7]  # type: ignore[union-attr]
 
 
+def test_nothing_can_be_said_in_words() -> None:
+    answer = read_visual_rft("<think>a</think><answer>No Objects</answer>", FRAME)
+    assert (answer.parsed, len(answer.boxes)) == (True, 0)
+    assert not read_visual_rft("<think>a</think><answer>Objects!</answer>", FRAME).parsed
+
+
 def test_the_first_corners_count() -> None:
     text = "Perhaps (1, 2),(30, 40), or <answer>(5,6),(70,80)</answer>"
     assert read_first_corners(text, FRAME).boxes.tolist() == [[1, 2, 30, 40]]

@@ -108,6 +108,11 @@ def _sets_of_rows(path: Path, existence: dict[str, list[str]] | None) -> Iterato
         if task != "detection":
             yield AnnotatedSet(name, task, questions)
             continue
+        if set(BOXES_OF_CATEGORIES) <= {key[1] for key in questions}:
+            raise ValueError(
+                f"{path}: expected questions of one kind about {name!r}, {' or '.join(BOXES_OF_CATEGORIES)}, got both:"
+                " every object would be looked for twice"
+            )
         truth = truth_of_rows((key[0], key[1], target, file) for key, target, file in held)
         if existence is not None:
             questions = _listed(existence, truth)

@@ -167,7 +167,8 @@ def _detection(
         coverage=coverage,
         reading=reading,
         values={**ap.values, **summary(by_image.total()), "count_error": float(ratios["count_error"].value())}
-        | _calibration(detections, matches),
+        | _calibration(detections, matches)
+        | _of_subsets(truth, ap, protocol),
         ratios=ratios,
         image_of=np.arange(len(truth.images)),
         spread=orders,
@@ -185,6 +186,22 @@ def _ratios(counts: Counts) -> dict[str, Ratio]:
         "recall_50": Ratio(hits[:, :1], objects[:, :1]),
         "count_error": mean_of(abs(predicted[:, 0] - objects[:, 0])),
     }
+
+
+def _of_subsets(truth: Truth, ap: AveragePrecision, protocol: Protocol) -> dict[str, float]:
+    """Mean AP of the categories of each subset that the data set has, and of all others."""
+    found = {}
+    for name, categories in protocol.subsets.items():
+        if set(categories) <= set(truth.categories):
+            inside = np.isin(truth.categories, categories)
+            found[f"AP_{name}"] = _mean_known(ap.by_category[inside])
+            found[f"AP_not_{name}"] = _mean_known(ap.by_category[~inside])
+    return found
+
+
+def _mean_known(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _calibration(detections: Detections, matches: Matches) -> dict[str, float]:

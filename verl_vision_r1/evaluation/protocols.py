@@ -6,7 +6,7 @@ is one set of them, and prints it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from verl_vision_r1.answers import Answer, Parser
@@ -55,6 +55,7 @@ class Protocol:
         score: The confidence of every box; None where the answers state one.
         limits: COCO's detection limits, boxes of a category in an image.
         frame: The frame that answers must be in, (width, height); None for whichever the model answers in.
+        subsets: Categories whose mean AP is published by itself, by name; taken where a data set has them all.
         assumes: What is assumed, in sentences.
     """
 
@@ -66,6 +67,7 @@ class Protocol:
     limits: tuple[int, int, int]
     frame: tuple[float, float] | None
     assumes: tuple[str, ...]
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def scores(self, answer: Answer) -> list[float]:
         """The confidence of each box of an answer."""
@@ -77,6 +79,17 @@ class Protocol:
 CONSTANT: Final = (
     "every box has the score {}: AP is that of one point, not of a ranking, and depends on the order of boxes"
 )
+
+FEW_SHOT_8: Final = ("bus", "train", "fire hydrant", "stop sign", "cat", "dog", "bed", "toilet")
+NOVEL_15: Final = (
+    *("mouse", "fork", "hot dog", "cat", "airplane", "suitcase", "parking meter", "sandwich", "train", "hair drier"),
+    *("toilet", "toaster", "snowboard", "frisbee", "bear"),
+)
+RARE_13: Final = (
+    *("casserole", "die", "egg_roll", "futon", "garbage", "handsaw", "hippopotamus", "kitchen_table", "mallet"),
+    *("omelet", "shot_glass", "stepladder", "sugar_bowl"),
+)
+LVIS_6: Final = ("horse_buggy", "die", "kitchen_table", "omelet", "papaya", "stepladder")
 
 PROTOCOLS: Final[dict[str, Protocol]] = {
     "vision_r1": Protocol(
@@ -118,6 +131,7 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
             "at most 1, 10 and 100 boxes of a category in an image",
             "published with greedy decoding, 1,024 new tokens, 128 for expressions",
         ),
+        subsets={"few_shot_8": FEW_SHOT_8, "novel_15": NOVEL_15, "LVIS_6": LVIS_6, "LVIS_rare_13": RARE_13},
     ),
     "qwen3_vl": Protocol(
         read=readings.read_qwen3_vl,

@@ -14,7 +14,7 @@ import numpy as np
 
 from verl_vision_r1.answers import Answer, parse_json_boxes
 from verl_vision_r1.answers.answer import fit
-from verl_vision_r1.answers.tagged import answer_content, parse_tagged_boxes, parse_tagged_corners
+from verl_vision_r1.answers.tagged import NOTHING, answer_content, parse_tagged_boxes, parse_tagged_corners
 from verl_vision_r1.frames import Size
 from verl_vision_r1.releases import visual_rft
 
@@ -67,7 +67,7 @@ def read_qwen3_vl(completion: str, frame: Size) -> Answer:
 
 
 def read_visual_rft(completion: str, frame: Size) -> Answer:
-    """The boxes of the release's parser, the words `, ...` removed before.
+    """The boxes of the release's parser, the words `, ...` removed before. "No Objects" is an answer without any.
 
     Source:
         Visual-RFT, the evaluation of COCO; its parser is `releases.visual_rft.parse_boxes`.
@@ -80,7 +80,8 @@ def read_visual_rft(completion: str, frame: Size) -> Answer:
     answer = visual_rft.parse_boxes(completion[:LONGEST].replace(", ...", ""), frame)
     confidences = answer.confidences if answer.confidences is not None else np.zeros(len(answer.boxes))
     whole = np.isfinite(answer.boxes).all(axis=1) & np.isfinite(confidences)
-    return replace(answer, boxes=answer.boxes[whole], confidences=confidences[whole], text=completion)
+    parsed = answer.parsed or (answer_content(completion) or "").lower() == NOTHING
+    return replace(answer, boxes=answer.boxes[whole], confidences=confidences[whole], parsed=parsed, text=completion)
 
 
 def read_first_corners(completion: str, frame: Size) -> Answer:

@@ -23,6 +23,9 @@ COLUMNS: Final = {
 }
 """What is shown of each task; the JSON has all."""
 
+MORE: Final = ("AP_few", "AP_novel", "AP_LVIS", "AP_not", "calibration")
+"""What is shown of detection where there is such a thing."""
+
 SHORT: Final = ("AP", "AP50", "AP75", "AR100", "F1_50", "F1")
 """What is shown of detection where there are many sets."""
 
@@ -54,8 +57,9 @@ def grids(evaluation: Evaluation) -> Iterator[Grid]:
 def _numbers(task: str, found: Sequence[Measured], protocol: str) -> Grid:
     title = f"{task}, protocol {protocol}"
     if len(found) <= SIDE_BY_SIDE:
-        cells = [(name, *(_cell(measured, name) for measured in found)) for name in COLUMNS[task]]
-        mean = (f"mean of {len(found)}", *(_mean(found, name) for name in COLUMNS[task])) if len(found) > 1 else ()
+        named = [*COLUMNS[task], *(name for name in found[0].values if name.startswith(MORE))]
+        cells = [(name, *(_cell(measured, name) for measured in found)) for name in named]
+        mean = (f"mean of {len(found)}", *(_mean(found, name) for name in named)) if len(found) > 1 else ()
         columns = ("", *(measured.name for measured in found))
         return Grid(title, *_with_column(columns, cells, mean))
     names = SHORT if task == "detection" else COLUMNS[task]
@@ -75,12 +79,12 @@ def _with_column(
 
 
 def _mean(found: Sequence[Measured], name: str) -> str:
-    return shown(name, sum(measured.values[name] for measured in found) / len(found))
+    return shown(name, sum(measured.values.get(name, math.nan) for measured in found) / len(found))
 
 
 def _cell(measured: Measured, name: str) -> str:
     other = _range(measured, name)
-    return shown(name, measured.values[name]) + (f" ({other})" if other else "")
+    return shown(name, measured.values.get(name, math.nan)) + (f" ({other})" if other else "")
 
 
 def _range(measured: Measured, name: str) -> str:
