@@ -224,27 +224,31 @@ def evaluate(
     """
     from rich.console import Console
 
-    from verl_vision_r1.evaluation import output, table
+    from verl_vision_r1.evaluation import output
     from verl_vision_r1.evaluation.compare import compare
     from verl_vision_r1.evaluation.evaluate import evaluate as run
     from verl_vision_r1.evaluation.measure import Effort
+    from verl_vision_r1.evaluation.table import show
 
     effort = Effort(orders, seed, library)
     found = run(dump, annotations, protocol, existence=existence, partial=partial, effort=effort)
-    differences = {}
+    other = None
     if against is not None:
         less = Effort(0, seed, library)
         before = run(against, annotations, protocol, existence=existence, partial=partial, effort=less)
-        differences = compare(before, found, resamples, seed)
+        other = output.Against(before, compare(before, found, resamples, seed), resamples)
     out = out or output.folder_of(found.dump, protocol)
-    written = output.write_results(out, found, differences)
-    if figures:
-        written += output.draw_results(out, found, differences)
+    written = output.write_results(out, found, other)
     if as_json:
         typer.echo(written[0].read_text(encoding="utf-8"), nl=False)
-        return
-    table.show([*table.grids(found), *table.changes(differences)], Console())
-    typer.echo("\n".join([*table.notes(found), f"written: {out}/ {', '.join(path.name for path in written)}"]))
+    else:
+        show(output.tables(found, other), Console())
+        typer.echo("\n".join(output.sentences(found, other)))
+    # Last: the numbers are there whatever becomes of the pictures.
+    if figures:
+        written += output.draw_results(out, found, other)
+    if not as_json:
+        typer.echo(f"written: {out}/ {', '.join(str(path.relative_to(out)) for path in written)}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -1,5 +1,6 @@
 """Whether a difference is more than chance."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import dumps
 import numpy as np
 import pytest
 
-from verl_vision_r1.data.rows import write_rows
+from verl_vision_r1 import Target
+from verl_vision_r1.data.rows import make_row, write_rows
 from verl_vision_r1.evaluation.compare import Difference, compare
 from verl_vision_r1.evaluation.evaluate import Evaluation, evaluate
 from verl_vision_r1.evaluation.measure import Effort
@@ -34,14 +36,14 @@ def test_a_better_run_is_better_in_every_draw(tmp_path: Path, scattered: list[An
     before = evaluated(tmp_path, scattered, dumps.narrowed(0.5, 0.62), "0")
     after = evaluated(tmp_path, scattered, dumps.narrowed(0.9, 0.92), "1")
     found = compare(before, after, resamples=200)
-    assert list(found) == ["made_up/a/detection", "made_up/b/detection", "mean of 2"]
+    assert list(found) == ["made_up/a/detection", "made_up/b/detection", "mean of 2, detection"]
     for by_value in found.values():
         for name in ("AP", "AP50", "F1", "recall_50"):
             assert by_value[name].sure, name
             assert by_value[name].low < by_value[name].change < by_value[name].high
     means = [
         np.mean([found[f"made_up/{part}/detection"]["AP"].after for part in "ab"]),
-        found["mean of 2"]["AP"].after,
+        found["mean of 2, detection"]["AP"].after,
     ]
     assert means[0] == pytest.approx(means[1])
 
@@ -77,8 +79,37 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, scattered: lis
     ):
         compare(half, run)
     fewer = evaluated(tmp_path, scattered[:50], dumps.exact, "3")
-    with pytest.raises(ValueError, match=r"3.jsonl: expected answers about the same images.*got 25 images and 30"):
+    with pytest.raises(
+        ValueError, match=r"3.jsonl: expected answers to the same questions.*25 and 30, of which 5 only"
+    ):
         compare(fewer, run)
+
+
+def test_of_one_image_there_is_no_interval(tmp_path: Path, scattered: list[Any]) -> None:
+    one = [row for row in scattered if len(row["reward_model"]["ground_truth"]) > 200][:1]
+    runs = [
+        evaluated(tmp_path, one, answer, name) for name, answer in (("0", lambda target: "[]"), ("1", dumps.exact))
+    ]
+    found = compare(*runs, resamples=50)[one[0]["data_source"]]["AP"]
+    assert (found.change, np.isnan(found.low), found.sure) == (1, True, False)
+
+
+def test_the_intervals_have_the_limits_of_the_values(tmp_path: Path) -> None:
+    rows, boxes = [], [[4 * index, 0, 4 * index + 3, 9] for index in range(150)]
+    for index in range(4):
+        target = Target(boxes, ["cat"] * 150, width=1000, height=1000, categories=["cat"])
+        facts = {"image_id": str(index), "split": "val", "index": index, "question": "categories"}
+        rows.append(make_row(data_source="coco/detection", image=Path("/a"), target=target, prompt="?", **facts))
+    runs = [
+        evaluated(tmp_path, rows, answer, name, "qwen3_vl")
+        for name, answer in (
+            ("0", lambda target: json.dumps(json.loads(dumps.exact(target))[:100])),
+            ("1", dumps.exact),
+        )
+    ]
+    found = compare(*runs, resamples=20)["coco/detection"]["AP50"]
+    assert found.change == pytest.approx(1 - 67 / 101)
+    assert (found.low, found.high) == pytest.approx((found.change, found.change))
 
 
 def test_a_difference_is_sure_where_its_interval_leaves_out_nothing() -> None:

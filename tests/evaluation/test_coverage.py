@@ -15,6 +15,7 @@ from verl_vision_r1.evaluation.coverage import assign
 from verl_vision_r1.evaluation.dump import read_dump
 from verl_vision_r1.evaluation.evaluate import evaluate
 from verl_vision_r1.evaluation.measure import Effort
+from verl_vision_r1.evaluation.table import notes
 
 QUICK = Effort(orders=0)
 
@@ -65,11 +66,11 @@ def test_a_whole_dump_is_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda lines: lines[:2], r"got 1 images without an answer in coco/detection \(2\)\. --partial"),
-        (lambda lines: [*lines, lines[0]], r"got 1 images answered more than once in coco/detection \(0\)"),
+        (lambda lines: lines[:2], r"got 1 images of coco/detection without an answer .*: 2\. --partial"),
+        (lambda lines: [*lines, lines[0]], r"got 1 images of coco/detection answered more than once .*n is 1.*: 0"),
         (
             lambda lines: [*lines, {**lines[0], "image_id": "dog"}],
-            r"got 1 images not in the annotations in coco/detection \(dog\)",
+            r"got 1 images of coco/detection with answers to other questions than the annotations have: dog",
         ),
     ],
 )
@@ -92,7 +93,10 @@ def test_what_is_in_both_is_measured_when_told_to(tmp_path: Path) -> None:
 def test_a_dump_that_was_cut_off_is_refused_and_counted(tmp_path: Path) -> None:
     path = dump(tmp_path, rows())
     path.write_text(path.read_text()[:-40])
-    with pytest.raises(ValueError, match=r"1 images without an answer.*1 lines that are no JSON, the first of them 3"):
+    with pytest.raises(
+        ValueError,
+        match=r"1 images of coco/detection without.*1 lines that are no JSON, the first of them 3",
+    ):
         evaluate(path, coco(tmp_path), "plain", effort=QUICK)
     found = evaluate(path, coco(tmp_path), "plain", partial=True, effort=QUICK)
     assert (found.broken, len(found.sets[0].images)) == (1, 2)
@@ -123,7 +127,7 @@ def test_questions_by_category_may_ask_for_what_is_absent(tmp_path: Path) -> Non
     found = evaluate(path, coco(tmp_path), "plain", effort=QUICK).sets[0]
     assert (found.coverage.questions, found.values["AP"]) == (6, 1.0)
     lines = [entry for entry in dumps.lines_of(rows(question="category"), dumps.exact) if entry["subject"] == "dog"]
-    with pytest.raises(ValueError, match="3 images without an answer"):
+    with pytest.raises(ValueError, match="3 images of coco/detection without an answer"):
         evaluate(dumps.write(tmp_path / "1.jsonl", lines), coco(tmp_path), "plain", effort=QUICK)
 
 
@@ -132,16 +136,23 @@ def test_an_existence_list_says_what_was_to_be_asked(tmp_path: Path) -> None:
     listed.write_text(json.dumps({"0": ["cat", "dog"], "1": ["dog"], "2": ["dog"]}))
     lines = list(dumps.lines_of(rows(question="category"), dumps.exact))
     path = dumps.write(tmp_path / "0.jsonl", lines)
-    with pytest.raises(ValueError, match="2 images not in the annotations"):
+    with pytest.raises(ValueError, match="2 images of coco/detection with answers to other questions"):
         evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
     asked = [line for line in lines if line["subject"] == "dog" or line["image_id"] == "0"]
     path = dumps.write(tmp_path / "0.jsonl", asked)
     found = evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
     assert found.sets[0].values["recall_50"] == pytest.approx(1 / 3)  # What the list leaves out cannot be found.
-    assert "existence.json lists" in found.assumes[-1]
+    assert "what it leaves out is missed" in found.sets[0].basis
+    with pytest.raises(ValueError, match="--existence: expected a COCO file beside it"):
+        evaluate(path, Path("rows.parquet"), "plain", existence=listed, effort=QUICK)
     listed.write_text(json.dumps({"9": ["cat"]}))
     with pytest.raises(
         ValueError, match="--existence: expected images of the annotations' 3, got 1 others, such as '9'"
+    ):
+        evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
+    listed.write_text(json.dumps({"0": ["Cat"]}))
+    with pytest.raises(
+        ValueError, match="--existence: expected categories of the annotations' 2, got 1 others, such as"
     ):
         evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
 
@@ -176,6 +187,50 @@ def test_an_object_is_not_looked_for_twice(tmp_path: Path) -> None:
         ValueError, match="expected questions of one kind about 'coco/detection', categories or category"
     ):
         read_annotations(tmp_path / "val.parquet", [])
+
+
+def test_the_same_question_twice_is_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path / "val.parquet", [*rows(), rows()[0]])
+    with pytest.raises(ValueError, match="expected each question once, got 2 times 0 categories"):
+        read_annotations(tmp_path / "val.parquet", [])
+
+
+def test_another_data_set_with_the_same_names_is_refused(tmp_path: Path) -> None:
+    zebra = Target([[1, 1, 9, 9]], ["zebra"], width=50, height=50)
+    lines = [dumps.line(zebra, "[]", image_id=str(index)) for index in range(3)]
+    path = dumps.write(tmp_path / "0.jsonl", lines)
+    with pytest.raises(ValueError, match=r"image 0: expected \(100, 100\) pixels, got \(50, 50\) in line 1"):
+        evaluate(path, coco(tmp_path), "plain", effort=QUICK)
+    write_rows(tmp_path / "val.parquet", rows())
+    with pytest.raises(ValueError, match=r"3 images of coco/detection without an answer.*other questions"):
+        evaluate(path, tmp_path / "val.parquet", "plain", effort=QUICK)
+
+
+def test_an_image_that_is_answered_in_part_is_left_out(tmp_path: Path) -> None:
+    both = [{**row, "extra_info": {**row["extra_info"]}} for row in rows(question="category")]
+    write_rows(tmp_path / "val.parquet", both)
+    lines = list(dumps.lines_of(both, dumps.exact))[1:]  # Of the first image only the dog was asked about.
+    path = dumps.write(tmp_path / "0.jsonl", lines)
+    found = evaluate(path, tmp_path / "val.parquet", "plain", partial=True, effort=QUICK).sets[0]
+    assert (found.images, found.values["AP"]) == (("1", "2"), 1.0)
+
+
+def test_a_set_without_an_answer_is_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "val.parquet", [*rows(), *rows(source="pets/detection")])
+    found = evaluate(dump(tmp_path, rows()), tmp_path / "val.parquet", "plain", partial=True, effort=QUICK)
+    assert [measured.name for measured in found.sets] == ["coco/detection"]
+    assert found.unanswered["pets/detection"].questions == 3
+    assert "pets/detection: no answer" in " ".join(notes(found))
+
+
+def test_a_protocol_has_its_kinds_of_questions(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="visual_rft: expected questions of the kind category, got categories"):
+        evaluate(dump(tmp_path, rows()), coco(tmp_path), "visual_rft", effort=QUICK)
+    by_category = dump(tmp_path, rows(question="category"))
+    with pytest.raises(ValueError, match="qwen3_vl: expected questions of the kind categories or own, got category"):
+        evaluate(by_category, coco(tmp_path), "qwen3_vl", effort=QUICK)
+    said = " ".join(notes(evaluate(by_category, coco(tmp_path), "vision_r1", effort=QUICK)))
+    assert "one by one, and 3 times about one that is not there" in said
 
 
 def test_one_source_has_one_task(tmp_path: Path) -> None:

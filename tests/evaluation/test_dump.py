@@ -41,6 +41,7 @@ def test_a_line_that_was_cut_off_is_counted(tmp_path: Path) -> None:
         ({"image_id": None}, r"0.jsonl line 1: expected text in the keys input.*got none in image_id; they are"),
         ({"frame": "644"}, r"0.jsonl line 1: frame: expected WIDTHxHEIGHT, got '644'"),
         ({"frame": "0x9"}, "frame: expected"),
+        ({"gts": "{}"}, "0.jsonl line 1: gts: ground_truth: expected the keys"),
         ({"frame": "nanx9"}, "frame: expected"),
     ],
 )
@@ -48,6 +49,12 @@ def test_a_line_of_something_else_is_refused(tmp_path: Path, change: dict[str, o
     path = dumps.write(tmp_path / "0.jsonl", [{**dumps.line(TARGET, ""), **change}])
     with pytest.raises(ValueError, match=message):
         read_dump(path)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "0.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(dumps.line(TARGET, "")).encode())
+    assert len(read_dump(path).lines) == 1
 
 
 def test_no_dump_at_all(tmp_path: Path) -> None:

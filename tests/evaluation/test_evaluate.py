@@ -13,6 +13,7 @@ from verl_vision_r1.data.rows import make_row, write_rows
 from verl_vision_r1.evaluation.evaluate import evaluate
 from verl_vision_r1.evaluation.measure import Effort, details
 from verl_vision_r1.evaluation.protocols import FEW_SHOT_8
+from verl_vision_r1.evaluation.table import notes
 
 QUICK = Effort(orders=0)
 ALIKE = 1e-6
@@ -116,6 +117,7 @@ def test_several_sets_are_measured_one_by_one(tmp_path: Path, scattered: list[An
         "made_up/b/detection": 30,
     }
     assert all(measured.values["AP"] == 1 for measured in found.sets)
+    assert found.means["detection"]["AP"] == found.as_dict()["means"]["detection"]["AP"] == 1
     alone = details(found.sets[0])["categories"]
     assert set(alone) == {"ant", "bee", "cow"}  # type: ignore[call-overload]
 
@@ -183,5 +185,6 @@ def test_no_answer_at_all_is_worth_nothing(tmp_path: Path, scattered: list[Any])
 
 def test_the_protocol_says_what_it_assumes(tmp_path: Path, scattered: list[Any]) -> None:
     dump, annotations = files(tmp_path, scattered, dumps.exact)
-    assert any("score 0.99" in line for line in evaluate(dump, annotations, "vision_r1", effort=QUICK).assumes)
-    assert "no existence list" in evaluate(dump, annotations, "visual_rft", effort=QUICK).assumes[-1]
+    said = " ".join(notes(evaluate(dump, annotations, "vision_r1", effort=QUICK)))
+    assert "every box has the score 0.99" in said
+    assert "made_up/a/detection, made_up/b/detection: asked was what the rows ask" in said

@@ -109,3 +109,32 @@ def test_boxes_are_drawn_where_they_are(tmp_path: Path) -> None:
             assert colour_at(sheet, left + box[2] * scale - 1, top + 50 * scale) == expected
             assert colour_at(sheet, left + box[:3:2].mean() * scale, top + 50 * scale) == (255, 255, 255)
         assert colour_at(sheet, CELL[0] * 1.5, CELL[1] / 2) == (128, 128, 128)  # Its file is not here.
+
+
+def test_a_broken_file_and_a_box_that_is_none_do_not_end_the_gallery(tmp_path: Path) -> None:
+    Image.new("RGB", (100, 100), "white").save(tmp_path / "a.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
+    (tmp_path / "text.png").write_text("no image")
+    names = ("a.png", "cut.png", "text.png", "", "no\0file")
+    truth, detections = tables.scene(6, images=len(names), said=40)
+    truth = replace(truth, files=tuple(str(tmp_path / name) if name else "" for name in names))
+    detections.boxes[::2] = detections.boxes[::2, [2, 3, 0, 1]]
+    detections.boxes[1::4] *= 1e12
+    by_image = counts_by_image(truth, detections, match(truth, detections))
+    draw_gallery(truth, detections, by_image, range(len(names)), tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert colour_at(sheet, CELL[0] / 2, 5) != (128, 128, 128)
+        assert [colour_at(sheet, CELL[0] * (place + 0.5), CELL[1] / 2) for place in (1, 2, 3)] == [(128, 128, 128)] * 3
+
+
+def test_a_page_about_nothing_keeps_its_form(tmp_path: Path) -> None:
+    """matplotlib makes room for what it takes to be endlessly large."""
+    truth, detections = tables.scene(7)
+    rows = ("image", "category", "boxes", "areas", "crowd")
+    empty = replace(truth, **{name: getattr(truth, name)[:0] for name in rows})
+    saved(tmp_path, empty, replace(detections, scores=np.ones(len(detections.scores))))
+    with Image.open(tmp_path / "page.png") as page:
+        grey = np.asarray(page.convert("L"))
+    # The longest dark line along the page is the frame of a panel, each of which is a good third of it.
+    dark = (grey < 60).sum(axis=1).max() / grey.shape[1]
+    assert dark > 0.5, dark

@@ -46,11 +46,11 @@ def test_figures_of_each_set_and_a_comparison(tmp_path: Path, scattered: list[An
     other = dumps.write(tmp_path / "0.jsonl", dumps.lines_of(scattered, dumps.perturbed(9, jitter=0.4)))
     said = run(*files, "--against", str(other), "--resamples", "50", "--out", str(tmp_path / "out"))
     assert "made_up/a/detection: change" in said
-    assert "mean of 2: change" in said
+    assert "mean of 2, detection: change" in said
     drawn = {path.name for path in (tmp_path / "out" / "made_up-a-detection").iterdir()}
     assert {"page.png", "before_after.png", "precision_recall.png", "confusion.png", "worst.jpg"} <= drawn
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["differences"]["mean of 2"]["AP"]["sure"]
+    assert results["differences"]["mean of 2, detection"]["AP"]["sure"]
 
 
 def test_json_for_machines(tmp_path: Path, files: list[str]) -> None:
@@ -88,10 +88,42 @@ def test_a_part_of_the_images_is_said(tmp_path: Path, files: list[str]) -> None:
     dump = Path(files[0])
     dump.write_text("".join(dump.read_text().splitlines(keepends=True)[:-1]) + '{"cut')
     said = run(*files, "--no-figures", status=1)
-    assert "1 images without an answer" in said
+    assert "1 images of made_up/b/detection without an answer" in " ".join(said.split())
     said = " ".join(run(*files, "--no-figures", "--partial").split())
-    assert "rest on 29 images that are in both" in said
+    assert "rest on the 29 images that are answered whole" in said
     assert "1 lines of the dump are no JSON and were left out" in said
+
+
+def test_what_a_run_was_made_with_stays_with_it(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
+    other = dumps.write(tmp_path / "0.jsonl", dumps.lines_of(scattered, lambda target: "nothing"))
+    said = run(*files, "--against", str(other), "--no-figures", "--library", "pycocotools", "--resamples", "20")
+    assert "what the numbers before rest on" in said
+    results = json.loads((tmp_path / "7-plain" / "results.json").read_text())
+    assert results["effort"] == {"orders": 2, "seed": 0, "library": "pycocotools"}
+    assert results["against"]["dump"] == str(other)
+    assert results["against"]["sets"]["made_up/a/detection"]["reading"]["unparsed"] == 30
+
+
+@pytest.mark.parametrize("name", ["coco/[/x]", "..", "a|b\nc", "x" * 300, "coco/[red]"])
+def test_names_are_text_in_tables_and_folders(tmp_path: Path, scattered: list[Any], name: str) -> None:
+    rows = [{**row, "data_source": name if index % 2 else "other"} for index, row in enumerate(scattered[:20])]
+    write_rows(tmp_path / "rows.parquet", rows)
+    dump = dumps.write(tmp_path / "0.jsonl", dumps.lines_of(rows, dumps.perturbed(0)))
+    arguments = ["--annotations", str(tmp_path / "rows.parquet"), "--protocol", "plain", "--orders", "0"]
+    said = run(str(dump), *arguments, "--out", str(tmp_path / "deep" / "out"))
+    assert "".join(name.split())[:30] in "".join(said.split()).replace("│", "")
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"out"}
+    assert len([path for path in (tmp_path / "deep" / "out").iterdir() if path.is_dir()]) == 2
+
+
+def test_figures_of_a_run_before_do_not_stay(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
+    rows = [row for row in scattered if "/a/" in row["data_source"]]
+    write_rows(tmp_path / "rows.parquet", rows)
+    dumps.write(Path(files[0]), dumps.lines_of(rows, dumps.perturbed(0)))
+    run(*files, "--against", files[0], "--resamples", "10")
+    assert (tmp_path / "7-plain" / "before_after.png").exists()
+    run(*files)
+    assert not (tmp_path / "7-plain" / "before_after.png").exists()
 
 
 def test_a_bar_in_a_name_is_no_column() -> None:

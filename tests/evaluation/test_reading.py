@@ -1,5 +1,6 @@
 """From answers to tables, by the rules of a protocol."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dumps
@@ -8,8 +9,15 @@ import pytest
 
 from verl_vision_r1 import Target
 from verl_vision_r1.evaluation.dump import Line, read_dump
-from verl_vision_r1.evaluation.protocols import PROTOCOLS, protocol_of
-from verl_vision_r1.evaluation.reading import expect_frame, read_detections, read_first_boxes, read_texts, whole_number
+from verl_vision_r1.evaluation.protocols import PROTOCOLS, protocol_of, tagged_or_all
+from verl_vision_r1.evaluation.reading import (
+    expect_frame,
+    read_all_boxes,
+    read_detections,
+    read_numbers,
+    read_texts,
+    whole_number,
+)
 from verl_vision_r1.evaluation.tables import Truth
 from verl_vision_r1.evaluation.truth import truth_of_rows
 
@@ -90,12 +98,12 @@ def test_answers_in_another_frame_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"protocol qwen3_vl: expected answers in the frame 1000x1000, got 644x476 in line 1"
     ):
-        expect_frame(answers, protocol_of("qwen3_vl"), "qwen3_vl")
-    expect_frame(answers, protocol_of("vision_r1"), "vision_r1")
+        expect_frame(answers, protocol_of("qwen3_vl"))
+    expect_frame(answers, protocol_of("vision_r1"))
 
 
 def test_an_expression_has_boxes_and_a_class_has_text(tmp_path: Path) -> None:
-    boxes, reading = read_first_boxes(lines(tmp_path, "(0,0),(500,500)", "none"), protocol_of("visual_rft").read_one)
+    boxes, reading = read_all_boxes(lines(tmp_path, "(0,0),(500,500)", "none"), protocol_of("visual_rft").read_one)
     assert [found.tolist() for found in boxes] == [[[0, 0, 50, 100]], []]
     assert reading.unparsed == 1
     for protocol, expected in (("visual_rft", ["rose", None]), ("plain", ["rose", "a rose"])):
@@ -103,10 +111,16 @@ def test_an_expression_has_boxes_and_a_class_has_text(tmp_path: Path) -> None:
         assert texts == expected
 
 
-def test_a_number_is_a_whole_number_and_nothing_else() -> None:
-    assert [whole_number(text) for text in ("12", "0", "-1", "1.5", "three", "", None, "1" * 20)] == [
-        *(12, 0, *[None] * 6),
-    ]
+def test_a_number_is_the_only_one_in_its_text() -> None:
+    numbers = {"12": 12, "0": 0, "There are 3.": 3, "3 cats": 3}
+    assert {text: whole_number(text) for text in numbers} == numbers
+    for text in ("-1", "1.5", "3 or 4", "three", "", None, "1" * 20):
+        assert whole_number(text) is None, text
+
+
+def test_answers_without_a_number_are_counted(tmp_path: Path) -> None:
+    numbers, reading = read_numbers(lines(tmp_path, "", "three", "<answer>3</answer>"), tagged_or_all)
+    assert (numbers, reading.unparsed) == ([None, None, 3], 2)
 
 
 def test_no_protocol_of_that_name() -> None:
@@ -114,6 +128,29 @@ def test_no_protocol_of_that_name() -> None:
         ValueError, match="protocol: expected one of vision_r1, visual_rft, qwen3_vl, plain, got 'coco'"
     ):
         protocol_of("coco")
+
+
+def test_names_that_a_protocol_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    truth = replace(TRUTH, categories=("Cat", "cat"))
+    for protocol in ("vision_r1", "qwen3_vl", "plain"):
+        with pytest.raises(ValueError, match="expected names that this protocol can tell apart, got 'Cat' and 'cat'"):
+            read_detections([], truth, protocol_of(protocol))
+    text = "<answer>[{'Position': [0, 0, 500, 250], 'Confidence': 0.3}]</answer>"
+    answers = lines(tmp_path, text, question="category", subject="cat")
+    assert read_detections(answers, truth, protocol_of("visual_rft"))[0].category.tolist() == [1]
+
+
+def test_blanks_around_a_name_are_no_part_of_it_to_a_person(tmp_path: Path) -> None:
+    truth = replace(TRUTH, categories=("cat ", "dog"))
+    answers = lines(tmp_path, item(None), question="category", subject="cat ")
+    assert read_detections(answers, truth, protocol_of("plain"))[0].category.tolist() == [0]
+
+
+def test_items_that_are_no_box_are_counted(tmp_path: Path) -> None:
+    _, reading = read_detections(
+        lines(tmp_path, '[{"bbox_2d": [1, 2], "label": "cat"}, 7]'), TRUTH, protocol_of("vision_r1")
+    )
+    assert (reading.malformed, reading.unparsed) == (2, 0)
 
 
 def test_a_table_needs_no_categories() -> None:

@@ -62,7 +62,12 @@ def test_a_repaired_list_is_told_from_a_whole_one() -> None:
     assert read_vision_r1(f"[{CAT}, {DOG[:20]}", FRAME).truncated
     assert not read_vision_r1(f"[{CAT}]", FRAME).truncated
     assert read_vision_r1("[]", FRAME).parsed
-    assert not read_vision_r1("no", FRAME).parsed
+    for nothing in ("no", "[", "[I see no objects]", "```json"):
+        assert not read_vision_r1(nothing, FRAME).parsed
+    answer = "<think></think><answer>[{'Position': [1, 2, 30, 40], 'Confidence': 0.7}, {'Pos</answer>"
+    assert read_visual_rft(answer, FRAME).truncated
+    assert read_visual_rft("<answer>[]</answer>", FRAME).parsed
+    assert not len(read_visual_rft(answer.removesuffix("</answer>"), FRAME).boxes)
 
 
 def test_corners_the_wrong_way_round_are_a_prediction() -> None:

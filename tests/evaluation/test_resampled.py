@@ -80,7 +80,7 @@ def test_every_image_once_is_the_library_on_real_annotations(scores: str, crowds
 @pytest.mark.parametrize("limit", [2, 100])
 def test_every_image_once_is_the_library_on_crowds_and_ties(scores: str, limit: int, library: str) -> None:
     truth, said = crowded(scores)
-    found = resampled_average_precision(truth, said, np.ones((1, len(truth.images))), limit)
+    found = resampled_average_precision(truth, said, np.ones((1, len(truth.images))), (1, limit))
     expected = average_precision(truth, said, (1, limit), library).values
     assert expected["AP50"] > 0.1
     assert [found[name][0] for name in NAMES] == pytest.approx([expected[name] for name in NAMES], abs=1e-12)

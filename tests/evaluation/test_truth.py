@@ -42,7 +42,11 @@ def test_images_stand_in_the_order_of_their_ids(tmp_path: Path) -> None:
         ({"image_id": 4}, "annotation 5: expected image_id to be one of 2, got 4"),
         ({"category_id": 4}, "annotation 5: expected category_id to be one of 2, got 4"),
         ({"bbox": [1, 2, 3]}, "annotation 5: expected"),
-        ({"area": "large"}, "annotation 5: expected 'area' to be a number, got 'large'"),
+        ({"area": "large"}, "annotation 5: expected 'area' to be a number from 0 on, got 'large'"),
+        ({"area": float("nan")}, "annotation 5: expected 'area'"),
+        ({"area": 10**400}, "annotation 5: expected 'area'"),
+        ({"iscrowd": "0"}, "annotation 5: expected 'iscrowd' to be 0 or 1, got '0'"),
+        ({"bbox": [5, 5, -2, 3]}, "annotation 5: expected .* with sides from 0 on"),
     ],
 )
 def test_a_wrong_entry_is_named(tmp_path: Path, entry: dict[str, Any], message: str) -> None:

@@ -174,7 +174,10 @@ def images_of(entries: list[Entry], path: Path) -> dict[int, Entry]:
     taken: set[str] = set()
     for entry in entries:
         where = f"{path} image {entry.get('id')}"
-        key, stem = value_of(entry, "id", int, where), stem_of(value_of(entry, "file_name", str, where))
+        key, name = value_of(entry, "id", int, where), value_of(entry, "file_name", str, where)
+        if not PurePosixPath(name).name:
+            raise ValueError(f"{where}: expected 'file_name' to be the name of a file, got {name!r}")
+        stem = stem_of(name)
         if key in images or stem in taken:
             raise ValueError(f"{where}: expected an id and a file name that no other image has, got {stem!r}")
         size_of(entry, where)

@@ -30,7 +30,8 @@ def draw_boxes(image: Image.Image, boxes: Boxes, labels: Sequence[str], colours:
         colours: N colours.
     """
     pen = ImageDraw.Draw(image)
-    for box, label, colour in zip(boxes.tolist(), labels, colours, strict=True):
+    for box, name, colour in zip(boxes.tolist(), labels, colours, strict=True):
+        label = shortened(name)
         pen.rectangle(box, outline=colour, width=2)
         if not label:
             continue
@@ -38,6 +39,17 @@ def draw_boxes(image: Image.Image, boxes: Boxes, labels: Sequence[str], colours:
         place = (max(0.0, min(box[0] + 2, image.width - pen.textlength(label, font=_font()))), max(0.0, box[1] - LINE))
         pen.rectangle(pen.textbbox(place, label, font=_font()), fill=colour)
         pen.text(place, label, fill="white", font=_font())
+
+
+def shortened(name: str, length: int = 40) -> str:
+    r"""A name on one line.
+
+    Example:
+        >>> shortened("traffic\nlight"), len(shortened("x" * 99))
+        ('traffic light', 40)
+    """
+    line = " ".join(name.split())
+    return line if len(line) <= length else line[: length - 3] + "..."
 
 
 def draw_cells(cells: Sequence[tuple[Image.Image, str]]) -> Image.Image:

@@ -42,6 +42,11 @@ class AveragePrecision:
     precision: NDArray[np.float64]
 
 
+def limit_of_ap(limits: Sequence[int]) -> int:
+    """The limit that AP takes: 100 where that is among them, else the last, which all other values take."""
+    return 100 if 100 in limits else max(limits)
+
+
 def average_precision(
     truth: Truth, detections: Detections, limits: Sequence[int] = LIMITS, library: str = LIBRARIES[0]
 ) -> AveragePrecision:
@@ -72,7 +77,7 @@ def average_precision(
     if not limits or limits[0] < 1:
         raise ValueError(f"limits of detections: expected positive whole numbers such as {LIMITS}, got {limits}")
     precision, recall = _evaluated(truth, detections, limits, library)
-    last, at_100 = precision[..., -1], precision[..., limits.index(100) if 100 in limits else -1]
+    last, at_100 = precision[..., -1], precision[..., limits.index(limit_of_ap(limits))]
     return AveragePrecision(
         values=_summary(precision, recall, limits),
         by_category=_known(at_100[:, :, :, 0]).mean(axis=(0, 1)),
@@ -88,6 +93,7 @@ def spread(
     orders: int = 5,
     seed: int = 0,
     library: str = LIBRARIES[0],
+    given: AveragePrecision | None = None,
     progress: Callable[..., Any] = progress_bar,
 ) -> dict[str, tuple[float, float]]:
     """How much COCO's measures depend on the order in which equal scores come.
@@ -99,6 +105,7 @@ def spread(
         orders: How many times images and predictions are put into another order at random.
         seed: Decides these orders.
         library: One of `LIBRARIES`.
+        given: The measures of the order given, where they are known.
         progress: Wraps what is looped over, to show how far it is.
 
     Returns:
@@ -108,7 +115,7 @@ def spread(
         ValueError: As `average_precision`.
     """
     generator = np.random.default_rng(seed)
-    found = [average_precision(truth, detections, limits, library).values]
+    found = [(given or average_precision(truth, detections, limits, library)).values]
     for _ in progress(range(orders), desc="orders of equal scores", unit="order"):
         found.append(average_precision(*_reordered(truth, detections, generator), limits, library).values)
     by_name = {name: [values[name] for values in found] for name in found[0]}
@@ -188,7 +195,7 @@ def _names(truth: Truth) -> dict[str, list[dict[str, Any]]]:
 
 def _summary(precision: NDArray[Any], recall: NDArray[Any], limits: list[int]) -> dict[str, float]:
     """The means that COCO prints."""
-    at_100 = limits.index(100) if 100 in limits else -1
+    at_100 = limits.index(limit_of_ap(limits))
     parts = {
         "AP": precision[..., 0, at_100],
         "AP50": precision[AT_50, ..., 0, -1],

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from verl_vision_r1.evaluation.accuracy import Numbers
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import Measured
-from verl_vision_r1.evaluation.protocols import protocol_of
 from verl_vision_r1.evaluation.resampled import resampled_average_precision, weights
 
 INTERVAL: Final = (2.5, 97.5)
-MEAN: Final = "mean"
-"""Of all data sets of one task."""
+FEW: Final = 20
+"""Images below which an interval is itself a guess."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Difference:
 
 
 Differences = dict[str, dict[str, Difference]]
-"""By data set and number; `mean` is of the sets of one task where there are several."""
+"""By data set and number; also for the mean of the sets of one task where there are several."""
 
 
 def compare(before: Evaluation, after: Evaluation, resamples: int = 1000, seed: int = 0) -> Differences:
@@ -73,13 +72,14 @@ def compare(before: Evaluation, after: Evaluation, resamples: int = 1000, seed: 
         Efron and Tibshirani, An Introduction to the Bootstrap (1993), the percentile interval of a paired difference.
     """
     pairs = _pairs(before, after)
-    limits = protocol_of(after.protocol).limits
-    limit = 100 if 100 in limits else limits[-1]
+    limits = after.protocol.limits
     drawn: dict[str, dict[str, Numbers]] = {}
     for index, (first, second) in enumerate(pairs):
         counts = weights(len(first.images), resamples, seed + index)
-        runs = [_resampled(measured, counts, limit) for measured in (first, second)]
-        drawn[first.name] = {name: runs[1][name] - runs[0][name] for name in runs[0]}
+        runs = [_resampled(measured, counts, limits) for measured in (first, second)]
+        # Of one image all draws are the same: that is no interval.
+        known = 1.0 if len(first.images) > 1 else np.nan
+        drawn[first.name] = {name: known * (runs[1][name] - runs[0][name]) for name in runs[0]}
     found = {
         first.name: {
             name: _difference(first.values[name], second.values[name], values)
@@ -92,27 +92,28 @@ def compare(before: Evaluation, after: Evaluation, resamples: int = 1000, seed: 
 
 def _pairs(before: Evaluation, after: Evaluation) -> list[tuple[Measured, Measured]]:
     if before.protocol != after.protocol:
-        raise ValueError(f"--against: expected the protocol {after.protocol}, got {before.protocol}")
+        raise ValueError(f"--against: expected the protocol {after.protocol.name}, got {before.protocol.name}")
     first, second = ({measured.name: measured for measured in run.sets} for run in (before, after))
     if first.keys() != second.keys():
         raise ValueError(f"{before.dump}: expected the data sets {sorted(second)}, got {sorted(first)}")
     for name, measured in first.items():
-        if measured.images != second[name].images or len(measured.image_of) != len(second[name].image_of):
+        only = measured.asked ^ second[name].asked
+        if only or measured.images != second[name].images:
             raise ValueError(
-                f"{before.dump}: expected answers about the same images of {name} as in {after.dump}, got"
-                f" {len(measured.images)} images and {len(second[name].images)}"
+                f"{before.dump}: expected answers to the same questions about {name} as in {after.dump}, got"
+                f" {len(measured.asked)} and {len(second[name].asked)}, of which {len(only)} only one of them answers"
             )
     return [(first[name], second[name]) for name in first]
 
 
-def _resampled(measured: Measured, counts: NDArray[np.int64], limit: int) -> dict[str, Numbers]:
+def _resampled(measured: Measured, counts: NDArray[np.int64], limits: Sequence[int]) -> dict[str, Numbers]:
     """The numbers of each draw; `counts` is how often each image is in it, (R, I)."""
     by_entry = counts[:, measured.image_of].astype(np.float64)
     values = {name: ratio.value(by_entry) for name, ratio in measured.ratios.items()}
     if measured.tables is None:
         return values
     tables = measured.tables
-    return resampled_average_precision(tables.truth, tables.detections, counts, limit) | values
+    return resampled_average_precision(tables.truth, tables.detections, counts, limits) | values
 
 
 def _difference(before: float, after: float, drawn: Numbers) -> Difference:
@@ -127,7 +128,7 @@ def _means(pairs: Sequence[tuple[Measured, Measured]], drawn: dict[str, dict[str
         same = [pair for pair in pairs if pair[0].task == task]
         if len(same) < 2:
             continue
-        found[f"{MEAN} of {len(same)}"] = {
+        found[f"mean of {len(same)}, {task}"] = {
             name: _difference(
                 float(np.mean([first.values[name] for first, _ in same])),
                 float(np.mean([second.values[name] for _, second in same])),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from verl_vision_r1.evaluation.annotations import AnnotatedSet, Key, key_of
+from verl_vision_r1.evaluation.annotations import AnnotatedSet, Key
 from verl_vision_r1.evaluation.dump import Dump, Line
 
 
@@ -22,6 +22,7 @@ class Coverage:
         missing: Names of images with a question that has no answer.
         doubled: Names of images with a question that has several.
         foreign: Names of images with an answer to no question of the annotations.
+        absent: Questions beyond what the annotations demand, about categories that an image does not have.
     """
 
     questions: int
@@ -29,6 +30,7 @@ class Coverage:
     missing: tuple[str, ...] = ()
     doubled: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    absent: int = 0
 
     @property
     def complete(self) -> bool:
@@ -43,8 +45,7 @@ class Coverage:
 def assign(annotated: AnnotatedSet, lines: Sequence[Line]) -> tuple[list[Line], Coverage]:
     """The answers to a set's questions, in the order of the questions; of several to one question the first.
 
-    A question about a category that nobody listed is foreign where there is a list. Where what is in an image is the
-    list, more may be asked: those are questions about what is not there.
+    Where what is in an image says what was to be asked, more may be asked: that is about what is not there.
 
     Args:
         annotated: The set.
@@ -52,8 +53,9 @@ def assign(annotated: AnnotatedSet, lines: Sequence[Line]) -> tuple[list[Line], 
     """
     answers: dict[Key, list[Line]] = defaultdict(list)
     for line in lines:
-        answers[key_of(annotated.task, line.image_id, line.question, line.subject, line.ground_truth)].append(line)
-    wanted = annotated.questions | _about_what_is_absent(annotated, answers)
+        answers[annotated.key_of(line)].append(line)
+    absent = _about_what_is_absent(annotated, answers) if annotated.basis == "objects" else Counter[Key]()
+    wanted = annotated.questions | absent
     taken = {key: answers.get(key, [])[:count] for key, count in wanted.items()}
     coverage = Coverage(
         questions=wanted.total(),
@@ -61,15 +63,15 @@ def assign(annotated: AnnotatedSet, lines: Sequence[Line]) -> tuple[list[Line], 
         missing=_images(key for key, count in wanted.items() if len(taken[key]) < count),
         doubled=_images(key for key, count in wanted.items() if len(answers.get(key, ())) > count),
         foreign=_images(key for key in answers if key not in wanted),
+        absent=(absent - annotated.questions).total(),
     )
     return [line for kept in taken.values() for line in kept], coverage
 
 
 def _about_what_is_absent(annotated: AnnotatedSet, answers: dict[Key, list[Line]]) -> Counter[Key]:
-    if annotated.truth is None or annotated.listed:
-        return Counter()
-    images, names = set(annotated.truth.images), set(annotated.truth.categories)
-    return Counter({key: 1 for key in answers if key[1] == "category" and key[0] in images and key[2] in names})
+    truth = annotated.truth
+    known = (set(), set()) if truth is None else (set(truth.images), set(truth.categories))
+    return Counter({key: 1 for key in answers if key[1] == "category" and key[0] in known[0] and key[2] in known[1]})
 
 
 def _images(keys: Any) -> tuple[str, ...]:
@@ -99,9 +101,13 @@ def expect_complete(dump: Dump, found: dict[str, Coverage], others: Counter[str]
 
 
 def _complaints(name: str, coverage: Coverage) -> list[str]:
-    words = {"missing": "without an answer", "doubled": "answered more than once", "foreign": "not in the annotations"}
+    words = {
+        "missing": "without an answer (rows for an evaluation are prepared with --whole)",
+        "doubled": "answered more than once (val_kwargs.n is 1 in an evaluation)",
+        "foreign": "with answers to other questions than the annotations have",
+    }
     return [
-        f"{len(images)} images {what} in {name} ({', '.join(images[:3])}{', ...' * (len(images) > 3)})"
+        f"{len(images)} images of {name} {what}: {', '.join(images[:3])}{', ...' * (len(images) > 3)}"
         for kind, what in words.items()
         if (images := getattr(coverage, kind))
     ]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from verl_vision_r1.data.folders import contents
 from verl_vision_r1.frames import Size
+from verl_vision_r1.targets import Target
 
 KEYS: Final = ("input", "output", "gts", "data_source", "image_id", "question", "subject", "image", "frame")
 
@@ -30,6 +31,7 @@ class Line:
         image: The image file, where it is known.
         frame: (width, height) of the frame that the answer is in.
         ground_truth: The row's target, as JSON.
+        target: The same, read.
         clipped: Whether the length limit cut the answer off.
     """
 
@@ -43,6 +45,7 @@ class Line:
     image: str
     frame: Size
     ground_truth: str
+    target: Target
     clipped: bool
 
 
@@ -73,7 +76,7 @@ def read_dump(path: Path) -> Dump:
     """
     path = _file(path)
     lines, broken = [], []
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, text in enumerate(file, start=1):
             if not text.strip():
                 continue
@@ -120,9 +123,17 @@ def _line(entry: dict[str, Any], number: int, path: Path) -> Line:
         prompt=entry["input"],
         frame=_frame(entry["frame"], where),
         ground_truth=entry["gts"],
+        target=_target(entry["gts"], where),
         clipped=bool(entry.get("clipped")),
         **{name: entry[name] for name in ("data_source", "image_id", "question", "subject", "image")},
     )
+
+
+def _target(text: str, where: str) -> Target:
+    try:
+        return Target.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: gts: {error}") from error
 
 
 def _frame(text: str, where: str) -> Size:

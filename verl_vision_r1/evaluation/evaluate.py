@@ -1,16 +1,16 @@
 """A dump against its annotations: everything that `vision-r1 evaluate` says."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from verl_vision_r1.data.existence import read_existence
 from verl_vision_r1.evaluation.annotations import read_annotations
-from verl_vision_r1.evaluation.coverage import assign, expect_complete
+from verl_vision_r1.evaluation.coverage import Coverage, assign, expect_complete
 from verl_vision_r1.evaluation.dump import Dump, read_dump
-from verl_vision_r1.evaluation.measure import Effort, Measured, details, measure
-from verl_vision_r1.evaluation.protocols import protocol_of
+from verl_vision_r1.evaluation.measure import TASKS, Effort, Measured, details, measure
+from verl_vision_r1.evaluation.protocols import Protocol, protocol_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +20,11 @@ class Evaluation:
     Attributes:
         dump: The file of answers.
         annotations: What they are held against.
-        protocol: The name of the protocol.
-        existence: The list of categories that were asked about.
-        sets: The data sets, by name.
+        protocol: How they are read.
+        existence: The list of categories that were to be asked about.
+        effort: How much was computed.
+        sets: The data sets.
+        unanswered: Data sets without any answer; there are such only where a part was to be measured.
         broken: Lines of the dump that are no JSON.
         others: Answers about data sets that the annotations do not have, by their name.
         prompt: The first question, as the model saw it.
@@ -30,37 +32,41 @@ class Evaluation:
 
     dump: Path
     annotations: Path
-    protocol: str
+    protocol: Protocol
     existence: Path | None
+    effort: Effort
     sets: tuple[Measured, ...]
+    unanswered: dict[str, Coverage]
     broken: int
     others: dict[str, int]
     prompt: str
 
     @property
-    def assumes(self) -> tuple[str, ...]:
-        """What the numbers assume, in sentences."""
-        known = protocol_of(self.protocol).assumes
-        if self.existence is not None:
-            return (*known, f"asked were the categories that {self.existence.name} lists for each image")
-        if any(line.tables for line in self.sets) and self.protocol == "visual_rft":
-            return (
-                *known,
-                "no existence list: asked were the categories of the annotations, which the paper did not do",
-            )
-        return known
+    def means(self) -> dict[str, dict[str, float]]:
+        """Means over the sets of one task, by the task, where there are several; of values that all of them have."""
+        found = {}
+        for task in TASKS:
+            same = [measured.values for measured in self.sets if measured.task == task]
+            if len(same) > 1:
+                names = [name for name in same[0] if all(name in values for values in same)]
+                found[task] = {name: sum(values[name] for values in same) / len(same) for name in names}
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are not known are null."""
         return {
             "dump": str(self.dump),
             "annotations": str(self.annotations),
-            "protocol": self.protocol,
-            "assumes": list(self.assumes),
+            "existence": self.existence and str(self.existence),
+            "protocol": self.protocol.name,
+            "assumes": list(self.protocol.assumes),
+            "effort": asdict(self.effort),
             "prompt": self.prompt,
             "broken_lines": self.broken,
             "answers_about_other_sets": self.others,
+            "sets_without_an_answer": {name: coverage.as_dict() for name, coverage in self.unanswered.items()},
             "sets": {found.name: _set_as_dict(found) for found in self.sets},
+            "means": self.means,
         }
 
 
@@ -100,14 +106,15 @@ def evaluate(
     kept = [annotated for annotated in sets if assigned[annotated.name][0]]
     if not kept:
         raise ValueError(_nothing_in_common(answers, annotations))
+    effort = effort or Effort()
     return Evaluation(
         dump=answers.path,
         annotations=annotations,
-        protocol=protocol,
+        protocol=rules,
         existence=existence,
-        sets=tuple(
-            measure(annotated, *assigned[annotated.name], protocol, rules, effort or Effort()) for annotated in kept
-        ),
+        effort=effort,
+        sets=tuple(measure(annotated, *assigned[annotated.name], rules, effort) for annotated in kept),
+        unanswered={name: coverage for name, (held, coverage) in assigned.items() if not held},
         broken=len(answers.broken),
         others=dict(others),
         prompt=answers.lines[0].prompt,
@@ -125,6 +132,8 @@ def _nothing_in_common(dump: Dump, annotations: Path) -> str:
 def _set_as_dict(found: Measured) -> dict[str, Any]:
     return {
         "task": found.task,
+        "basis": found.basis,
+        "questions": sorted({key[1] for key in found.asked}),
         "images": len(found.images),
         "coverage": found.coverage.as_dict(),
         "reading": found.reading.as_dict(),

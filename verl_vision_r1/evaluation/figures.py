@@ -241,7 +241,9 @@ def draw_by_category(axes: "Axes", truth: Truth, ap: AveragePrecision, counts: C
     places = np.arange(len(chosen))
     axes.barh(places, ap.by_category_50[chosen], height=0.8, color="#b5d4e9", label="AP50")
     axes.barh(places, ap.by_category[chosen], height=0.45, color=BLUE, label="AP")
-    axes.plot(counts.f1[chosen, 0], places, "D", color=RED, markersize=4.5, label="F1 at IoU 0.5", clip_on=False)
+    marks: dict[str, Any] = {"color": RED, "markersize": 4.5, "clip_on": False, "in_layout": False}
+    # Not in the layout: without categories the marks extend to nowhere, and the page would make room for that.
+    axes.plot(counts.f1[chosen, 0], places, "D", label="F1 at IoU 0.5", **marks)
     names = [f"{shown(truth.categories[place])} ({objects[place]})" for place in chosen]
     axes.set_yticks(places, names, fontsize=8)
     # A few categories do not fill the height with bars as thick as walls.

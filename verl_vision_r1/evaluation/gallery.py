@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from verl_vision_r1.data.sheet import CELL, draw_boxes, draw_cells, fitted
 from verl_vision_r1.evaluation.f1 import Counts
@@ -43,7 +43,7 @@ def draw_gallery(truth: Truth, detections: Detections, by_image: Counts, images:
         detections: What was said.
         by_image: `f1.counts_by_image` of the two.
         images: Numbers of the images.
-        path: The file to write. An image that is not here any more is a grey cell that says so.
+        path: The file to write. An image that is not here or cannot be read is a grey cell that says so.
     """
     f1 = by_image.f1.mean(axis=1)
     cells = [
@@ -57,17 +57,29 @@ def _cell(truth: Truth, detections: Detections, index: int) -> Image.Image:
     try:
         with Image.open(truth.files[index] or "nowhere") as opened:
             image, scale = fitted(opened)
-    except OSError:
-        return Image.new("RGB", (CELL[0] - 8, CELL[1] - 8), "grey")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return _unreadable(truth.files[index])
     for table, colour in ((truth, THERE), (detections, SAID)):
         own = table.image == index
         labels = [truth.categories[category] for category in table.category[own].tolist()]
         labels = [""] * len(labels) if table is truth and len(labels) > NAMED else labels
-        draw_boxes(image, np.clip(table.boxes[own] * scale, 0, max(image.size)), labels, [colour] * len(labels))
+        within = np.clip(table.boxes[own] * scale, 0, np.tile(image.size, 2) - 1)
+        # A box whose corners are the wrong way round is drawn as if they were not.
+        corners = np.sort(within.reshape(-1, 2, 2), axis=1).reshape(-1, 4)
+        draw_boxes(image, corners, labels, [colour] * len(labels))
     return image
 
 
+def _unreadable(file: str) -> Image.Image:
+    """A grey cell that says why it is one."""
+    cell = Image.new("RGB", (CELL[0] - 8, CELL[1] - 8), "grey")
+    reason = "the image cannot be read" if file and Path(file).is_file() else "the image is not here"
+    ImageDraw.Draw(cell).text((12, 12), reason, fill="white")
+    return cell
+
+
 def _caption(truth: Truth, detections: Detections, index: int, f1: float) -> str:
-    objects, said = (int((table.image == index).sum()) for table in (truth, detections))
+    objects = int(((truth.image == index) & ~truth.crowd).sum())
+    said = int((detections.image == index).sum())
     missing = "" if Path(truth.files[index] or "nowhere").is_file() else " (image not here)"
     return f"{truth.images[index]}{missing}\nF1 {f1:.2f}, {objects} there (green), {said} said (orange)"

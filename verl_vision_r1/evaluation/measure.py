@@ -9,21 +9,20 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.evaluation import accuracy
 from verl_vision_r1.evaluation.accuracy import Ratio, mean_of
-from verl_vision_r1.evaluation.annotations import AnnotatedSet
+from verl_vision_r1.evaluation.annotations import BASES, AnnotatedSet, Key
 from verl_vision_r1.evaluation.average_precision import LIBRARIES, AveragePrecision, average_precision, spread
 from verl_vision_r1.evaluation.calibration import calibration, expected_calibration_error
 from verl_vision_r1.evaluation.coverage import Coverage
 from verl_vision_r1.evaluation.dump import Line
 from verl_vision_r1.evaluation.f1 import Counts, Matches, counts_by_category, counts_by_image, match, points, summary
-from verl_vision_r1.evaluation.protocols import Protocol
+from verl_vision_r1.evaluation.protocols import Protocol, tagged_or_all
 from verl_vision_r1.evaluation.reading import (
     Reading,
     expect_frame,
+    read_all_boxes,
     read_detections,
-    read_first_boxes,
+    read_numbers,
     read_texts,
-    target_of,
-    whole_number,
 )
 from verl_vision_r1.evaluation.tables import Detections, Truth
 from verl_vision_r1.evaluation.truth import part_of, with_files
@@ -65,6 +64,8 @@ class Measured:
     Attributes:
         name: Its `data_source`.
         task: Its task.
+        basis: What says which questions were to be asked, in words.
+        asked: The questions that have their answer.
         images: Names of the images that the numbers rest on.
         coverage: Which questions have their answer.
         reading: How the answers could be read.
@@ -77,6 +78,8 @@ class Measured:
 
     name: str
     task: str
+    basis: str
+    asked: frozenset[Key]
     images: tuple[str, ...]
     coverage: Coverage
     reading: Reading
@@ -88,7 +91,7 @@ class Measured:
 
 
 def measure(
-    annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, name: str, protocol: Protocol, effort: Effort
+    annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, protocol: Protocol, effort: Effort
 ) -> Measured:
     """The numbers of one data set.
 
@@ -96,41 +99,53 @@ def measure(
         annotated: The set.
         lines: The answers to its questions.
         coverage: What `coverage.assign` said of them.
-        name: The protocol's name.
         protocol: How they are read.
         effort: What is computed beside.
 
     Raises:
-        ValueError: The protocol has no rule for the task, or the answers are in another frame than it expects.
+        ValueError: The protocol has no rule for the task or the kind of question, or the answers are in another frame
+            than it expects.
     """
-    if annotated.task in ("detection", "grounding"):
-        expect_frame(lines, protocol, name)
-    elif protocol.text is None:
-        raise ValueError(
-            f"protocol {name}: expected detection or grounding, got {annotated.name} of {annotated.task}; visual_rft"
-            " and plain have classes and counts"
-        )
+    _expect_rules(annotated, lines, protocol)
     if annotated.truth is not None:
         return _detection(annotated, annotated.truth, lines, coverage, protocol, effort)
     return _answers(annotated, lines, coverage, protocol)
 
 
+def _expect_rules(annotated: AnnotatedSet, lines: Sequence[Line], protocol: Protocol) -> None:
+    if annotated.task in ("detection", "grounding"):
+        expect_frame(lines, protocol)
+    elif protocol.text is None:
+        raise ValueError(
+            f"protocol {protocol.name}: expected detection or grounding, got {annotated.name} of {annotated.task};"
+            " visual_rft and plain have classes and counts"
+        )
+    kinds = {line.question for line in lines}
+    if annotated.task == "detection" and not kinds <= set(protocol.questions):
+        raise ValueError(
+            f"protocol {protocol.name}: expected questions of the kind {' or '.join(protocol.questions)}, got"
+            f" {', '.join(sorted(kinds))} about {annotated.name}"
+        )
+
+
 def _answers(annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, protocol: Protocol) -> Measured:
-    targets = [target_of(line) for line in lines]
+    targets, text = [line.target for line in lines], protocol.text or tagged_or_all
     if annotated.task == "grounding":
-        boxes, reading = read_first_boxes(lines, protocol.read_one)
+        boxes, reading = read_all_boxes(lines, protocol.read_one)
         ratios = accuracy.expressions(boxes, targets)
+    elif annotated.task == "classification":
+        texts, reading = read_texts(lines, text)
+        ratios = accuracy.classes(texts, targets)
     else:
-        texts, reading = read_texts(lines, protocol.text or str)
-        if annotated.task == "classification":
-            ratios = accuracy.classes(texts, targets)
-        else:
-            ratios = accuracy.counts([whole_number(text) for text in texts], targets)
+        numbers, reading = read_numbers(lines, text)
+        ratios = accuracy.counts(numbers, targets)
     images = tuple(dict.fromkeys(line.image_id for line in lines))
     number = {image: index for index, image in enumerate(images)}
     return Measured(
         name=annotated.name,
         task=annotated.task,
+        basis=BASES[annotated.basis],
+        asked=frozenset(map(annotated.key_of, lines)),
         images=images,
         coverage=coverage,
         reading=reading,
@@ -148,21 +163,25 @@ def _detection(
     protocol: Protocol,
     effort: Effort,
 ) -> Measured:
-    left_out = set(coverage.missing) - {line.image_id for line in lines}
-    truth = part_of(truth, set(truth.images) - left_out) if left_out else truth
+    if coverage.missing:
+        # An image of which only some is asked would count the rest as missed.
+        whole = {line.image_id for line in lines} - set(coverage.missing)
+        truth, lines = part_of(truth, whole), [line for line in lines if line.image_id in whole]
     truth = with_files(truth, {line.image_id: line.image for line in lines})
     detections, reading = read_detections(lines, truth, protocol)
     matches = match(truth, detections)
     by_image = counts_by_image(truth, detections, matches)
     ap = average_precision(truth, detections, protocol.limits, effort.library)
-    tables = DetectionTables(truth, detections, ap, matches, by_image, counts_by_category(truth, detections, matches))
+    by_category = counts_by_category(truth, detections, matches)
     ratios = _ratios(by_image)
     orders = {}
     if effort.orders:
-        orders = spread(truth, detections, protocol.limits, effort.orders, effort.seed, effort.library)
+        orders = spread(truth, detections, protocol.limits, effort.orders, effort.seed, effort.library, ap)
     return Measured(
         name=annotated.name,
         task=annotated.task,
+        basis=BASES[annotated.basis],
+        asked=frozenset(map(annotated.key_of, lines)),
         images=truth.images,
         coverage=coverage,
         reading=reading,
@@ -172,7 +191,7 @@ def _detection(
         ratios=ratios,
         image_of=np.arange(len(truth.images)),
         spread=orders,
-        tables=tables,
+        tables=DetectionTables(truth, detections, ap, matches, by_image, by_category),
     )
 
 

@@ -5,31 +5,59 @@ a list that does not end is read, whose categories are asked and how many boxes 
 is one set of them, and prints it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from verl_vision_r1.answers import Answer, Parser
 from verl_vision_r1.answers.tagged import answer_content
 from verl_vision_r1.evaluation import readings
-
-Categorise = Callable[[str | None, str, Mapping[str, int]], int | None]
-"""(label as written, category that was asked for, numbers by name in lower case) -> number, None if it is none."""
+from verl_vision_r1.targets import normalise_label
 
 
-def stated(label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
-    """The category that the answer names, in lower case, and no other."""
-    return None if label is None else names.get(label.lower())
+@dataclass(frozen=True)
+class Naming:
+    """Which category a box is of.
+
+    Attributes:
+        key: In which form names are compared.
+        stated: Whether the label that the answer gives counts.
+        asked: Whether the category that was asked for counts where no label does.
+    """
+
+    key: Callable[[str], str]
+    stated: bool
+    asked: bool
+
+    def names(self, categories: Sequence[str]) -> dict[str, int]:
+        """Numbers of the categories by their names as they are compared.
+
+        Raises:
+            ValueError: Two names are the same then.
+        """
+        names: dict[str, int] = {}
+        for index, name in enumerate(categories):
+            if self.key(name) in names:
+                other = categories[names[self.key(name)]]
+                raise ValueError(
+                    f"categories: expected names that this protocol can tell apart, got {other!r} and {name!r}"
+                )
+            names[self.key(name)] = index
+        return names
+
+    def category(self, label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
+        """The number of a box's category, None if it is of none."""
+        if label is not None and self.stated:
+            return names.get(self.key(label))
+        return names.get(self.key(asked)) if self.asked else None
 
 
-def asked_for(label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
-    """The category that was asked for, whatever the answer names."""
-    return names.get(asked.lower())
+STATED: Final = Naming(str.lower, stated=True, asked=False)
+ASKED: Final = Naming(str, stated=False, asked=True)
+STATED_OR_ASKED: Final = Naming(normalise_label, stated=True, asked=True)
 
-
-def stated_or_asked_for(label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
-    """The category that the answer names, blanks and case aside; that which was asked for where it names none."""
-    return names.get((label if label is not None else asked).strip().lower())
+ANY: Final = ("categories", "category", "own")
+"""Kinds of questions whose answers are boxes of categories."""
 
 
 def tagged_or_nothing(completion: str) -> str | None:
@@ -38,9 +66,9 @@ def tagged_or_nothing(completion: str) -> str | None:
 
 
 def tagged_or_all(completion: str) -> str | None:
-    """The text of the first closed answer, or else the whole completion."""
+    """The text of the first closed answer, or else the whole completion; None where there is no text."""
     content = answer_content(completion)
-    return completion.strip() if content is None else content
+    return (completion.strip() if content is None else content) or None
 
 
 @dataclass(frozen=True)
@@ -48,10 +76,12 @@ class Protocol:
     """One way from answers to numbers.
 
     Attributes:
+        name: What it is called.
         read: How the boxes of a detection are read.
         read_one: How the box of an expression is read; the first counts.
         text: How a class or a number is read; None where the protocol has neither.
-        categorise: Which category a box is of.
+        naming: Which category a box is of.
+        questions: Kinds of questions about categories that it has.
         score: The confidence of every box; None where the answers state one.
         limits: COCO's detection limits, boxes of a category in an image.
         frame: The frame that answers must be in, (width, height); None for whichever the model answers in.
@@ -59,10 +89,12 @@ class Protocol:
         assumes: What is assumed, in sentences.
     """
 
+    name: str
     read: Parser
     read_one: Parser
     text: Callable[[str], str | None] | None
-    categorise: Categorise
+    naming: Naming
+    questions: tuple[str, ...]
     score: float | None
     limits: tuple[int, int, int]
     frame: tuple[float, float] | None
@@ -93,18 +125,20 @@ LVIS_6: Final = ("horse_buggy", "die", "kitchen_table", "omelet", "papaya", "ste
 
 PROTOCOLS: Final[dict[str, Protocol]] = {
     "vision_r1": Protocol(
+        name="vision_r1",
         read=readings.read_vision_r1,
         read_one=readings.read_vision_r1,
         text=None,
-        categorise=stated,
+        naming=STATED,
+        questions=ANY,
         score=0.99,
         limits=(1, 10, 100),
         frame=None,
         assumes=(
             "Vision-R1 (arXiv 2503.18013), its evaluation of 2025 for Qwen models",
             CONSTANT.format(0.99),
-            "COCO: all categories in one question; ODinW: one question for each category that is in the image, which"
-            " tells the model that it is",
+            "published: all categories in one question on COCO; on ODinW one question for each category that is in the"
+            " image, which tells the model that it is there",
             "a list that does not end is cut after its last whole item; a label that is no category's name, case"
             " aside, is dropped with its box",
             "at most 1, 10 and 100 boxes of a category in an image",
@@ -112,10 +146,12 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         ),
     ),
     "visual_rft": Protocol(
+        name="visual_rft",
         read=readings.read_visual_rft,
         read_one=readings.read_first_corners,
         text=tagged_or_nothing,
-        categorise=asked_for,
+        naming=ASKED,
+        questions=("category",),
         score=None,
         limits=(1, 10, 100),
         frame=(1000.0, 1000.0),
@@ -134,10 +170,12 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         subsets={"few_shot_8": FEW_SHOT_8, "novel_15": NOVEL_15, "LVIS_6": LVIS_6, "LVIS_rare_13": RARE_13},
     ),
     "qwen3_vl": Protocol(
+        name="qwen3_vl",
         read=readings.read_qwen3_vl,
         read_one=readings.read_qwen3_vl,
         text=None,
-        categorise=stated,
+        naming=STATED,
+        questions=("categories", "own"),
         score=1.0,
         limits=(100, 300, 1000),
         frame=(1000.0, 1000.0),
@@ -152,10 +190,12 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         ),
     ),
     "plain": Protocol(
+        name="plain",
         read=readings.read_any,
         read_one=readings.read_any,
         text=tagged_or_all,
-        categorise=stated_or_asked_for,
+        naming=STATED_OR_ASKED,
+        questions=ANY,
         score=None,
         limits=(1, 10, 100),
         frame=None,

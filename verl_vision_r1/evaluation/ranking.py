@@ -16,6 +16,7 @@ from verl_vision_r1.evaluation.average_precision import to_xywh
 from verl_vision_r1.evaluation.tables import Detections, Truth
 
 THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
+"""As COCO's libraries compute them: 0.9 differs from the decimal in its last bit, and so do IoU on it."""
 LEAST_IOU: Final = np.minimum(THRESHOLDS, 1 - 1e-10)
 LARGEST_AREA: Final = 1e5**2
 

@@ -16,7 +16,7 @@ from verl_vision_r1.evaluation.tables import Detections, Truth
 from verl_vision_r1.frames import to_frame
 from verl_vision_r1.targets import Target
 
-NUMBER: Final = re.compile(r"[0-9]{1,9}")
+NUMBER: Final = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Reading:
         repaired: Those that end inside their list, and were cut after its last whole item.
         clipped: Those that the length limit cut off.
         out_of_frame: Those with a box that reaches beyond the image.
+        malformed: Items that are no box, and were left out.
         boxes: Boxes that count.
         unknown_labels: Boxes dropped because their label is no category.
     """
@@ -38,6 +39,7 @@ class Reading:
     repaired: int = 0
     clipped: int = 0
     out_of_frame: int = 0
+    malformed: int = 0
     boxes: int = 0
     unknown_labels: int = 0
 
@@ -48,13 +50,14 @@ class Reading:
         self.repaired += answer.truncated and len(answer.boxes) > 0
         self.clipped += line.clipped
         self.out_of_frame += answer.out_of_frame
+        self.malformed += answer.malformed
 
     def as_dict(self) -> dict[str, int]:
         """For the table and for JSON."""
         return asdict(self)
 
 
-def expect_frame(lines: Sequence[Line], protocol: Protocol, name: str) -> None:
+def expect_frame(lines: Sequence[Line], protocol: Protocol) -> None:
     """Answers in another frame than the protocol's would give numbers that mean nothing.
 
     Raises:
@@ -63,7 +66,7 @@ def expect_frame(lines: Sequence[Line], protocol: Protocol, name: str) -> None:
     wrong = [line for line in lines if protocol.frame not in (None, line.frame)]
     if wrong and protocol.frame:
         raise ValueError(
-            f"protocol {name}: expected answers in the frame {protocol.frame[0]:g}x{protocol.frame[1]:g}, got"
+            f"protocol {protocol.name}: expected answers in the frame {protocol.frame[0]:g}x{protocol.frame[1]:g}, got"
             f" {wrong[0].frame[0]:g}x{wrong[0].frame[1]:g} in line {wrong[0].number} and {len(wrong) - 1} others;"
             " vision_r1 and plain take any frame"
         )
@@ -87,7 +90,7 @@ def read_detections(lines: Sequence[Line], truth: Truth, protocol: Protocol) -> 
         protocol: How they are read.
     """
     number = {image: index for index, image in enumerate(truth.images)}
-    names = {name.lower(): index for index, name in enumerate(truth.categories)}
+    names = protocol.naming.names(truth.categories)
     reading = Reading()
     images, categories, scores, boxes = [], [], [], [NO_BOXES]
     ordered = sorted(lines, key=lambda line: number[line.image_id])
@@ -95,7 +98,7 @@ def read_detections(lines: Sequence[Line], truth: Truth, protocol: Protocol) -> 
         answer = protocol.read(line.text, line.frame)
         reading.count(line, answer)
         labels = answer.labels or (None,) * len(answer.boxes)
-        found = [protocol.categorise(label, line.subject, names) for label in labels]
+        found = [protocol.naming.category(label, line.subject, names) for label in labels]
         known = [place for place, category in enumerate(found) if category is not None]
         stated = protocol.scores(answer)
         reading.boxes += len(known)
@@ -103,7 +106,7 @@ def read_detections(lines: Sequence[Line], truth: Truth, protocol: Protocol) -> 
         images += [number[line.image_id]] * len(known)
         categories += [found[place] for place in known]
         scores += [stated[place] for place in known]
-        boxes.append(boxes_in_pixels(answer, target_of(line))[known])
+        boxes.append(boxes_in_pixels(answer, line.target)[known])
     table = Detections(
         np.array(images, dtype=np.intp),
         np.array(categories, dtype=np.intp),
@@ -113,13 +116,13 @@ def read_detections(lines: Sequence[Line], truth: Truth, protocol: Protocol) -> 
     return table, reading
 
 
-def read_first_boxes(lines: Sequence[Line], parse: Parser) -> tuple[list[Boxes], Reading]:
+def read_all_boxes(lines: Sequence[Line], parse: Parser) -> tuple[list[Boxes], Reading]:
     """All boxes of each answer to an expression, in original-image pixels."""
     reading, found = Reading(), []
     for line in lines:
         answer = parse(line.text, line.frame)
         reading.count(line, answer)
-        found.append(boxes_in_pixels(answer, target_of(line)))
+        found.append(boxes_in_pixels(answer, line.target))
         reading.boxes += len(found[-1])
     return found, reading
 
@@ -133,24 +136,21 @@ def read_texts(lines: Sequence[Line], read: Callable[[str], str | None]) -> tupl
     return found, reading
 
 
+def read_numbers(lines: Sequence[Line], read: Callable[[str], str | None]) -> tuple[list[int | None], Reading]:
+    """The number of each answer, None where there is none."""
+    reading, found = Reading(), []
+    for line in lines:
+        found.append(whole_number(read(line.text)))
+        reading.count(line, Answer(parsed=found[-1] is not None))
+    return found, reading
+
+
 def whole_number(text: str | None) -> int | None:
-    """The number that a text is, and is nothing else.
+    """The one number that a text holds, if it is a whole one.
 
     Example:
-        >>> whole_number(" 3 "), whole_number("3 or 4")
-        (3, None)
+        >>> whole_number("There are 3."), whole_number("3 or 4"), whole_number("2.5")
+        (3, None, None)
     """
-    found = NUMBER.fullmatch((text or "").strip())
-    return int(found.group()) if found else None
-
-
-def target_of(line: Line) -> Target:
-    """The ground truth that a line carries.
-
-    Raises:
-        ValueError: It is none.
-    """
-    try:
-        return Target.from_json(line.ground_truth)
-    except ValueError as error:
-        raise ValueError(f"line {line.number}: gts: {error}") from error
+    found = NUMBER.findall(text or "")
+    return int(found[0]) if len(found) == 1 and found[0].isdecimal() and len(found[0]) < 10 else None

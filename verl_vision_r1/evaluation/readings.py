@@ -6,7 +6,6 @@ may have their corners the wrong way round: then they are predictions that overl
 
 import ast
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -21,8 +20,8 @@ from verl_vision_r1.releases import visual_rft
 FENCE: Final = "```"
 LONGEST: Final = 200_000
 """Letters of a text that are looked at: more than 65,536 tokens write."""
-
-Item = Callable[[Any], tuple[list[float], str]]
+LAST: Final = '"}'
+"""What the last whole item of a list ends with."""
 
 
 def read_vision_r1(completion: str, frame: Size) -> Answer:
@@ -42,10 +41,11 @@ def read_vision_r1(completion: str, frame: Size) -> Answer:
     body = _after_fence(completion)
     items = _literal(body)
     truncated = items is None
-    if truncated:
-        items = _literal(body[: body.rfind('"}') + 2] + "]")
+    if truncated and LAST in body:
+        items = _literal(body[: body.rfind(LAST) + len(LAST)] + "]")
     read = [pair for item in _each(items) if (pair := _box_and_label(item)) is not None]
-    return _answer(read, completion, frame, parsed=isinstance(items, list | tuple), truncated=truncated)
+    answer = _answer(read, completion, frame, parsed=isinstance(items, list | tuple), truncated=truncated)
+    return replace(answer, malformed=len(_each(items)) - len(read))
 
 
 def read_qwen3_vl(completion: str, frame: Size) -> Answer:
@@ -69,6 +69,8 @@ def read_qwen3_vl(completion: str, frame: Size) -> Answer:
 def read_visual_rft(completion: str, frame: Size) -> Answer:
     """The boxes of the release's parser, the words `, ...` removed before. "No Objects" is an answer without any.
 
+    Of a list that does not end, within closed tags, what comes before its last `},` is read; without them nothing is.
+
     Source:
         Visual-RFT, the evaluation of COCO; its parser is `releases.visual_rft.parse_boxes`.
 
@@ -80,8 +82,16 @@ def read_visual_rft(completion: str, frame: Size) -> Answer:
     answer = visual_rft.parse_boxes(completion[:LONGEST].replace(", ...", ""), frame)
     confidences = answer.confidences if answer.confidences is not None else np.zeros(len(answer.boxes))
     whole = np.isfinite(answer.boxes).all(axis=1) & np.isfinite(confidences)
-    parsed = answer.parsed or (answer_content(completion) or "").lower() == NOTHING
-    return replace(answer, boxes=answer.boxes[whole], confidences=confidences[whole], parsed=parsed, text=completion)
+    content = answer_content(completion) or ""
+    return replace(
+        answer,
+        boxes=answer.boxes[whole],
+        confidences=confidences[whole],
+        parsed=answer.parsed or content.lower() in (NOTHING, "[]"),
+        truncated=answer.parsed and not content.endswith("]"),
+        malformed=int((~whole).sum()),
+        text=completion,
+    )
 
 
 def read_first_corners(completion: str, frame: Size) -> Answer:

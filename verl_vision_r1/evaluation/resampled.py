@@ -4,11 +4,13 @@ What a prediction finds in its image does not depend on the other images, so a r
 image counts. A resample's AP is exactly the AP of a data set in which its images are repeated, copies side by side.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from verl_vision_r1.evaluation.average_precision import LIMITS, limit_of_ap
 from verl_vision_r1.evaluation.ranking import THRESHOLDS, Ranking, rankings
 from verl_vision_r1.evaluation.tables import Detections, Truth
 
@@ -44,7 +46,7 @@ def weights(images: int, resamples: int, seed: int) -> NDArray[np.int64]:
 
 
 def resampled_average_precision(
-    truth: Truth, detections: Detections, weights: NDArray[Any], limit: int = 100
+    truth: Truth, detections: Detections, weights: NDArray[Any], limits: Sequence[int] = LIMITS
 ) -> dict[str, NDArray[np.float64]]:
     """AP of each resample, objects of all sizes.
 
@@ -52,7 +54,7 @@ def resampled_average_precision(
         truth: I images, K categories, M objects.
         detections: N predictions in those images.
         weights: (R, I) whole numbers, how often each image is in the resample.
-        limit: How many predictions count in one image and category, those with the highest scores.
+        limits: As for `average_precision`: AP takes 100 where that is among them, AP50 and AP75 the last.
 
     Returns:
         AP, AP50 and AP75, each of shape (R,); NaN for a resample with no object to be found.
@@ -69,6 +71,14 @@ def resampled_average_precision(
         [1.0, 0.0]
     """
     counts = _whole(weights, len(truth.images))
+    last, ap = max(limits), limit_of_ap(limits)
+    at_last = _by_threshold(truth, detections, counts, last)
+    at_ap = at_last if ap == last else _by_threshold(truth, detections, counts, ap)
+    return {"AP": at_ap.mean(axis=1), "AP50": at_last[:, 0], "AP75": at_last[:, 5]}
+
+
+def _by_threshold(truth: Truth, detections: Detections, counts: NDArray[np.int64], limit: int) -> NDArray[np.float64]:
+    """(R, T) mean over the categories of each resample."""
     total, known = np.zeros((len(counts), len(THRESHOLDS))), np.zeros((len(counts), 1))
     for ranking in rankings(truth, detections, limit):
         size = max(1, CHUNK // (BYTES_EACH * max(1, len(ranking.image))))
@@ -77,8 +87,7 @@ def resampled_average_precision(
             objects = counts[part][:, ranking.objects].sum(axis=1)
             total[part] += _category_precision(ranking, counts[part], objects)
             known[part, 0] += objects > 0
-    by_threshold = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
-    return {"AP": by_threshold.mean(axis=1), "AP50": by_threshold[:, 0], "AP75": by_threshold[:, 5]}
+    return np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
 
 
 def _whole(weights: NDArray[Any], images: int) -> NDArray[np.int64]:

@@ -1,14 +1,15 @@
 """The numbers as tables: for the terminal, and as Markdown for a file. Shares are shown in percent."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from verl_vision_r1.evaluation.compare import Differences
+from verl_vision_r1.evaluation.compare import FEW, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import TASKS, Measured
 
@@ -50,21 +51,21 @@ def grids(evaluation: Evaluation) -> Iterator[Grid]:
     for task in TASKS:
         found = [measured for measured in evaluation.sets if measured.task == task]
         if found:
-            yield _numbers(task, found, evaluation.protocol)
-    yield _basis(evaluation)
+            yield _numbers(task, found, evaluation)
+    yield basis(evaluation)
 
 
-def _numbers(task: str, found: Sequence[Measured], protocol: str) -> Grid:
-    title = f"{task}, protocol {protocol}"
+def _numbers(task: str, found: Sequence[Measured], evaluation: Evaluation) -> Grid:
+    title, means = f"{task}, protocol {evaluation.protocol.name}", evaluation.means.get(task, {})
+    heading = f"mean of {len(found)}"
     if len(found) <= SIDE_BY_SIDE:
         named = [*COLUMNS[task], *(name for name in found[0].values if name.startswith(MORE))]
         cells = [(name, *(_cell(measured, name) for measured in found)) for name in named]
-        mean = (f"mean of {len(found)}", *(_mean(found, name) for name in named)) if len(found) > 1 else ()
-        columns = ("", *(measured.name for measured in found))
-        return Grid(title, *_with_column(columns, cells, mean))
+        mean = (heading, *(_mean(means, name) for name in named)) if means else ()
+        return Grid(title, *_with_column(("", *(measured.name for measured in found)), cells, mean))
     names = SHORT if task == "detection" else COLUMNS[task]
     rows = [(measured.name, *(shown(name, measured.values[name]) for name in names)) for measured in found]
-    rows.append((f"mean of {len(found)}", *(_mean(found, name) for name in names)))
+    rows.append((heading, *(_mean(means, name) for name in names)))
     ranges = ("AP, other orders", *(_range(measured, "AP") for measured in found), "")
     return Grid(title, *_with_column(("data set", *names), rows, ranges if task == "detection" else ()))
 
@@ -78,8 +79,8 @@ def _with_column(
     return (*heading, column[0]), tuple((*row, cell) for row, cell in zip(rows, column[1:], strict=True))
 
 
-def _mean(found: Sequence[Measured], name: str) -> str:
-    return shown(name, sum(measured.values.get(name, math.nan) for measured in found) / len(found))
+def _mean(means: Mapping[str, float], name: str) -> str:
+    return shown(name, means.get(name, math.nan))
 
 
 def _cell(measured: Measured, name: str) -> str:
@@ -105,18 +106,21 @@ def shown(name: str, value: float) -> str:
     return f"{value:.2f}" if name in IN_OBJECTS else f"{100 * value:.1f}"
 
 
-def _basis(evaluation: Evaluation) -> Grid:
-    names = ("questions", "answered", "images", "unparsed", "repaired", "clipped", "boxes", "unknown labels")
+def basis(evaluation: Evaluation, title: str = "what the numbers rest on") -> Grid:
+    """How many questions, answers and images there are, and how the answers could be read."""
+    names = ("questions", "answered", "images", "unparsed", "repaired", "clipped", "no box", "boxes", "unknown labels")
     rows = list[tuple[str, ...]]()
     for measured in evaluation.sets:
         reading, coverage = measured.reading, measured.coverage
-        counted = (reading.unparsed, reading.repaired, reading.clipped, reading.boxes, reading.unknown_labels)
-        rows.append(
-            (measured.name, *map(str, (coverage.questions, coverage.answered, len(measured.images), *counted)))
-        )
+        counted = (reading.unparsed, reading.repaired, reading.clipped, reading.malformed, reading.boxes)
+        numbers = (coverage.questions, coverage.answered, len(measured.images), *counted, reading.unknown_labels)
+        rows.append((measured.name, *map(str, numbers)))
+    rows += [
+        (name, str(coverage.questions), *["0"] * (len(names) - 1)) for name, coverage in evaluation.unanswered.items()
+    ]
     if len(rows) <= SIDE_BY_SIDE:
-        return Grid("what the numbers rest on", *_turned(("", *names), rows))
-    return Grid("what the numbers rest on", ("data set", *names), tuple(rows))
+        return Grid(title, *_turned(("", *names), rows))
+    return Grid(title, ("data set", *names), tuple(rows))
 
 
 def _turned(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], Any]:
@@ -143,30 +147,54 @@ def _signed(name: str, value: float) -> str:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """What has to be said beside the numbers: assumptions, and what was wrong with the dump."""
-    said = [f"assumed: {sentence}" for sentence in evaluation.assumes]
-    orders = [measured for measured in evaluation.sets if measured.spread]
-    if orders:
-        said.append("in brackets: least and greatest over several orders of the boxes whose scores are equal")
+    """What has to be said beside the numbers: assumptions, what was asked, and what was wrong with the dump."""
+    said = [f"assumed: {sentence}" for sentence in evaluation.protocol.assumes]
+    for words, names in _by_basis(evaluation).items():
+        said.append(f"{', '.join(names)}: {words}")
+    if any(measured.spread for measured in evaluation.sets):
+        said.append("in brackets: least and greatest over other orders of the boxes whose scores are equal")
     for measured in evaluation.sets:
         coverage = measured.coverage
         kinds = {"missing": coverage.missing, "doubled": coverage.doubled, "foreign": coverage.foreign}
         said += [f"{measured.name}: {len(images)} images {kind}" for kind, images in kinds.items() if images]
         if not coverage.complete:
-            said.append(f"{measured.name}: the numbers rest on {len(measured.images)} images that are in both")
+            said.append(
+                f"{measured.name}: the numbers rest on the {len(measured.images)} images that are answered whole"
+            )
+    said += [f"{name}: no answer, and no part of any number" for name in evaluation.unanswered]
     if evaluation.broken:
         said.append(f"{evaluation.broken} lines of the dump are no JSON and were left out")
     return said + [f"{count} answers about {name} were left out" for name, count in evaluation.others.items()]
 
 
+def _by_basis(evaluation: Evaluation) -> dict[str, list[str]]:
+    """The sets by what says what was to be asked of them."""
+    found: dict[str, list[str]] = {}
+    for measured in evaluation.sets:
+        absent = measured.coverage.absent
+        words = measured.basis + (f", and {absent} times about one that is not there" if absent else "")
+        found.setdefault(words, []).append(measured.name)
+    return found
+
+
+def few(evaluation: Evaluation) -> list[str]:
+    """A warning for each set whose intervals are of few images."""
+    return [
+        f"{measured.name}: an interval of only {len(measured.images)} images says little"
+        for measured in evaluation.sets
+        if len(measured.images) < FEW
+    ]
+
+
 def show(grids: Sequence[Grid], console: Console) -> None:
     """Draw tables in the terminal."""
     for grid in grids:
-        table = Table(title=grid.title, title_justify="left")
+        # As text: a name may hold what rich takes for markup.
+        table = Table(title=Text(grid.title), title_justify="left")
         for index, name in enumerate(grid.heading):
-            table.add_column(name, justify="right" if index else "left", overflow="fold")
+            table.add_column(Text(name), justify="right" if index else "left", overflow="fold")
         for row in grid.rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         console.print(table)
 
 
@@ -181,6 +209,7 @@ def markdown(grid: Grid) -> str:
         |---|---:|
         | 1 | 2\|3 |
     """
-    rows = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (grid.heading, *grid.rows)]
+    cells = [[" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in (grid.heading, *grid.rows)]
+    rows = [" | ".join(row) for row in cells]
     rule = "|".join(["---", *["---:"] * (len(grid.heading) - 1)])
     return "\n".join([f"**{grid.title}**", "", f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])])

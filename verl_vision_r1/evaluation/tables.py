@@ -25,6 +25,7 @@ class Truth:
         areas: (M,) its area in pixels, by which it is small, medium or large: of the outline where there is one.
         crowd: (M,) whether it is a crowd: neither to be found nor wrong to be found.
         files: I paths of the image files, empty where unknown.
+        sizes: I sizes in pixels, (width, height), where they are known.
     """
 
     images: tuple[str, ...]
@@ -35,6 +36,7 @@ class Truth:
     areas: NDArray[np.float64]
     crowd: NDArray[np.bool_]
     files: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

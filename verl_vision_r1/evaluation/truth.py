@@ -8,7 +8,7 @@ import numpy as np
 
 from verl_vision_r1.boxes import area, as_boxes
 from verl_vision_r1.data.coco import images_of, load, names_of, stem_of
-from verl_vision_r1.data.entries import Entry, corners, value_of
+from verl_vision_r1.data.entries import LARGEST, Entry, corners, value_of
 from verl_vision_r1.evaluation.tables import Truth
 from verl_vision_r1.targets import Target
 
@@ -37,6 +37,7 @@ def read_coco_truth(path: Path) -> Truth:
         areas=np.array([entry.area for entry in found], dtype=np.float64),
         crowd=np.array([entry.crowd for entry in found], dtype=np.bool_),
         files=("",) * len(rank),
+        sizes=tuple((images[key]["width"], images[key]["height"]) for key in rank),
     )
 
 
@@ -56,10 +57,15 @@ def _object(entry: Entry, images: dict[int, int], categories: dict[int, int], pa
         if value not in known:
             raise ValueError(f"{where}: expected {key} to be one of {len(known)}, got {value}")
     box = corners(entry.get("bbox"), where)
-    measured = entry.get("area", (box[2] - box[0]) * (box[3] - box[1]))
-    if isinstance(measured, bool) or not isinstance(measured, int | float):
-        raise ValueError(f"{where}: expected 'area' to be a number, got {measured!r:.80}")
-    return _Object(images[image], categories[category], box, float(measured), bool(entry.get("iscrowd")))
+    if box[2] < box[0] or box[3] < box[1]:
+        raise ValueError(f"{where}: expected [x, y, width, height] with sides from 0 on, got {entry['bbox']}")
+    measured, crowd = entry.get("area", (box[2] - box[0]) * (box[3] - box[1])), entry.get("iscrowd", 0)
+    # NaN fails the comparison as well.
+    if isinstance(measured, bool) or not isinstance(measured, int | float) or not 0 <= measured <= LARGEST**2:
+        raise ValueError(f"{where}: expected 'area' to be a number from 0 on, got {measured!r:.80}")
+    if not isinstance(crowd, bool | int) or crowd not in (0, 1):
+        raise ValueError(f"{where}: expected 'iscrowd' to be 0 or 1, got {crowd!r:.80}")
+    return _Object(images[image], categories[category], box, float(measured), bool(crowd))
 
 
 def truth_of_rows(rows: Iterable[tuple[str, str, Target, str]]) -> Truth:
@@ -94,9 +100,11 @@ def truth_of_rows(rows: Iterable[tuple[str, str, Target, str]]) -> Truth:
 
 
 def with_files(truth: Truth, known: dict[str, str]) -> Truth:
-    """The table with image files that are known from elsewhere, by image."""
+    """The table with image files that are known from elsewhere, by image, where its own are not here."""
     pairs = zip(truth.images, truth.files, strict=True)
-    return replace(truth, files=tuple(file or known.get(image, "") for image, file in pairs))
+    return replace(
+        truth, files=tuple(file if file and Path(file).is_file() else known.get(image, file) for image, file in pairs)
+    )
 
 
 def part_of(truth: Truth, images: Iterable[str]) -> Truth:
@@ -115,4 +123,5 @@ def part_of(truth: Truth, images: Iterable[str]) -> Truth:
         areas=truth.areas[here],
         crowd=truth.crowd[here],
         files=tuple(truth.files[index] for index in kept),
+        sizes=tuple(truth.sizes[index] for index in kept) if truth.sizes else (),
     )
