@@ -5,9 +5,14 @@ import sys
 from io import StringIO
 from pathlib import Path
 
+import dumps
 import pytest
+from PIL import Image
 from rich.console import Console
 
+from verl_vision_r1 import Target
+from verl_vision_r1.data.rows import make_row, write_rows
+from verl_vision_r1.demo.result import read_curves, show_result
 from verl_vision_r1.demo.shapes import SIDE, write_shapes
 from verl_vision_r1.demo.table import read_validations, show_table
 from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
@@ -64,8 +69,6 @@ def test_the_table_compares_the_first_validation_with_the_last(tmp_path: Path) -
 
 
 def test_shapes_are_drawn_where_they_are_annotated(tmp_path: Path) -> None:
-    from PIL import Image
-
     first, second = write_shapes(tmp_path / "a", images=12), write_shapes(tmp_path / "b", images=12)
     text = (first / "annotations" / "instances.json").read_text()
     assert text == (second / "annotations" / "instances.json").read_text()  # Seeded.
@@ -80,3 +83,51 @@ def test_shapes_are_drawn_where_they_are_annotated(tmp_path: Path) -> None:
         # Its edges touch the box from within.
         assert picture.getpixel((x + width // 2, y)) == middle
         assert picture.getpixel((x + width // 2, y + height - 1)) == middle
+
+
+def finished(folder: Path) -> Demo:
+    """What a run of two steps leaves behind, the second validation better than the first."""
+    demo, rows = Demo(folder, steps=2), []
+    for index in range(8):
+        image = folder / f"{index}.png"
+        Image.new("RGB", (50, 50), "white").save(image)
+        target = Target([[5, 5, 25, 25]], ["red circle"], width=50, height=50, categories=["red circle"])
+        facts = {"image_id": str(index), "split": "val", "index": index, "question": "categories"}
+        rows.append(make_row(data_source="shapes/detection", image=image, target=target, prompt="?", **facts))
+    demo.rows.mkdir()
+    (folder / "validation").mkdir()
+    write_rows(demo.rows / "val.parquet", rows)
+    for step, share in ((0, 0.0), (2, 1.0)):
+        answer = dumps.narrowed(share, 0.9)
+        dumps.write(folder / "validation" / f"{step}.jsonl", dumps.lines_of(rows, answer))
+    entries = [
+        {"step": 0, "data": {"val-aux/shapes/detection/total/mean@1": 0.1}},
+        *(
+            {
+                "step": step,
+                "data": {f"critic/vision_r1/shapes/detection/{name}/mean": step / 4 for name in ("recall", "total")},
+            }
+            for step in (1, 2)
+        ),
+    ]
+    demo.metrics.write_text("\n".join(json.dumps(entry) for entry in entries))
+    return demo
+
+
+def test_the_result_is_measured_and_drawn(tmp_path: Path) -> None:
+    demo, output = finished(tmp_path), StringIO()
+    pictures = show_result(demo, Console(file=output, width=100))
+    said = output.getvalue()
+    assert "shapes/detection: change" in said
+    assert next(line for line in said.splitlines() if line.startswith("│ AP ")).split()[3:8:2] == [
+        "0.0",
+        "90.0",
+        "+90.0",
+    ]
+    assert [path.name for path in pictures] == ["before_after.jpg", "curves.png"]
+    assert all(path.stat().st_size > 1000 for path in pictures)
+
+
+def test_curves_are_of_training_steps_alone(tmp_path: Path) -> None:
+    curves = read_curves(finished(tmp_path).metrics)
+    assert curves == {"recall": [(1, 0.25), (2, 0.5)], "total": [(1, 0.25), (2, 0.5)]}

@@ -86,3 +86,29 @@ def test_a_dead_reward_worker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer(workers=None)._expect_reward_workers(None)
     with pytest.raises(RuntimeError, match=r"reward_loop_worker_1: expected a living .*, got The actor died$"):
         trainer(workers=handles)._expect_reward_workers(None)
+
+
+def with_buffer(monkeypatch: pytest.MonkeyPatch, kwargs: dict[str, Any]) -> Any:
+    from verl.trainer.ppo.v1 import PPOTrainer
+
+    monkeypatch.setattr(PPOTrainer, "_build_replay_buffer", lambda self: SimpleNamespace(poll_interval=2.0))
+    made = trainer()
+    made.config.trainer = {"v1": {"sampler": {"sampler_kwargs": kwargs}}}
+    return made._build_replay_buffer()
+
+
+def test_how_often_verl_looks_for_answers_is_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert with_buffer(monkeypatch, {}).poll_interval == 2.0
+    assert with_buffer(monkeypatch, {"poll_interval": 0.1}).poll_interval == 0.1
+    for wrong in (0, -1, "fast", True):
+        with pytest.raises(ValueError, match=r"sampler_kwargs\.poll_interval: expected seconds above 0, got"):
+            with_buffer(monkeypatch, {"poll_interval": wrong})
+
+
+def test_verl_still_waits_by_that_attribute() -> None:
+    """Where it is gone, our key does nothing."""
+    import inspect
+
+    from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+    assert "self.poll_interval" in inspect.getsource(ReplayBuffer._wait_for_next_poll)

