@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from verl_vision_r1.data.row_checks import checked_rows
+from verl_vision_r1.data.row_checks import READERS, checked_rows
 from verl_vision_r1.evaluation.dump import Line
 from verl_vision_r1.evaluation.tables import Truth
 from verl_vision_r1.evaluation.truth import read_coco_truth, truth_of_rows
@@ -19,7 +19,6 @@ from verl_vision_r1.targets import Target
 Key = tuple[str, ...]
 """What a question is known by: image, kind and subject; of rows its ground truth as well."""
 
-ROWS: Final = (".parquet", ".jsonl")
 BOXES_OF_CATEGORIES: Final = ("categories", "category")
 BASES: Final = {
     "rows": "asked was what the rows ask; what they do not ask about is not missed",
@@ -68,7 +67,7 @@ def read_annotations(
         FileNotFoundError: There is no such file.
         ValueError: It is neither; or the answers to a COCO file's images are of several data sets or kinds.
     """
-    if path.suffix in ROWS:
+    if path.suffix in READERS:
         if existence is not None:
             raise ValueError(
                 f"--existence: expected a COCO file beside it, which has what the list leaves out, got the rows {path}"

@@ -87,7 +87,7 @@ def compare(before: Evaluation, after: Evaluation, resamples: int = 1000, seed: 
         }
         for first, second in pairs
     }
-    return found | _means(pairs, drawn)
+    return found | _means(before, after, drawn)
 
 
 def _pairs(before: Evaluation, after: Evaluation) -> list[tuple[Measured, Measured]]:
@@ -122,18 +122,14 @@ def _difference(before: float, after: float, drawn: Numbers) -> Difference:
     return Difference(before, after, float(low), float(high))
 
 
-def _means(pairs: Sequence[tuple[Measured, Measured]], drawn: dict[str, dict[str, Numbers]]) -> Differences:
+def _means(before: Evaluation, after: Evaluation, drawn: dict[str, dict[str, Numbers]]) -> Differences:
     found: Differences = {}
-    for task in dict.fromkeys(first.task for first, _ in pairs):
-        same = [pair for pair in pairs if pair[0].task == task]
-        if len(same) < 2:
-            continue
+    for task, means in after.means.items():
+        same = [drawn[measured.name] for measured in after.sets if measured.task == task]
         found[f"mean of {len(same)}, {task}"] = {
             name: _difference(
-                float(np.mean([first.values[name] for first, _ in same])),
-                float(np.mean([second.values[name] for _, second in same])),
-                np.mean([drawn[first.name][name] for first, _ in same], axis=0),
+                before.means[task][name], means[name], np.mean([values[name] for values in same], axis=0)
             )
-            for name in drawn[same[0][0].name]
+            for name in same[0]
         }
     return found

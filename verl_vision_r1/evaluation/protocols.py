@@ -60,11 +60,6 @@ ANY: Final = ("categories", "category", "own")
 """Kinds of questions whose answers are boxes of categories."""
 
 
-def tagged_or_nothing(completion: str) -> str | None:
-    """The text of the first closed answer; None without one."""
-    return answer_content(completion)
-
-
 def tagged_or_all(completion: str) -> str | None:
     """The text of the first closed answer, or else the whole completion; None where there is no text."""
     content = answer_content(completion)
@@ -149,7 +144,7 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         name="visual_rft",
         read=readings.read_visual_rft,
         read_one=readings.read_first_corners,
-        text=tagged_or_nothing,
+        text=answer_content,
         naming=ASKED,
         questions=("category",),
         score=None,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import Boxes
 from verl_vision_r1.evaluation.average_precision import to_xywh
+from verl_vision_r1.evaluation.f1 import groups
 from verl_vision_r1.evaluation.tables import Detections, Truth
 
 THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
@@ -70,18 +71,14 @@ def _matched(
     """What each prediction found: (T, N) an object to be found, and (T, N) nothing at all."""
     categories = len(truth.categories)
     group, own = chosen.image * categories + chosen.category, truth.image * categories + truth.category
-    order = np.argsort(own, kind="stable")
-    groups = np.intersect1d(group, own)
-    rows = [np.searchsorted(group, groups, side) for side in ("left", "right")]
-    columns = [np.searchsorted(own[order], groups, side) for side in ("left", "right")]
     said, real = to_xywh(chosen.boxes), to_xywh(truth.boxes)
     hit = np.zeros((len(THRESHOLDS), len(group)), np.bool_)
     wrong = np.repeat((said[:, 2] * said[:, 3] <= LARGEST_AREA)[None], len(THRESHOLDS), axis=0)
-    for first, end, left, right in zip(*rows, *columns, strict=True):
-        objects = order[left:right]
+    for rows, objects in groups(group, own):
+        run = slice(rows[0], rows[-1] + 1)  # Those of one group stand together, and a slice is written through.
         crowd = truth.crowd[objects]
-        overlap = _overlap(said[first:end], real[objects], crowd)
-        _match(overlap, ignored[objects], crowd, hit[:, first:end], wrong[:, first:end])
+        overlap = _overlap(said[run], real[objects], crowd)
+        _match(overlap, ignored[objects], crowd, hit[:, run], wrong[:, run])
     return hit, wrong
 
 
