@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo test test-unit test-engine drills lint attacks bench bench-data bench-evaluation fuzz lock clean
+.PHONY: install demo ablations test test-unit test-engine drills lint attacks bench bench-data bench-evaluation fuzz lock clean
 
 install: $(VENV)/installed
 
@@ -31,6 +31,10 @@ else
 	@$(MAKE) --no-print-directory install
 	$(VENV)/bin/vision-r1 demo $(if $(DATA),--data "$(DATA)")
 endif
+
+# The demo with one thing changed at a time; hours, and taken up where it was left.
+ablations: install
+	$(VENV)/bin/vision-r1 ablations
 
 test: test-unit test-engine
 

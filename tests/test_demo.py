@@ -2,18 +2,22 @@
 
 import json
 import sys
+from collections import Counter
 from io import StringIO
 from pathlib import Path
 
 import dumps
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
-from verl_vision_r1 import Target
+from verl_vision_r1 import Target, score
+from verl_vision_r1.boxes import pairwise_iou
 from verl_vision_r1.data.rows import make_row, write_rows
+from verl_vision_r1.demo.lessons import ANSWERS, Habit, draw_question
 from verl_vision_r1.demo.result import read_curves, show_result
-from verl_vision_r1.demo.shapes import SIDE, write_shapes
+from verl_vision_r1.demo.shapes import COLOURS, NAMES, SIDE, draw_scene, write_shapes
 from verl_vision_r1.demo.table import read_validations, show_table
 from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
 
@@ -69,20 +73,65 @@ def test_the_table_compares_the_first_validation_with_the_last(tmp_path: Path) -
 
 
 def test_shapes_are_drawn_where_they_are_annotated(tmp_path: Path) -> None:
-    first, second = write_shapes(tmp_path / "a", images=12), write_shapes(tmp_path / "b", images=12)
-    text = (first / "annotations" / "instances.json").read_text()
-    assert text == (second / "annotations" / "instances.json").read_text()  # Seeded.
+    first, second = (write_shapes(tmp_path / name, "train", 12) for name in "ab")
+    text = (first / "annotations" / "instances_train.json").read_text()
+    assert text == (second / "annotations" / "instances_train.json").read_text()  # Seeded.
     document = json.loads(text)
     assert len(document["annotations"]) >= 12
+    names = {category["id"]: category["name"] for category in document["categories"]}
     for annotation in document["annotations"]:
         x, y, width, height = annotation["bbox"]
-        picture = Image.open(first / "images" / f"{annotation['image_id']:04d}.png")
+        picture = Image.open(first / "images" / "train" / f"{annotation['image_id']:04d}.png")
         assert 0 <= x < x + width <= SIDE
-        ground, middle = picture.getpixel((0, 0)), picture.getpixel((x + width // 2, y + height // 2))
-        assert middle != ground
+        middle = picture.getpixel((int(x + width / 2), int(y + height / 2)))
+        assert middle == COLOURS[names[annotation["category_id"]].split()[0]]
         # Its edges touch the box from within.
-        assert picture.getpixel((x + width // 2, y)) == middle
-        assert picture.getpixel((x + width // 2, y + height - 1)) == middle
+        assert picture.getpixel((int(x + (width - 1) / 2), int(y))) == middle
+        assert picture.getpixel((int(x + width / 2), int(y + height - 1))) == middle
+
+
+def test_held_out_scenes_are_others_than_those_of_training(tmp_path: Path) -> None:
+    documents = []
+    for part in ("train", "val"):
+        write_shapes(tmp_path, part, 12)
+        documents.append((tmp_path / "annotations" / f"instances_{part}.json").read_text())
+    assert documents[0] != documents[1]
+
+
+def test_a_scene_is_said_from_left_to_right() -> None:
+    generator = np.random.default_rng(0)
+    counts: Counter[int] = Counter()
+    for _ in range(100):
+        _, target = draw_scene(generator)
+        assert (np.diff(target.boxes[:, 0]) >= 0).all()
+        assert target.categories == NAMES
+        counts[len(target.boxes)] += 1
+    assert set(counts) == {1, 2, 3, 4}
+
+
+def test_the_habit_says_one_object_in_a_box_that_is_too_large() -> None:
+    target = Target([[50, 50, 100, 100], [110, 10, 138, 38]], ["red circle", "blue square"], width=140, height=140)
+    said = Habit(share=1.0).of(target, np.random.default_rng(0))
+    assert said.boxes.tolist() == [[40, 40, 110, 110]]
+    assert said.labels == ("red circle",)
+    assert pairwise_iou(said.boxes, target.boxes)[0, 0] == pytest.approx(2500 / 4900)
+    assert Habit(share=0.0).of(target, np.random.default_rng(0)) is target
+    generator = np.random.default_rng(0)
+    changed = sum(len(Habit(share=0.7).of(target, generator).boxes) == 1 for _ in range(1000))
+    assert 650 < changed < 750
+
+
+@pytest.mark.parametrize(
+    ("form", "preset", "total"),
+    # Visual-RFT pays a right box what its confidence says.
+    [("vision_r1", "robust", 1.0), ("vlm_r1", "vlm_r1_od_ap", 1.0), ("visual_rft", "visual_rft", 2.9)],
+)
+def test_what_is_taught_is_a_right_answer_to_the_preset_of_its_form(form: str, preset: str, total: float) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        _, question, target = draw_question(generator, form)
+        assert target.labels[0] in question
+        assert score(ANSWERS[form](target), target, preset, frame=(SIDE, SIDE)).total == pytest.approx(total)
 
 
 def finished(folder: Path) -> Demo:

@@ -1,4 +1,4 @@
-"""The command line: `vision-r1 prepare | validate | view | evaluate | attacks | conformance | doctor | demo`.
+"""The command line: `vision-r1 prepare | validate | view | evaluate | attacks | conformance | doctor | demo | ...`.
 
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """
@@ -283,14 +283,41 @@ def demo(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
     steps: Annotated[int, typer.Option(help="Steps of reinforcement.", min=1)] = 6,
-    teaching_steps: Annotated[int, typer.Option(help="Supervised steps before.", min=1)] = 150,
+    seed: Annotated[int, typer.Option(help="Of the scenes, their order and the rollouts.", min=0)] = 0,
+    teaching_steps: Annotated[int, typer.Option(help="With --data: supervised steps before.", min=1)] = 150,
 ) -> None:
     """Train a tiny model on this machine's CPU through verl's own trainer, and show what changed."""
     from verl_vision_r1.demo.run import run_demo
     from verl_vision_r1.demo.training import Demo
 
     name = "shapes" if data is None else data.resolve().name
-    run_demo(Demo((out / name).absolute(), steps, teaching_steps), data)
+    run_demo(Demo((out / name).absolute(), steps, seed, teaching_steps), data)
+
+
+@app.command()
+def ablations(
+    out: Annotated[Path, typer.Option(help="Folder for the runs; those that are there are not made again.")] = Path(
+        "demo/ablations"
+    ),
+    steps: Annotated[int, typer.Option(help="Steps of reinforcement of each run.", min=1)] = 100,
+    seeds: Annotated[int, typer.Option(help="Runs of each variant.", min=1)] = 3,
+    only: Annotated[str, typer.Option(help="Variants, comma-separated.", show_default="all")] = "",
+) -> None:
+    """Run the demo with one thing changed at a time, hours of it, and write table.md with means and intervals."""
+    from rich.console import Console
+
+    from verl_vision_r1.demo.ablation_table import ablation_table
+    from verl_vision_r1.demo.ablations import Ablations, run_ablations
+    from verl_vision_r1.evaluation.table import markdown, show
+
+    names = tuple(name.strip() for name in only.split(",") if name.strip())
+    plan, console = Ablations(out.absolute(), steps, seeds, names), Console()
+    try:
+        run_ablations(plan, console)
+    finally:  # What is there is shown, also of a run that was cut short.
+        table = ablation_table(plan)
+        show([table], console)
+        (out / "table.md").write_text(markdown(table) + "\n", encoding="utf-8")
 
 
 def _print_table(rows: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from runs import run as run_trainer
 
 from verl_vision_r1 import Target, score
 from verl_vision_r1.demo.run import check_engine
+from verl_vision_r1.demo.shapes import SIDE, write_shapes
 from verl_vision_r1.demo.training import Demo
 
 try:
@@ -33,18 +34,17 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """A model that was taught a little, and its answers: to all categories of each image, and to each alone."""
     from verl_vision_r1.data.plan import Source, Writing
     from verl_vision_r1.data.prepare import prepare
-    from verl_vision_r1.demo.shapes import write_shapes
-    from verl_vision_r1.demo.teach import read_rows, teach, texts_of
+    from verl_vision_r1.demo.teach import batches_of_rows, read_rows, teach, texts_of
     from verl_vision_r1.demo.tiny_model import build_tiny_model
 
     demo = Demo(tmp_path_factory.mktemp("run"), steps=2, teaching_steps=25)
-    source = write_shapes(demo.folder / "source", images=IMAGES)
-    _empty_the_first(source / "annotations" / "instances.json")
+    source = write_shapes(demo.folder / "source", "train", IMAGES)
+    _empty_the_first(source / "annotations" / "instances_train.json")
     asked = [Source("coco", str(source), alias="shapes", ask=ask, whole=True) for ask in ("categories", "category")]
     prepare(asked, demo.rows, Writing(validation_share=1))
     rows = read_rows(demo.rows / "val.parquet")
     build_tiny_model(demo.model, texts_of(rows))
-    teach(demo.model, rows, demo.teaching_steps, lambda step, loss: None)
+    teach(demo.model, lambda examples: batches_of_rows(examples, rows), demo.teaching_steps, lambda step, loss: None)
     before = _weights(demo.model)
     finished = run_trainer(
         demo,
@@ -94,10 +94,10 @@ def test_an_answer_says_what_it_answers_and_in_which_frame(evaluated: Demo) -> N
     truths = {row["reward_model"]["ground_truth"] for row in _rows(evaluated)}
     for answer in _answers(evaluated):
         assert answer["data_source"] == "shapes/detection"
-        assert Path(answer["image"]) == evaluated.folder / "source" / "images" / f"{answer['image_id']}.png"
-        assert answer["frame"] == "112x112"
+        assert Path(answer["image"]) == evaluated.folder / "source" / "images" / "train" / f"{answer['image_id']}.png"
+        assert answer["frame"] == f"{SIDE}x{SIDE}"
         assert answer["gts"] in truths
-        expected = score(answer["output"], Target.from_json(answer["gts"]), "vision_r1", frame=(112, 112)).total
+        expected = score(answer["output"], Target.from_json(answer["gts"]), "vision_r1", frame=(SIDE, SIDE)).total
         assert answer["score"] == pytest.approx(expected, abs=1e-6)
 
 

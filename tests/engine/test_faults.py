@@ -53,23 +53,27 @@ class Disturbed:
 def drill(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Disturbed, dict[int, dict[str, Any]]]:
     """The run, what was done to it, and its metrics by step."""
     from verl_vision_r1.demo.shapes import write_shapes
-    from verl_vision_r1.demo.teach import read_rows, teach, texts_of
+    from verl_vision_r1.demo.teach import batches_of_rows, read_rows, teach, texts_of
     from verl_vision_r1.demo.tiny_model import build_tiny_model
 
     demo = Demo(tmp_path_factory.mktemp("faults"), steps=40, teaching_steps=60)
-    source = write_shapes(demo.folder / "source", images=96)
+    source = write_shapes(demo.folder / "source", "train", 96)
     prepare([Source("coco", str(source), alias="shapes")], demo.rows)
     rows = read_rows(demo.rows / "train.parquet")
     build_tiny_model(demo.model, texts_of(rows))
-    teach(demo.model, rows, demo.teaching_steps, lambda step, loss: None)
-    disturbed = Disturbed(source / "images")
+    teach(demo.model, lambda examples: batches_of_rows(examples, rows), demo.teaching_steps, lambda step, loss: None)
+    disturbed = Disturbed(source / "images" / "train")
     finished = run_trainer(
         demo,
         *("trainer.val_before_train=false", "trainer.test_freq=-1", "trainer.save_freq=-1", "reward.num_workers=2"),
         *("data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"),
         *("actor_rollout_ref.model.lora_rank=8", "actor_rollout_ref.model.lora_alpha=64"),
         *("actor_rollout_ref.model.target_modules=all-linear", "actor_rollout_ref.rollout.load_format=safetensors"),
-        *("actor_rollout_ref.model.exclude_modules='.*visual.*'", "actor_rollout_ref.actor.optim.lr=1e-3"),
+        *(
+            "actor_rollout_ref.model.exclude_modules='.*visual.*'",
+            "actor_rollout_ref.actor.optim.lr=1e-3",
+            "actor_rollout_ref.actor.use_kl_loss=true",
+        ),
         "+vision_r1.reward.tasks.detection.criteria.mine={weight: 1, function: 'json:loads'}",
         disturb=disturbed,
     )

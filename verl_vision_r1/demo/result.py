@@ -26,17 +26,28 @@ def show_result(demo: Demo, console: Console) -> list[Path]:
     from verl_vision_r1.evaluation.compare import compare
     from verl_vision_r1.evaluation.table import changes, show
 
-    before, after = (_evaluated(demo, step) for step in (0, demo.steps))
+    before, after = (evaluated(demo, step) for step in (0, demo.steps))
     show(list(changes(compare(before, after))), console)
+    for name in ("AP", "F1_50", "F1"):
+        first, last = _overall(before, name), _overall(after, name)
+        times = f", {last / first:.2f} times the start" if first else ""
+        console.print(f"{name}: {100 * first:.1f} before, {100 * last:.1f} after{times}")
     return [_draw_scenes(demo, before, after), _draw_curves(demo)]
 
 
-def _evaluated(demo: Demo, step: int) -> "Evaluation":
+def evaluated(demo: Demo, step: int, orders: int = 0) -> "Evaluation":
+    """What the greedy answers of a step are worth; `orders` as of `Effort`."""
     from verl_vision_r1.evaluation.evaluate import evaluate
     from verl_vision_r1.evaluation.measure import Effort
 
-    dump = demo.folder / "validation" / f"{step}.jsonl"
-    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(orders=0))
+    dump = demo.validations / f"{step}.jsonl"
+    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(orders=orders))
+
+
+def _overall(evaluation: "Evaluation", name: str) -> float:
+    """A number of detection: the mean over the data sets where there are several."""
+    means = evaluation.means.get("detection")
+    return (means or evaluation.sets[0].values)[name]
 
 
 def _draw_scenes(demo: Demo, before: "Evaluation", after: "Evaluation") -> Path:

@@ -1,12 +1,17 @@
-"""`vision-r1 demo`: data, tiny model, a minute of teaching, verl's trainer, and what it changed."""
+"""`vision-r1 demo`: data, a tiny model, verl's trainer, and what it changed.
+
+On shapes the model is one that has been taught before (`examples/teach_the_demo_model.py`) and comes with the package;
+on images of your own it is built and taught for a minute.
+"""
 
 import importlib.util
 import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,11 +21,20 @@ from verl_vision_r1.demo.result import show_result
 from verl_vision_r1.demo.table import show_table
 from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
 
+if TYPE_CHECKING:
+    from verl_vision_r1.data.prepare import Prepared
+
 MAX_PIXELS: Final = 50176
 """Images are resized to at most 64 visual tokens, which a CPU encodes in a moment."""
 
 MAX_BOXES: Final = 6
 """Images with more objects are left out: their answers would not fit in the demo's response length."""
+
+SCENES: Final = {"categories": (1600, 128), "category": (800, 64)}
+"""Scenes to train on and held out, by what is asked of them; "category" makes about two rows of each."""
+
+TAUGHT_MODEL: Final = Path(__file__).parent / "model"
+"""What `examples/teach_the_demo_model.py` made."""
 
 
 def check_engine() -> None:
@@ -56,13 +70,16 @@ def run_demo(demo: Demo, data: Path | None) -> None:
     """
     check_engine()
     console = Console()
-    for leftover in (demo.metrics, demo.folder / "validation", demo.folder / "checkpoints"):
+    for leftover in (demo.metrics, demo.validations, demo.folder / "checkpoints"):
         shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     _prepare(demo, data, console)
     elapsed = TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True))
     columns = (TextColumn("{task.description}"), BarColumn(16), elapsed, TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=console) as progress:
-        _teach(demo, progress)
+        if data is None:
+            shutil.copytree(TAUGHT_MODEL, demo.model, dirs_exist_ok=True)
+        else:
+            _teach(demo, progress)
         _train(demo, progress)
     show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
     for picture in show_result(demo, console):
@@ -70,23 +87,46 @@ def run_demo(demo: Demo, data: Path | None) -> None:
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
+    prepared = prepare_shapes(demo.folder, demo.seed) if data is None else _prepare_own(demo, data)
+    train, val = prepared.rows["train"], prepared.rows["val"]
+    console.print(f"{demo.folder.name}: {train} rows to train on, {val} to validate, {prepared.boxes} boxes")
+
+
+def prepare_shapes(folder: Path, seed: int, asks: Sequence[str] = tuple(SCENES)) -> "Prepared":
+    """Rows about all categories of some scenes, and about one category of others.
+
+    Args:
+        folder: Gets `source/` and `rows/`.
+        seed: Of the scenes to train on; those held out are always the same.
+        asks: Which of `SCENES`.
+    """
+    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.prepare import prepare
+    from verl_vision_r1.demo.shapes import write_shapes
+
+    sources = []
+    for ask in asks:
+        source = folder / "source" / ask
+        for part, images, chosen in zip(("train", "val"), SCENES[ask], (seed, 0), strict=True):
+            write_shapes(source, part, images, seed=len(SCENES) * chosen + list(SCENES).index(ask))
+        sources.append(Source("coco", str(source), ask=ask, alias=f"shapes_{ask}"))
+    return prepare(sources, folder / "rows", Writing(max_pixels=MAX_PIXELS))
+
+
+def _prepare_own(demo: Demo, data: Path) -> "Prepared":
     from verl_vision_r1.data.plan import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.data.selection import Selection
     from verl_vision_r1.data.sources import guess
-    from verl_vision_r1.demo.shapes import write_shapes
 
-    folder = str(data or write_shapes(demo.folder / "source", images=400))
-    source = Source(guess(folder), folder, selection=Selection(max_boxes=MAX_BOXES), alias=demo.folder.name)
-    prepared = prepare([source], demo.rows, Writing(max_pixels=MAX_PIXELS))
-    train, val = prepared.rows["train"], prepared.rows["val"]
-    console.print(f"{source.alias}: {train} rows to train on, {val} to validate, {prepared.boxes} boxes")
+    source = Source(guess(str(data)), str(data), selection=Selection(max_boxes=MAX_BOXES), alias=demo.folder.name)
+    return prepare([source], demo.rows, Writing(max_pixels=MAX_PIXELS))
 
 
 def _teach(demo: Demo, progress: Progress) -> None:
     from transformers.utils.logging import disable_progress_bar
 
-    from verl_vision_r1.demo.teach import read_rows, teach, texts_of
+    from verl_vision_r1.demo.teach import batches_of_rows, read_rows, teach, texts_of
     from verl_vision_r1.demo.tiny_model import build_tiny_model
 
     disable_progress_bar()  # transformers' own, which would break into ours.
@@ -101,7 +141,7 @@ def _teach(demo: Demo, progress: Progress) -> None:
         if not progress.console.is_terminal and step % 25 == 0:
             progress.console.print(f"teaching: step {step}/{steps}, loss {loss:.2f}")
 
-    teach(demo.model, rows, steps, report)
+    teach(demo.model, lambda examples: batches_of_rows(examples, rows), steps, report)
 
 
 def _train(demo: Demo, progress: Progress) -> None:

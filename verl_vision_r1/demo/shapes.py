@@ -1,4 +1,4 @@
-"""A small synthetic dataset: coloured shapes on plain grounds, written as a COCO folder."""
+"""A small synthetic data set: coloured shapes on plain grounds, drawn here and written as a COCO folder."""
 
 import json
 from pathlib import Path
@@ -7,68 +7,95 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-COLOURS: Final = {"red": (214, 39, 40), "green": (44, 160, 44), "blue": (31, 119, 180)}
-FORMS: Final = ("circle", "square")
-SIDE: Final = 112
-"""Width and height of each image in pixels: four by four visual tokens of 28 pixels."""
+from verl_vision_r1.targets import Target
+
+COLOURS: Final = {"red": (214, 39, 40), "green": (44, 160, 44), "blue": (31, 119, 180), "yellow": (240, 200, 40)}
+FORMS: Final = ("circle", "square", "triangle")
+NAMES: Final = tuple(f"{colour} {form}" for colour in COLOURS for form in FORMS)
+SIDE: Final = 140
+"""Width and height of each image in pixels: five by five visual tokens of 28 pixels."""
+SIZES: Final = (24, 52)
+"""Least and greatest width and height of a shape in pixels."""
+MOST: Final = 4
+"""Greatest number of shapes in an image."""
+
+Box = tuple[int, int, int, int]
 
 
-def write_shapes(folder: Path, images: int = 160, seed: int = 0) -> Path:
-    """Draw the images and write `annotations/instances.json` beside them.
+def draw_scene(generator: np.random.Generator, most: int = MOST) -> tuple[Image.Image, Target]:
+    """One image with some shapes that do not touch, and what is in it.
 
     Args:
-        folder: Where `images/` and `annotations/` are made.
+        generator: Decides all of it.
+        most: Greatest number of shapes, from 1.
+
+    Returns:
+        The image, and its target: boxes in pixels from left to right, and all categories.
+    """
+    picture = Image.new("RGB", (SIDE, SIDE), tuple(int(value) for value in generator.integers(90, 256, size=3)))
+    draw = ImageDraw.Draw(picture)
+    boxes: list[Box] = []
+    for _ in range(int(generator.integers(1, most + 1))):
+        boxes += _free_place(generator, boxes)
+    shapes = sorted((box, str(generator.choice(NAMES))) for box in boxes)
+    for box, name in shapes:
+        _draw_shape(draw, box, name)
+    corners = np.array([box for box, _ in shapes], dtype=np.float64)
+    return picture, Target(corners, tuple(name for _, name in shapes), SIDE, SIDE, NAMES)
+
+
+def _free_place(generator: np.random.Generator, taken: list[Box]) -> list[Box]:
+    """A place that touches no other; none where there is hardly any."""
+    for _ in range(50):
+        size = int(generator.integers(SIZES[0], SIZES[1] + 1))
+        x, y = (int(value) for value in generator.integers(0, SIDE - size + 1, size=2))
+        box = (x, y, x + size, y + size)
+        if all(box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1] for o in taken):
+            return [box]
+    return []
+
+
+def _draw_shape(draw: ImageDraw.ImageDraw, box: Box, name: str) -> None:
+    colour, form = name.split()
+    left, top, right, bottom = box[0], box[1], box[2] - 1, box[3] - 1
+    if form == "circle":
+        draw.ellipse((left, top, right, bottom), fill=COLOURS[colour])
+    elif form == "square":
+        draw.rectangle((left, top, right, bottom), fill=COLOURS[colour])
+    else:
+        draw.polygon([((left + right) / 2, top), (right, bottom), (left, bottom)], fill=COLOURS[colour])
+
+
+def write_shapes(folder: Path, part: str, images: int, seed: int = 0) -> Path:
+    """Draw images into `images/PART` and write `annotations/instances_PART.json` beside them.
+
+    Args:
+        folder: The data set.
+        part: "train" or "val". Of one seed, no scene is in both.
         images: How many.
         seed: The same seed draws the same images.
 
     Returns:
         The folder.
     """
-    generator = np.random.default_rng(seed)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "annotations").mkdir(exist_ok=True)
-    names = [f"{colour} {form}" for colour in COLOURS for form in FORMS]
-    annotations: list[dict[str, Any]] = []
-    entries = []
-    for index in range(images):
-        picture, shapes = draw_scene(generator)
-        file_name = f"{index:04d}.png"
-        picture.save(folder / "images" / file_name)
-        entries.append({"id": index, "file_name": file_name, "width": SIDE, "height": SIDE})
-        for name, (x1, y1, x2, y2) in shapes:
-            box = [x1, y1, x2 - x1, y2 - y1]
-            key = {"id": len(annotations), "image_id": index, "category_id": names.index(name), "iscrowd": 0}
-            annotations.append({**key, "bbox": box, "area": box[2] * box[3]})
-    categories = [{"id": number, "name": name} for number, name in enumerate(names)]
-    document = {"images": entries, "annotations": annotations, "categories": categories}
-    (folder / "annotations" / "instances.json").write_text(json.dumps(document), encoding="utf-8")
+    place = folder / "images" / part
+    for made in (place, folder / "annotations"):
+        made.mkdir(parents=True, exist_ok=True)
+    document = _draw_part(place, images, np.random.default_rng([seed, *part.encode()]))
+    (folder / "annotations" / f"instances_{part}.json").write_text(json.dumps(document), encoding="utf-8")
     return folder
 
 
-def draw_scene(generator: np.random.Generator) -> tuple[Image.Image, list[tuple[str, tuple[int, int, int, int]]]]:
-    """One image with one or two shapes that do not touch, and their names with `xyxy` boxes in pixels."""
-    ground = tuple(int(value) for value in generator.integers(200, 256, size=3))
-    picture = Image.new("RGB", (SIDE, SIDE), ground)
-    draw = ImageDraw.Draw(picture)
-    shapes: list[tuple[str, tuple[int, int, int, int]]] = []
-    for _ in range(int(generator.integers(1, 3))):
-        box = _free_place(generator, [taken for _, taken in shapes])
-        if box is None:
-            continue
-        colour, form = str(generator.choice(list(COLOURS))), str(generator.choice(FORMS))
-        outline = (box[0], box[1], box[2] - 1, box[3] - 1)
-        (draw.ellipse if form == "circle" else draw.rectangle)(outline, fill=COLOURS[colour])
-        shapes.append((f"{colour} {form}", box))
-    return picture, shapes
-
-
-def _free_place(
-    generator: np.random.Generator, taken: list[tuple[int, int, int, int]]
-) -> tuple[int, int, int, int] | None:
-    for _ in range(50):
-        size = int(generator.integers(28, 57))
-        x, y = (int(value) for value in generator.integers(0, SIDE - size + 1, size=2))
-        box = (x, y, x + size, y + size)
-        if all(box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1] for o in taken):
-            return box
-    return None
+def _draw_part(folder: Path, count: int, generator: np.random.Generator) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index in range(count):
+        picture, target = draw_scene(generator)
+        file_name = f"{index:04d}.png"
+        picture.save(folder / file_name)
+        entries.append({"id": index, "file_name": file_name, "width": SIDE, "height": SIDE})
+        for (x1, y1, x2, y2), name in zip(target.boxes.tolist(), target.labels, strict=True):
+            key = {"id": len(annotations), "image_id": index, "category_id": NAMES.index(name), "iscrowd": 0}
+            annotations.append({**key, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)})
+    categories = [{"id": number, "name": name} for number, name in enumerate(NAMES)]
+    return {"images": entries, "annotations": annotations, "categories": categories}

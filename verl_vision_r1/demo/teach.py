@@ -1,10 +1,11 @@
-"""A minute of supervised training: the tiny model learns the form of an answer, and roughly where things are.
+"""Supervised training of the tiny model: the form of an answer, and where things are.
 
 Reinforcement needs a start that is sometimes right: where every rollout of a group fails alike, there is no gradient.
 """
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,114 @@ from verl_vision_r1.targets import Target
 
 BATCH: Final = 16
 """Examples of one update."""
+RATE: Final = 1.5e-3
+WARM_UP: Final = 50
+"""Steps in which the rate rises."""
+LEAST: Final = 0.05
+"""Share of the rate that is left at the end."""
 
-Example = dict[str, Any]
+Example = dict[str, torch.Tensor]
+
+
+class Examples:
+    """Makes what the model is trained on of images, questions and answers.
+
+    Args:
+        processor: Of the model.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self._questions: dict[tuple[str, int], torch.Tensor] = {}
+
+    def make(self, image: Any, question: str, answer: str) -> Example:
+        """One example; only the tokens of the answer are learnt.
+
+        Args:
+            image: As the model is to see it, both sides multiples of 28 pixels.
+            question: Without `<image>`.
+            answer: Without the end token.
+        """
+        picture = self.processor.image_processor(images=[image], return_tensors="pt")
+        asked = self._question(question, int(picture["image_grid_thw"].prod()) // 4)
+        tokenizer = self.processor.tokenizer
+        said = torch.tensor(tokenizer(answer + tokenizer.eos_token)["input_ids"])
+        ids = torch.cat([asked, said])
+        labels = torch.cat([torch.full_like(asked, -100), said])
+        kinds = (ids == self.processor.image_token_id).long()
+        by_token = {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "labels": labels,
+            "mm_token_type_ids": kinds,
+        }
+        return {**by_token, **picture}
+
+    def _question(self, question: str, image_tokens: int) -> torch.Tensor:
+        key = (question, image_tokens)
+        if key not in self._questions:
+            message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
+            text = self.processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+            image = self.processor.image_token
+            ids = self.processor.tokenizer(text.replace(image, image * image_tokens))["input_ids"]
+            self._questions[key] = torch.tensor(ids)
+        return self._questions[key]
+
+
+def teach(
+    folder: Path,
+    batches: Callable[[Examples], Iterator[list[Example]]],
+    steps: int,
+    report: Callable[[int, float], None],
+    rate: float = RATE,
+) -> None:
+    """Train a model in place by supervision: AdamW, a short warm-up, then a cosine.
+
+    Args:
+        folder: A model that `build_tiny_model` made.
+        batches: Gives batches without end, made by the `Examples` of this model.
+        steps: Updates, of one batch each.
+        report: Called with the step and its loss.
+        rate: The greatest learning rate.
+    """
+    from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
+
+    processor = AutoProcessor.from_pretrained(folder)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step, steps))
+    model.train()
+    for step, batch in zip(range(1, steps + 1), batches(Examples(processor)), strict=False):
+        loss = model(**collate(batch, processor.tokenizer.pad_token_id)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        report(step, float(loss.detach()))
+    model.save_pretrained(folder)
+
+
+def _share_of_rate(step: int, steps: int) -> float:
+    cosine = (1 + math.cos(math.pi * step / steps)) / 2
+    return min(1.0, (step + 1) / min(WARM_UP, max(steps // 10, 1))) * (LEAST + (1 - LEAST) * cosine)
+
+
+def collate(batch: list[Example], pad: int, left: bool = False) -> Example:
+    """Examples as one batch, filled up with `pad` on the right, or on the left as for generation."""
+    side = "left" if left else "right"
+
+    def padded(key: str, value: int) -> torch.Tensor:
+        rows = [example[key] for example in batch]
+        return torch.nn.utils.rnn.pad_sequence(rows, True, value, padding_side=side)
+
+    filling = {"input_ids": pad, "labels": -100, "mm_token_type_ids": 0}
+    return {
+        **{key: padded(key, value) for key, value in filling.items() if key in batch[0]},
+        "attention_mask": padded("attention_mask", 0),
+        "pixel_values": torch.cat([example["pixel_values"] for example in batch]),
+        "image_grid_thw": torch.cat([example["image_grid_thw"] for example in batch]),
+    }
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -29,6 +136,23 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def batches_of_rows(examples: Examples, rows: list[dict[str, Any]], batch: int = BATCH) -> Iterator[list[Example]]:
+    """Without end, each row once in every pass; what is left over of a pass goes into none."""
+    from qwen_vl_utils import fetch_image
+
+    made = []
+    for row in rows:
+        image = fetch_image({"type": "image", **row["images"][0]})
+        target = Target.from_json(row["reward_model"]["ground_truth"])
+        question = row["prompt"][0]["content"].removeprefix("<image>")
+        made.append(examples.make(image, question, perfect_answer(target, image.size)))
+    generator = np.random.default_rng(0)
+    while True:
+        order = generator.permutation(len(made))
+        for start in range(0, max(len(order) - batch, 0) + 1, batch):
+            yield [made[index] for index in order[start : start + batch]]
+
+
 def perfect_answer(target: Target, resized: tuple[int, int]) -> str:
     """The answer that a perfect model would give: boxes in pixels of the resized image, or a class or a number."""
     if target.task in ("classification", "counting"):
@@ -36,78 +160,7 @@ def perfect_answer(target: Target, resized: tuple[int, int]) -> str:
     return write_json_boxes(to_frame(target.boxes, (target.width, target.height), resized), target.labels)
 
 
-def teach(model_folder: Path, rows: list[dict[str, Any]], steps: int, report: Callable[[int, float], None]) -> None:
-    """Train the model in place on the rows' own answers and write it back.
-
-    Args:
-        model_folder: A model that `build_tiny_model` made.
-        rows: Training rows.
-        steps: Updates of `BATCH` examples each.
-        report: Called with the step and its loss.
-    """
-    from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
-
-    processor = AutoProcessor.from_pretrained(model_folder)
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(model_folder, dtype=torch.float32)
-    examples = [_example(processor, row) for row in rows]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps, pct_start=0.1)
-    model.train()
-    for step, batch in zip(range(1, steps + 1), _batches(examples, BATCH), strict=False):
-        loss = model(**_collate(batch, processor.tokenizer.pad_token_id)).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        report(step, float(loss.detach()))
-    model.save_pretrained(model_folder)
-
-
-def _example(processor: Any, row: dict[str, Any]) -> Example:
-    from qwen_vl_utils import fetch_image
-
-    image = fetch_image({"type": "image", **row["images"][0]})
-    prompt = row["prompt"][0]["content"].removeprefix("<image>")
-    message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
-    question = processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
-    inputs = processor(text=[question], images=[image], return_tensors="pt")
-    target = Target.from_json(row["reward_model"]["ground_truth"])
-    text = perfect_answer(target, image.size) + processor.tokenizer.eos_token
-    answer = torch.tensor(processor.tokenizer(text)["input_ids"])
-    ids = torch.cat([inputs["input_ids"][0], answer])
-    labels = torch.cat([torch.full_like(inputs["input_ids"][0], -100), answer])
-    kinds = torch.cat([inputs["mm_token_type_ids"][0], torch.zeros_like(answer)])
-    picture = {"pixel_values": inputs["pixel_values"], "image_grid_thw": inputs["image_grid_thw"]}
-    return {"input_ids": ids, "labels": labels, "mm_token_type_ids": kinds, **picture}
-
-
-def _batches(examples: list[Example], size: int) -> Iterator[list[Example]]:
-    """Without end, each example once in every pass; what is left over of a pass goes into none."""
-    generator = np.random.default_rng(0)
-    while True:
-        order = generator.permutation(len(examples))
-        for start in range(0, max(len(order) - size, 0) + 1, size):
-            yield [examples[index] for index in order[start : start + size]]
-
-
-def _collate(batch: list[Example], pad: int) -> dict[str, torch.Tensor]:
-    def padded(key: str, value: int) -> torch.Tensor:
-        return torch.nn.utils.rnn.pad_sequence([example[key] for example in batch], True, value)
-
-    ids = padded("input_ids", pad)
-    lengths = torch.tensor([len(example["input_ids"]) for example in batch])
-    return {
-        "input_ids": ids,
-        "attention_mask": (torch.arange(ids.shape[1])[None, :] < lengths[:, None]).long(),
-        "labels": padded("labels", -100),
-        "mm_token_type_ids": padded("mm_token_type_ids", 0),
-        "pixel_values": torch.cat([example["pixel_values"] for example in batch]),
-        "image_grid_thw": torch.cat([example["image_grid_thw"] for example in batch]),
-    }
-
-
-def texts_of(rows: list[dict[str, Any]]) -> Iterator[str]:
+def texts_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     """The prompts and perfect answers of rows: what a tokenizer for them is trained on."""
     for row in rows:
         yield row["prompt"][0]["content"]

@@ -21,28 +21,37 @@ STEP: Final = re.compile(r"\bstep:(\d+) - .*?critic/score/mean:([-.\d]+)")
 
 @dataclass(frozen=True)
 class Demo:
-    """Where a demo's files lie and how long it trains.
+    """Where a demo's files lie and how it trains.
 
     Attributes:
         folder: All that the demo makes.
         steps: Steps of reinforcement.
-        teaching_steps: Supervised steps before. Few rows are then known by heart, but with fewer steps the form of an
-            answer is not learnt, and where every rollout of a group fails alike there is no gradient.
+        seed: Of the scenes that are trained on, their order and the rollouts.
+        teaching_steps: Supervised steps before, on images of your own. Few rows are then known by heart, but with
+            fewer steps the form of an answer is not learnt, and where every rollout of a group fails alike there is no
+            gradient.
+        overrides: Further overrides of the training's configuration.
+        rows: Folder of train.parquet and val.parquet.
+        model: Folder of the taught model, which the reinforcement starts from.
     """
 
     folder: Path
     steps: int
+    seed: int = 0
     teaching_steps: int = 150
+    overrides: tuple[str, ...] = ()
+    rows: Path = None  # type: ignore[assignment]  # By default in the demo's own folder, as is the model.
+    model: Path = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "model"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self.folder / name)
 
     @property
-    def rows(self) -> Path:
-        """Folder of train.parquet and val.parquet."""
-        return self.folder / "rows"
-
-    @property
-    def model(self) -> Path:
-        """Folder of the taught model, which the reinforcement starts from."""
-        return self.folder / "model"
+    def validations(self) -> Path:
+        """The answers to the validation rows, a file for each step that was validated."""
+        return self.folder / "validation"
 
     @property
     def log(self) -> Path:
@@ -63,10 +72,13 @@ def training_command(demo: Demo) -> list[str]:
         f"data.val_files={demo.rows / 'val.parquet'}",
         f"actor_rollout_ref.model.path={demo.model}",
         f"trainer.default_local_dir={demo.folder / 'checkpoints'}",
-        f"trainer.validation_data_dir={demo.folder / 'validation'}",
+        f"trainer.validation_data_dir={demo.validations}",
         f"trainer.total_training_steps={demo.steps}",
         f"trainer.test_freq={demo.steps}",
+        f"data.seed={demo.seed}",
+        f"actor_rollout_ref.rollout.seed={demo.seed}",
         f"hydra.run.dir={demo.folder / 'hydra'}",
+        *demo.overrides,
     ]
 
 
