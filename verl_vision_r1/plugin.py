@@ -21,10 +21,14 @@ def load() -> None:
     if cpu.requested():
         cpu.activate()
     compat.apply()
-    import verl_vision_r1.reward_manager  # noqa: F401  Importing it registers it.
 
-    # The trainers take seconds to import, and one process of a run's many needs them.
+    # They take seconds to import, and one process of a run's many needs them.
+    wrapt.register_post_import_hook(_register_reward_manager, "verl.experimental.reward_loop.reward_manager")
     wrapt.register_post_import_hook(_register_trainers, "verl.trainer.ppo.v1")
+
+
+def _register_reward_manager(module: object) -> None:
+    import verl_vision_r1.reward_manager  # noqa: F401  Importing it registers it.
 
 
 def _register_trainers(module: object) -> None:

