@@ -66,6 +66,12 @@ def test_a_variant_changes_what_it_says_and_nothing_else(base: dict[str, Any], n
 
 
 @pytest.mark.verl
+def test_the_rival_answers_the_questions_of_the_recipe(base: dict[str, Any]) -> None:
+    assert base["data"]["train_batch_size"] == ablations.QUESTIONS
+    assert base["actor_rollout_ref"]["rollout"]["n"] == VARIANTS["supervised_often"].supervised
+
+
+@pytest.mark.verl
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_questions_of_a_variant_are_those_that_its_start_is_taught(base: dict[str, Any], name: str) -> None:
     prompt = composed(name)["vision_r1"]["prompt"]
@@ -102,7 +108,7 @@ def test_a_run_that_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_name_that_is_none_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--only: expected names of vision_r1, .*, got robst"):
+    with pytest.raises(ValueError, match=r"--only: expected names of robust, .*, got robst"):
         Ablations(tmp_path, 3, 2, ("robst",))
 
 
@@ -114,9 +120,9 @@ def test_the_table_holds_starts_and_means_of_what_is_there(tmp_path: Path) -> No
     write(result_of(plan, "kl", 0), 0.5)
     rows = {row[0]: row[1:] for row in ablation_table(plan).rows if row[1] == "vision_r1"}
     assert rows["start"][:3] == ("vision_r1", "", "10.0")
-    assert rows["preset robust"][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
-    assert rows["KL to the start, 0.01"][1:3] == ("1", "50.0")
-    assert set(rows) == {"start", "preset robust", "KL to the start, 0.01"}
+    assert rows[VARIANTS["robust"].says][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
+    assert rows[VARIANTS["kl"].says][1:3] == ("1", "50.0")
+    assert set(rows) == {"start", VARIANTS["robust"].says, VARIANTS["kl"].says}
 
 
 def test_an_interval_is_students() -> None:

@@ -282,7 +282,7 @@ def demo(
         Path | None, typer.Option(help="COCO or VOC folder.", show_default="coloured shapes, drawn here")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
-    steps: Annotated[int, typer.Option(help="Steps of reinforcement.", min=1)] = 6,
+    steps: Annotated[int, typer.Option(help="Steps of reinforcement.", min=1)] = 40,
     seed: Annotated[int, typer.Option(help="Of the scenes, their order and the rollouts.", min=0)] = 0,
     teaching_steps: Annotated[int, typer.Option(help="With --data: supervised steps before.", min=1)] = 150,
 ) -> None:
@@ -299,7 +299,7 @@ def ablations(
     out: Annotated[Path, typer.Option(help="Folder for the runs; those that are there are not made again.")] = Path(
         "demo/ablations"
     ),
-    steps: Annotated[int, typer.Option(help="Steps of reinforcement of each run.", min=1)] = 100,
+    steps: Annotated[int, typer.Option(help="Steps of reinforcement of each run.", min=1)] = 40,
     seeds: Annotated[int, typer.Option(help="Runs of each variant.", min=1)] = 3,
     only: Annotated[str, typer.Option(help="Variants, comma-separated.", show_default="all")] = "",
 ) -> None:

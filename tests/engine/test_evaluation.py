@@ -97,7 +97,7 @@ def test_an_answer_says_what_it_answers_and_in_which_frame(evaluated: Demo) -> N
         assert Path(answer["image"]) == evaluated.folder / "source" / "images" / "train" / f"{answer['image_id']}.png"
         assert answer["frame"] == f"{SIDE}x{SIDE}"
         assert answer["gts"] in truths
-        expected = score(answer["output"], Target.from_json(answer["gts"]), "vision_r1", frame=(SIDE, SIDE)).total
+        expected = score(answer["output"], Target.from_json(answer["gts"]), "robust", frame=(SIDE, SIDE)).total
         assert answer["score"] == pytest.approx(expected, abs=1e-6)
 
 

@@ -69,11 +69,9 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Disturbed
         *("data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"),
         *("actor_rollout_ref.model.lora_rank=8", "actor_rollout_ref.model.lora_alpha=64"),
         *("actor_rollout_ref.model.target_modules=all-linear", "actor_rollout_ref.rollout.load_format=safetensors"),
-        *(
-            "actor_rollout_ref.model.exclude_modules='.*visual.*'",
-            "actor_rollout_ref.actor.optim.lr=1e-3",
-            "actor_rollout_ref.actor.use_kl_loss=true",
-        ),
+        *("actor_rollout_ref.model.exclude_modules='.*visual.*'", "actor_rollout_ref.actor.optim.lr=1e-3"),
+        *("actor_rollout_ref.actor.use_kl_loss=true", "algorithm.rollout_correction.bypass_mode=false"),
+        "vision_r1/reward=vision_r1",
         "+vision_r1.reward.tasks.detection.criteria.mine={weight: 1, function: 'json:loads'}",
         disturb=disturbed,
     )

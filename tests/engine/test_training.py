@@ -118,7 +118,7 @@ def _train(demo: Demo, disturb: Callable[[str], None]) -> Finished:
         *(f"data.train_batch_size={PROMPTS}", f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}"),
         *(f"actor_rollout_ref.rollout.n={ROLLOUTS}", f"trainer.rollout_data_dir={demo.folder / 'rollouts'}", STAGES),
         "+vision_r1.reward.tasks.classification=" + json.dumps(CLASSES).replace('"', ""),
-        "vision_r1/freeze=vision_tower",
+        *("vision_r1/reward=vision_r1", "vision_r1/freeze=vision_tower"),
         "algorithm.rollout_correction.bypass_mode=false",  # The actor's probabilities are held against vLLM's.
     ]
     return run_trainer(demo, *overrides, disturb=disturb)

@@ -26,6 +26,8 @@ from verl_vision_r1.presets import load_prompts
 
 FORM_STEPS: Final = 300
 """Supervised steps that teach the demo's model another form of answers, the habit kept."""
+QUESTIONS: Final = 8
+"""In a step of the recipe."""
 SUPERVISED_RATE: Final = 5e-4
 """That of the habit, here too."""
 PRECISION: Final = "vision_r1.reward.tasks.detection.criteria.precision.weight"
@@ -52,22 +54,24 @@ def _preset(name: str, prompt: str = "vision_r1", *more: str) -> Variant:
     return Variant(f"preset {name}", (f"vision_r1/reward={name}", *more), prompt)
 
 
+def _vision_r1(says: str, *more: str) -> Variant:
+    return Variant(f"preset vision_r1, {says}", ("vision_r1/reward=vision_r1", *more))
+
+
 VARIANTS: Final[dict[str, Variant]] = {
-    "vision_r1": Variant("the demo as it is: preset vision_r1, refinement off, no KL"),
+    "robust": Variant("the demo as it is: preset robust, refinement off, no KL"),
+    "vision_r1": _vision_r1("the same otherwise"),
     "vision_r1_release_2025": _preset("vision_r1_release_2025"),
-    "robust": _preset("robust"),
     # Its frame of 1,000 units would have to be learnt anew.
     "visual_rft": _preset("visual_rft", "visual_rft", "vision_r1.reward.tasks.detection.frame=resized_pixels"),
     "vlm_r1_od_ap": _preset("vlm_r1_od_ap", "vlm_r1"),
     "vlm_r1_od_length": _preset("vlm_r1_od_length", "vlm_r1"),
-    "never": Variant("refinement never", ("vision_r1/curriculum=never",)),
-    "halfway": Variant("refinement halfway", ("vision_r1/curriculum=halfway",)),
-    "third": Variant("refinement third", ("vision_r1/curriculum=third",)),
-    "no_precision": Variant("recall without precision", (f"{PRECISION}=0",)),
-    "with_label": Variant(
-        "boxes are matched with their label", ("vision_r1.reward.tasks.detection.match=same_label",)
-    ),
-    "kl": Variant("KL to the start, 0.01", ("actor_rollout_ref.actor.use_kl_loss=true",)),
+    "with_label": _vision_r1("boxes matched with their label", "vision_r1.reward.tasks.detection.match=same_label"),
+    "no_precision": _vision_r1("without precision", f"{PRECISION}=0"),
+    "never": _vision_r1("refinement never", "vision_r1/curriculum=never"),
+    "halfway": _vision_r1("refinement halfway", "vision_r1/curriculum=halfway"),
+    "third": _vision_r1("refinement third", "vision_r1/curriculum=third"),
+    "kl": _vision_r1("KL to the start, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),
     "supervised": Variant("right answers instead, one to each question", supervised=1),
     "supervised_often": Variant("right answers instead, as many as rollouts", supervised=8),
 }
@@ -180,11 +184,11 @@ def _supervised(demo: Demo, variant: Variant) -> Demo:
     shutil.copytree(demo.model, taught.model)
     rows = read_rows(demo.rows / "train.parquet")
     random.Random(demo.seed).shuffle(rows)
-    asked = rows[: demo.steps * BATCH]
+    asked = rows[: demo.steps * QUESTIONS]
     teach(
         taught.model,
         lambda examples: batches_of_rows(examples, asked),
-        demo.steps * variant.supervised,
+        len(asked) * variant.supervised // BATCH,
         lambda step, loss: None,
         SUPERVISED_RATE,
     )

@@ -51,12 +51,13 @@ def _overall(evaluation: "Evaluation", name: str) -> float:
 
 
 def _draw_scenes(demo: Demo, before: "Evaluation", after: "Evaluation") -> Path:
+    """The first images of the data set that has the most."""
     from verl_vision_r1.evaluation.gallery import draw_before_after
 
-    tables = [(name, run.sets[0].tables) for name, run in (("before", before), ("after", after))]
-    runs = [(name, table.detections, table.by_image) for name, table in tables if table is not None]
-    truth = next(table.truth for _, table in tables if table is not None)
-    path = demo.folder / "before_after.jpg"
+    sets = [max(run.sets, key=lambda measured: len(measured.images)) for run in (before, after)]
+    tables = [measured.tables for measured in sets if measured.tables is not None]
+    runs = [(name, table.detections, table.by_image) for name, table in zip(("before", "after"), tables, strict=True)]
+    truth, path = tables[0].truth, demo.folder / "before_after.jpg"
     draw_before_after(truth, runs, range(min(SCENES, len(truth.images))), path)
     return path
 
