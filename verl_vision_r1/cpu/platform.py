@@ -1,7 +1,6 @@
 """The CPU as a verl platform (`verl.plugin.platform`)."""
 
 import contextlib
-import os
 import resource
 from collections.abc import Iterator
 from types import ModuleType
@@ -41,16 +40,8 @@ class CpuDevice(ModuleType):
     def nothing(self, *args: object, **kwargs: object) -> None:
         """Answer a call that has no meaning on a CPU."""
 
-    empty_cache = ipc_collect = reset_peak_memory_stats = synchronize = nothing
+    empty_cache = ipc_collect = reset_peak_memory_stats = set_device = synchronize = nothing
     reset_max_memory_allocated = nothing
-
-    def set_device(self, device: object = None) -> None:
-        """Take all cores, shared with the other training workers; Ray gives each worker one.
-
-        Only training workers are told of a device, and while they compute nothing else does.
-        """
-        workers = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("RAY_LOCAL_WORLD_SIZE") or 1)
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // workers))
 
     def get_rng_state(self, device: object = None) -> torch.Tensor:
         """State of the one random generator."""
