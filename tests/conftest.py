@@ -15,7 +15,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from verl_vision_r1.demo.tiny_model import build_tiny_model
 
     folder = tmp_path_factory.mktemp("shapes")
-    source = Source("coco", str(write_shapes(folder / "source", images=12)))
+    source = Source("coco", str(write_shapes(folder / "source", "train", 12)))
     prepare([source], folder, Writing(validation_share=0.25))
     build_tiny_model(folder / "model", texts_of(read_rows(folder / "train.parquet")))
     return folder

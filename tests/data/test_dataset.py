@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from verl_vision_r1.data.plan import Source, Writing
 from verl_vision_r1.data.prepare import prepare
+from verl_vision_r1.demo.shapes import NAMES, SIDE
 
 pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
 pytestmark = pytest.mark.verl
@@ -51,7 +52,7 @@ def test_the_words_are_those_of_the_configuration(folder: Path, processor: Any) 
 
     assert text().startswith("Locate every item from the category list")
     assert text(prompt_templates={}) == text()
-    names = "red circle, red square, green circle, green square, blue circle, blue square"
+    names = ", ".join(NAMES)
     assert text(prompt_templates={"categories": "Where are: {categories}?"}) == f"Where are: {names}?"
     with pytest.raises(ValueError, match=r"parquet row 0: expected a question that vision_r1\.prompt has words for"):
         text(prompt_templates={"category": "Where is {category}?"})
@@ -65,7 +66,7 @@ def test_an_embedded_image_travels_once_and_small(folder: Path, processor: Any, 
     ours = load(tmp_path / "train.parquet", processor)
     image = ours[0]["raw_prompt"][0]["content"][0]
     assert image.keys() == {"type", "image", "min_pixels", "max_pixels"}
-    assert fetch_image(image).size == (112, 112)
+    assert fetch_image(image).size == (SIDE, SIDE)
     # Not verl's own filter, which forks: a process that has computed with several threads may then stand still.
     config = OmegaConf.merge(ours.config, {"filter_overlong_prompts": False})
     stock = RLHFDataset([str(tmp_path / "train.parquet")], processor.tokenizer, config, processor)
