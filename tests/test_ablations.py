@@ -118,7 +118,7 @@ def test_the_table_holds_starts_and_means_of_what_is_there(tmp_path: Path) -> No
     for seed, value in enumerate((0.2, 0.3, 0.4)):
         write(result_of(plan, "robust", seed), value)
     write(result_of(plan, "kl", 0), 0.5)
-    rows = {row[0]: row[1:] for row in ablation_table(plan).rows if row[1] == "vision_r1"}
+    rows = {row[0]: row[1:] for row in ablation_table(plan).rows}
     assert rows["start"][:3] == ("vision_r1", "", "10.0")
     assert rows[VARIANTS["robust"].says][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
     assert rows[VARIANTS["kl"].says][1:3] == ("1", "50.0")

@@ -26,7 +26,8 @@ def ablation_table(plan: Ablations) -> Grid:
     """What is there so far: a line for each start, then one for each variant, with the form of their answers."""
     heading = ("", "form", "seeds", *(f"{name}, {_short(where)}" for where, name in SHOWN))
     starts = dict.fromkeys(variant.prompt for variant in VARIANTS.values())
-    rows = [("start", prompt, "", *_cells([start_of(plan, prompt)])) for prompt in starts]
+    measured = ((prompt, start_of(plan, prompt)) for prompt in starts)
+    rows = [("start", prompt, "", *_cells([file])) for prompt, file in measured if file.is_file()]
     rows += [
         (VARIANTS[name].says, VARIANTS[name].prompt, str(len(files)), *_cells(files)) for name, files in _done(plan)
     ]
@@ -41,7 +42,7 @@ def _done(plan: Ablations) -> Iterator[tuple[str, list[Path]]]:
 
 
 def _cells(files: Sequence[Path]) -> Iterator[str]:
-    numbers = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    numbers = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     for where, name in SHOWN:
         yield with_interval([100 * found[where][name] for found in numbers if where in found])
 
