@@ -20,19 +20,17 @@ from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 from verl_vision_r1 import Target
 from verl_vision_r1.answers import parse_json_boxes
 from verl_vision_r1.boxes import pairwise_iou
-from verl_vision_r1.demo.lessons import Habit, draw_question, lessons, texts
+from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, draw_question, lessons, texts
 from verl_vision_r1.demo.shapes import MOST, SIDE
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, collate, teach
 from verl_vision_r1.demo.tiny_model import build_tiny_model
 from verl_vision_r1.evaluation.f1 import THRESHOLDS, assigned
 from verl_vision_r1.matching import same_label
 
-HABIT_RATE = 5e-4
-
 
 def main(folder: Path, ability_steps: int, habit_steps: int) -> None:
     """Both stages. A first stage that is already there is not done again."""
-    torch.set_num_threads(1)  # A model of this size gains nothing from a second.
+    torch.set_num_threads(1)  # To leave the others to other work.
     ability, start = folder / "ability", folder / "start"
     if not ability.is_dir():
         learning = build_tiny_model(folder / "learning", texts(np.random.default_rng(1)))

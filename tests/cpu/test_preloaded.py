@@ -1,5 +1,6 @@
 """Processes that are copies of one that has imported torch and vLLM behave as if the interpreter had started them."""
 
+import contextlib
 import importlib
 import json
 import os
@@ -119,12 +120,18 @@ def test_random_numbers_differ_between_copies(interpreter: str) -> None:
 
 
 def test_whoever_ends_the_client_ends_the_copy(interpreter: str) -> None:
+    with sleeping(interpreter) as (client, copy):
+        client.kill()
+    assert ends(copy)
+
+
+@contextlib.contextmanager
+def sleeping(interpreter: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A client whose copy sleeps, and the copy's number."""
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(100)"
     with subprocess.Popen([interpreter, "-c", code], stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout
-        copy = int(client.stdout.readline())
-        client.kill()
-    assert ends(copy)
+        yield client, int(client.stdout.readline())
 
 
 def ends(process: int) -> bool:
@@ -149,10 +156,7 @@ def test_all_ends_with_the_driver_and_without_it_the_real_interpreter_runs() -> 
         assert driver.stdout
         interpreter = Path(driver.stdout.readline().strip())
         start = interpreter.read_text()
-        code = "import os, time; print(os.getpid(), flush=True); time.sleep(100)"
-        with subprocess.Popen([interpreter, "-c", code], stdout=subprocess.PIPE, text=True) as client:
-            assert client.stdout
-            copy = int(client.stdout.readline())
+        with sleeping(interpreter) as (_, copy):
             driver.kill()
             assert ends(copy)
     for _ in range(600):

@@ -36,10 +36,13 @@ def ask_category(sample: Sample) -> list[Sample]:
 
 def about_category(sample: Sample, name: str) -> Sample:
     """The question where all objects of one category are."""
-    target = sample.target
+    return replace(sample, target=of_category(sample.target, name), question="category", subject=name)
+
+
+def of_category(target: Target, name: str) -> Target:
+    """All objects of one category, and only that asked for."""
     kept = [index for index, label in enumerate(target.labels) if label == name]
-    alone = Target(target.boxes[kept], (name,) * len(kept), target.width, target.height, (name,))
-    return replace(sample, target=alone, question="category", subject=name)
+    return Target(target.boxes[kept], (name,) * len(kept), target.width, target.height, (name,))
 
 
 def ask_referring(sample: Sample) -> list[Sample]:

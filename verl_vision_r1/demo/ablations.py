@@ -7,7 +7,6 @@ again, so that hours of runs may be cut short and taken up later. docs/ablations
 import json
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,19 +16,17 @@ from typing import Final
 import numpy as np
 from rich.console import Console
 
-from verl_vision_r1.demo.lessons import Habit, lessons
+from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
 from verl_vision_r1.demo.result import evaluated
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
-from verl_vision_r1.demo.training import Demo, output_of, training_command, training_environment
+from verl_vision_r1.demo.training import Demo, train
 from verl_vision_r1.presets import load_prompts
 
 FORM_STEPS: Final = 300
 """Supervised steps that teach the demo's model another form of answers, the habit kept."""
 QUESTIONS: Final = 8
 """In a step of the recipe."""
-SUPERVISED_RATE: Final = 5e-4
-"""That of the habit, here too."""
 PRECISION: Final = "vision_r1.reward.tasks.detection.criteria.precision.weight"
 
 
@@ -175,7 +172,7 @@ def _teach_form(model: Path, prompt: str) -> None:
     def lessons_of(examples: Examples) -> Iterator[list[Example]]:
         return lessons(examples, np.random.default_rng(5), BATCH, prompt=prompt, habit=Habit())
 
-    teach(model, lessons_of, FORM_STEPS, lambda step, loss: None, SUPERVISED_RATE)
+    teach(model, lessons_of, FORM_STEPS, lambda step, loss: None, HABIT_RATE)
 
 
 def _supervised(demo: Demo, variant: Variant) -> Demo:
@@ -190,7 +187,7 @@ def _supervised(demo: Demo, variant: Variant) -> Demo:
         lambda examples: batches_of_rows(examples, asked),
         len(asked) * variant.supervised // BATCH,
         lambda step, loss: None,
-        SUPERVISED_RATE,
+        HABIT_RATE,
     )
     return taught
 
@@ -203,9 +200,8 @@ def _measure(demo: Demo, file: Path) -> None:
 
 
 def _train(demo: Demo) -> None:
-    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        for _ in output_of(training_command(demo), training_environment(demo, ray_folder), demo.log):
-            pass
+    for _ in train(demo):
+        pass
 
 
 def _write_numbers(demo: Demo, step: int, file: Path) -> None:

@@ -4,6 +4,7 @@ The habit is what reinforcement then has to undo: the model sees where the shape
 first of them and to draw its box too large, as a model does that was taught by hurried annotators.
 """
 
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -13,10 +14,14 @@ from typing import Any, Final
 import numpy as np
 
 from verl_vision_r1.answers import write_json_boxes
-from verl_vision_r1.demo.shapes import MOST, SIDE, draw_scene
+from verl_vision_r1.data.questions import of_category
+from verl_vision_r1.demo.shapes import MOST, draw_scene
 from verl_vision_r1.demo.teach import Example, Examples
 from verl_vision_r1.presets import load_prompts
 from verl_vision_r1.targets import Target
+
+HABIT_RATE: Final = 5e-4
+"""Learning rate of what is taught on top of the ability."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,17 @@ ANSWERS: Final[dict[str, Callable[[Target], str]]] = {
 """The answer that each prompt of the group `vision_r1/prompt` asks for, with boxes in pixels of the scene."""
 
 
+_prompts = functools.cache(load_prompts)  # They are read from a file, and asked for with every scene.
+
+
 def draw_question(generator: np.random.Generator, prompt: str, most: int = MOST) -> tuple[Any, str, Target]:
     """A scene, a question about all that is in it or about one category, and the target of that question."""
     image, target = draw_scene(generator, most)
-    prompts = load_prompts(prompt)
+    prompts = _prompts(prompt)
     if "categories" in prompts.templates and generator.random() < 0.5:
         return image, prompts.text("categories", target, ""), target
     name = str(generator.choice(target.labels))
-    kept = [index for index, label in enumerate(target.labels) if label == name]
-    alone = Target(target.boxes[kept], (name,) * len(kept), SIDE, SIDE, categories=(name,))
+    alone = of_category(target, name)
     return image, prompts.text("category", alone, name), alone
 
 

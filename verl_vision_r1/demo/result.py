@@ -35,13 +35,13 @@ def show_result(demo: Demo, console: Console) -> list[Path]:
     return [_draw_scenes(demo, before, after), _draw_curves(demo)]
 
 
-def evaluated(demo: Demo, step: int, orders: int = 0) -> "Evaluation":
-    """What the greedy answers of a step are worth; `orders` as of `Effort`."""
+def evaluated(demo: Demo, step: int) -> "Evaluation":
+    """What the greedy answers of a step are worth."""
     from verl_vision_r1.evaluation.evaluate import evaluate
     from verl_vision_r1.evaluation.measure import Effort
 
     dump = demo.validations / f"{step}.jsonl"
-    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(orders=orders))
+    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(orders=0))
 
 
 def _overall(evaluation: "Evaluation", name: str) -> float:

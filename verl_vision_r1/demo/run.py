@@ -8,7 +8,6 @@ import importlib.util
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +18,7 @@ from rich.table import Column
 
 from verl_vision_r1.demo.result import show_result
 from verl_vision_r1.demo.table import show_table
-from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
+from verl_vision_r1.demo.training import Demo, read_line, train
 
 if TYPE_CHECKING:
     from verl_vision_r1.data.prepare import Prepared
@@ -145,16 +144,13 @@ def _teach(demo: Demo, progress: Progress) -> None:
 
 
 def _train(demo: Demo, progress: Progress) -> None:
-    task = progress.add_task("training", total=demo.steps, note="starting Ray (minutes on two cores)")
+    task = progress.add_task("training", total=demo.steps, note="starting Ray (a minute on two cores)")
     console = progress.console
     console.print(f"training with python -m verl.trainer.main_ppo +recipe=vision_r1_cpu; full output: {demo.log}")
-    # Ray's socket paths must stay under 108 characters, so its folder is a short one of its own.
-    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        environment = training_environment(demo, ray_folder)
-        for line in output_of(training_command(demo), environment, demo.log):
-            note, step = read_line(line)
-            if step is not None:
-                progress.update(task, completed=step)
-            if note:
-                progress.update(task, note=note)
-                console.print(f"training: {note}")
+    for line in train(demo):
+        note, step = read_line(line)
+        if step is not None:
+            progress.update(task, completed=step)
+        if note:
+            progress.update(task, note=note)
+            console.print(f"training: {note}")

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from verl_vision_r1.cpu import keep_bytecode
 
 MILESTONES: Final = (
     ("Started a local Ray instance", "Ray is up"),
-    ("actor and ref model engine initialized", "actor and reference model are loaded"),
+    ("actor and ref model engine initialized", "the model is loaded"),
     ("LLMServerManager", "vLLM is up"),
     ("Dumped generations", "validated"),
 )
@@ -91,6 +92,17 @@ def training_environment(demo: Demo, ray_folder: str) -> dict[str, str]:
     environment = {**os.environ, **quiet, **own}
     keep_bytecode(environment)
     return environment
+
+
+def train(demo: Demo) -> Iterator[str]:
+    """Train, and yield the lines that the training prints.
+
+    Raises:
+        ChildProcessError: The training failed; with the end of its log.
+    """
+    # Ray's socket paths must stay under 108 characters, so its folder is a short one of its own.
+    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
+        yield from output_of(training_command(demo), training_environment(demo, ray_folder), demo.log)
 
 
 def output_of(command: list[str], environment: dict[str, str], log: Path) -> Iterator[str]:
