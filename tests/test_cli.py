@@ -1,21 +1,52 @@
-"""The command line as a whole: help is no error, and what a person got wrong is one line."""
+"""The command line as a whole: help with examples, and what a person got wrong is one line."""
 
+import json
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
 
 RUN = CliRunner()
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+MODULE = [sys.executable, "-c", "from verl_vision_r1.cli import main; main()"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["prepare", "--help"], ["demo", "--help"]])
+def parsed(words: list[str]) -> click.Context:
+    """The words of a command line, read but not run."""
+    assert words[0] == "vision-r1"
+    return COMMANDS[words[1]].make_context(words[1], words[2:])
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_is_no_error(arguments: list[str]) -> None:
-    result = RUN.invoke(app, arguments)
+    result = RUN.invoke(app, [*arguments, "--help"])
     assert result.exit_code == 0
     assert "Usage" in result.output
     assert "error" not in result.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_an_example_that_can_be_typed(name: str) -> None:
+    shown = COMMANDS[name].epilog
+    assert shown.startswith(f"Example: vision-r1 {name}")
+    parsed(shlex.split(shown.removeprefix("Example: ")))
+    printed = "".join(RUN.invoke(app, [name, "--help"]).output.split())
+    assert "".join(shown.split()) in printed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_speaks_to_machines(name: str) -> None:
+    assert any("--json" in parameter.opts for parameter in COMMANDS[name].params)
 
 
 @pytest.mark.parametrize("arguments", [["prepare"], ["demo", "--steps", "0"], ["dance"]])
@@ -34,3 +65,71 @@ def test_a_missing_folder_is_one_line(command: str, tmp_path: Path) -> None:
     assert result.output.startswith("error: ")
     assert len(result.output.splitlines()) == 1
     assert "Traceback" not in result.output
+
+
+def on_a_terminal(arguments: list[str], **environment: str) -> str:
+    """What a person sees on a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    variables = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    variables |= {"TERM": "xterm-256color", "COLUMNS": "80", **environment}
+    subprocess.run([*MODULE, *arguments], stdout=theirs, stderr=theirs, env=variables, timeout=60, check=False)
+    os.close(theirs)
+    return b"".join(read_all(ours)).decode()
+
+
+def read_all(descriptor: int) -> Iterator[bytes]:
+    try:
+        while chunk := os.read(descriptor, 65536):
+            yield chunk
+    except OSError:  # The other end is closed.
+        return
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["attacks", "--preset", "nothing"]], ids=["help", "error"])
+def test_colours_are_for_terminals_and_can_be_refused(arguments: list[str]) -> None:
+    colour = "\x1b[31m" if "attacks" in arguments else "\x1b["
+    assert colour in on_a_terminal(arguments)
+    plain = on_a_terminal(arguments, NO_COLOR="1")
+    assert not any(f"\x1b[{code}" in plain for code in range(30, 50))
+    piped = subprocess.run([*MODULE, *arguments], capture_output=True, timeout=60, check=False)
+    assert b"\x1b[" not in piped.stdout + piped.stderr
+
+
+def test_a_reader_that_has_had_enough_is_no_error() -> None:
+    command = shlex.join([*MODULE, "attacks", "--json"])
+    script = f"set -o pipefail; {command} | head -n 1"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("vision-r1 at", {"attacks"}),
+        ("vision-r1 attacks --preset rob", {"robust"}),
+        ("vision-r1 attacks --curriculum ", {"off", "never", "third", "halfway", "linear", "release_2025"}),
+        ("vision-r1 prepare ref", {"refcoco", "refcoco+", "refcocog"}),
+        ("vision-r1 prepare coco --prompt qw", set()),
+    ],
+)
+def test_a_shell_completes_names(words: str, offered: set[str]) -> None:
+    variables = os.environ | {"_VISION_R1_COMPLETE": "complete_bash", "COMP_WORDS": words}
+    variables["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+    main = "import sys; sys.argv[0] = 'vision-r1'; from verl_vision_r1.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", main], capture_output=True, text=True, env=variables, timeout=60, check=False
+    )
+    assert set(done.stdout.split()) == offered
+
+
+def test_the_json_of_a_command_is_json_alone(tmp_path: Path) -> None:
+    from verl_vision_r1.demo.shapes import write_shapes
+
+    source = write_shapes(tmp_path / "source", "train", 6)
+    command = ["prepare", "coco", "--source", str(source), "--out", str(tmp_path / "rows"), "--json"]
+    prepared = json.loads(RUN.invoke(app, command).stdout)
+    assert sum(prepared["rows"].values()) == 6
+    sheets = json.loads(RUN.invoke(app, ["view", str(tmp_path / "rows"), "--json"]).stdout)
+    assert len(sheets) == 2
+    assert all(Path(sheet).is_file() for sheet in sheets)

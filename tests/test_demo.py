@@ -165,7 +165,7 @@ def finished(folder: Path) -> Demo:
 
 def test_the_result_is_measured_and_drawn(tmp_path: Path) -> None:
     demo, output = finished(tmp_path), StringIO()
-    pictures = show_result(demo, Console(file=output, width=100))
+    result = show_result(demo, Console(file=output, width=100))
     said = output.getvalue()
     assert "shapes/detection: change" in said
     assert next(line for line in said.splitlines() if line.startswith("│ AP ")).split()[3:8:2] == [
@@ -173,8 +173,10 @@ def test_the_result_is_measured_and_drawn(tmp_path: Path) -> None:
         "90.0",
         "+90.0",
     ]
+    pictures = [Path(path) for path in result["pictures"]]
     assert [path.name for path in pictures] == ["before_after.jpg", "curves.png"]
     assert all(path.stat().st_size > 1000 for path in pictures)
+    assert (result["before"]["AP"], result["after"]["AP"]) == (0.0, pytest.approx(0.9))
 
 
 def test_curves_are_of_training_steps_alone(tmp_path: Path) -> None:

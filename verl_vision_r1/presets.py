@@ -111,6 +111,20 @@ def load_prompts(name: str) -> Prompts:
     return Prompts.from_config(_read_group("prompt", name))
 
 
+def names_in(group: str) -> tuple[str, ...]:
+    """The names in a Hydra group of ours, sorted.
+
+    Args:
+        group: `reward`, `curriculum`, `prompt` or another folder of `config/vision_r1`.
+
+    Example:
+        >>> names_in("curriculum")
+        ('halfway', 'linear', 'never', 'off', 'release_2025', 'third')
+    """
+    folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group)
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
 def preset_from_config(config: Mapping[str, Any]) -> Preset:
     """Check a configuration of the group `vision_r1/reward`.
 
@@ -187,10 +201,9 @@ def _import(where: str, path: str) -> Callable[..., Any]:
 
 
 def _read_group(group: str, name: str) -> Any:
-    folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group)
-    names = sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    _expect_one_of(f"vision_r1/{group}", name, tuple(names))
-    return _without_defaults(yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8")))
+    _expect_one_of(f"vision_r1/{group}", name, names_in(group))
+    file = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group, f"{name}.yaml")
+    return _without_defaults(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def _without_defaults(config: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
@@ -17,22 +17,26 @@ SCENES: Final = 6
 CRITERIA: Final = ("format", "recall", "precision", "total")
 
 
-def show_result(demo: Demo, console: Console) -> list[Path]:
+def show_result(demo: Demo, console: Console) -> dict[str, Any]:
     """Measure the greedy answers to the validation rows before the first step and after the last.
 
     Returns:
-        The pictures that were drawn.
+        `before` and `after`: AP, F1_50 and F1 in [0, 1]; `pictures`: the paths of those that were drawn.
     """
     from verl_vision_r1.evaluation.compare import compare
     from verl_vision_r1.evaluation.table import changes, show
 
     before, after = (evaluated(demo, step) for step in (0, demo.steps))
     show(list(changes(compare(before, after))), console)
-    for name in ("AP", "F1_50", "F1"):
-        first, last = _overall(before, name), _overall(after, name)
+    numbers = {name: (_overall(before, name), _overall(after, name)) for name in ("AP", "F1_50", "F1")}
+    for name, (first, last) in numbers.items():
         times = f", {last / first:.2f} times the start" if first else ""
         console.print(f"{name}: {100 * first:.1f} before, {100 * last:.1f} after{times}")
-    return [_draw_scenes(demo, before, after), _draw_curves(demo)]
+    return {
+        "before": {name: first for name, (first, _) in numbers.items()},
+        "after": {name: last for name, (_, last) in numbers.items()},
+        "pictures": [str(_draw_scenes(demo, before, after)), str(_draw_curves(demo))],
+    }
 
 
 def evaluated(demo: Demo, step: int) -> "Evaluation":

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -56,19 +56,22 @@ def check_engine() -> None:
             )
 
 
-def run_demo(demo: Demo, data: Path | None) -> None:
+def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
     """Prepare, teach, train and show.
 
     Args:
         demo: Where and how long.
         data: A COCO or VOC folder; None draws coloured shapes.
+        console: Where to show how it goes.
+
+    Returns:
+        The numbers before and after, by name, and the pictures that were drawn.
 
     Raises:
         ValueError, OSError: The data or the machine is not as expected.
         ChildProcessError: The training failed; the message names its log.
     """
     check_engine()
-    console = Console()
     for leftover in (demo.metrics, demo.validations, demo.folder / "checkpoints"):
         shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     _prepare(demo, data, console)
@@ -81,8 +84,10 @@ def run_demo(demo: Demo, data: Path | None) -> None:
             _teach(demo, progress)
         _train(demo, progress)
     show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
-    for picture in show_result(demo, console):
+    result = show_result(demo, console)
+    for picture in result["pictures"]:
         console.print(f"drawn: {picture}")
+    return result
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:

@@ -1,0 +1,14 @@
+"""The command line `vision-r1`.
+
+Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
+"""
+
+from verl_vision_r1.cli import data, results, runs, scores
+from verl_vision_r1.cli.app import app
+
+__all__ = ["app", "data", "main", "results", "runs", "scores"]
+
+
+def main() -> None:
+    """Run the command line; the entry point `vision-r1`."""
+    app()

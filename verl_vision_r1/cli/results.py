@@ -1,0 +1,65 @@
+"""What a model answered: `vision-r1 evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verl_vision_r1.cli.app import AsJson, app
+
+
+@app.command(
+    epilog="Example: vision-r1 evaluate validation/20.jsonl --annotations data/val.parquet --protocol vision_r1",
+    rich_help_panel="Results",
+)
+def evaluate(
+    dump: Annotated[Path, typer.Argument(help="verl's validation dump: STEP.jsonl, or a folder that holds only it.")],
+    annotations: Annotated[Path, typer.Option(help="COCO JSON, or the file of rows that was asked.")],
+    protocol: Annotated[str, typer.Option(help="vision_r1, visual_rft, qwen3_vl or plain.")],
+    against: Annotated[
+        Path | None, typer.Option(help="Dump of another run, to compare with as the one before.")
+    ] = None,
+    existence: Annotated[
+        Path | None, typer.Option(help="JSON file of the categories that each image was asked about.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Measure a dump that does not answer all of the annotations.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results.", show_default="STEP-PROTOCOL beside the dump")
+    ] = None,
+    orders: Annotated[int, typer.Option(help="Other orders of the boxes to measure AP in.", min=0)] = 5,
+    resamples: Annotated[int, typer.Option(help="Draws of the images for the intervals.", min=10)] = 1000,
+    seed: Annotated[int, typer.Option(help="Decides orders and draws.", min=0)] = 0,
+    library: Annotated[str, typer.Option(help="faster-coco-eval or pycocotools.")] = "faster-coco-eval",
+    figures: Annotated[bool, typer.Option(help="Draw figures and the worst images.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model's answers by a protocol that says what it assumes."""
+    from rich.console import Console
+
+    from verl_vision_r1.evaluation import output
+    from verl_vision_r1.evaluation.compare import compare
+    from verl_vision_r1.evaluation.evaluate import evaluate as run
+    from verl_vision_r1.evaluation.measure import Effort
+    from verl_vision_r1.evaluation.table import show
+
+    effort = Effort(orders, seed, library)
+    found = run(dump, annotations, protocol, existence=existence, partial=partial, effort=effort)
+    other = None
+    if against is not None:
+        less = Effort(0, seed, library)
+        before = run(against, annotations, protocol, existence=existence, partial=partial, effort=less)
+        other = output.Against(before, compare(before, found, resamples, seed), resamples)
+    out = out or output.folder_of(found.dump, protocol)
+    written = output.write_results(out, found, other)
+    if as_json:
+        typer.echo(written[0].read_text(encoding="utf-8"), nl=False)
+    else:
+        show(output.tables(found, other), Console())
+        typer.echo("\n".join(output.sentences(found, other)))
+    # Last: the numbers are there whatever becomes of the pictures.
+    if figures:
+        written += output.draw_results(out, found, other)
+    if not as_json:
+        typer.echo(f"written: {out}/ {', '.join(str(path.relative_to(out)) for path in written)}")
