@@ -15,7 +15,9 @@ def loaded_by(statement: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["boxes", "frames", "answers", "matching", "criteria", "scoring", "api"])
+@pytest.mark.parametrize(
+    "module", ["boxes", "frames", "answers", "matching", "criteria", "scoring", "explanation", "api"]
+)
 def test_the_arithmetic_imports_nothing_heavy(module: str) -> None:
     assert not loaded_by(f"import verl_vision_r1.{module}") & HEAVY
 
