@@ -46,6 +46,7 @@ def test_a_box_without_area_overlaps_nothing() -> None:
         ([[1, 2, 3]], r"expected shape \(N, 4\), got \(1, 3\)"),
         ([1, 2, 3, 4], r"expected shape \(N, 4\), got \(4,\)"),
         ([[1, 2, 3, "a"]], "expected N lists of four numbers"),
+        ([[1, 2, 3, 10**400]], "expected N lists of four numbers"),
         ([[1, 2, 3, float("nan")]], "expected finite numbers"),
     ],
 )

@@ -1,6 +1,7 @@
 """What a person writes into `vision_r1`: what passes, and what is refused by name."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,3 +84,10 @@ def test_wrong_settings_are_refused(config: Any, message: str) -> None:
 def test_right_settings_pass() -> None:
     settings = Settings.from_config({"frame": "auto", "reward": preset(), "prompt": {}, "curriculum": STAGES})
     assert settings.preset.criteria == ("recall",)
+
+
+def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("tasks: [\n")
+    with pytest.raises(ValueError, match=r"mine\.yaml: expected YAML, got something else: .*line 2"):
+        load_preset(str(path))

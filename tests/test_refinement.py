@@ -87,6 +87,10 @@ GOOD = {"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}
         ({"stages": [{**GOOD, "xi1": 0.8}]}, "expected xi1 <= xi2, got 0.8 and 0.75"),
         ({"stages": [{**GOOD, "at": 0.5}]}, "stage 0: expected to begin with the training, got at=0.5"),
         ({"stages": [GOOD, {**GOOD, "at": 0.0}]}, "stage 1: expected at above 0.0 of the one before, got 0.0"),
+        (
+            {"stages": [GOOD, {**GOOD, "at_step": 300}, {**GOOD, "at_step": 100}]},
+            "stage 2: expected at_step above 300 of the one before, got 100",
+        ),
         ({"stages": [GOOD, {**GOOD, "at_step": -1}]}, "at_step: expected a step, got -1"),
         ({"stages": [GOOD], "interpolation": "cubic"}, "interpolation: expected step or linear, got 'cubic'"),
         ({"stages": [GOOD], "validation": "best"}, "validation: expected last or first, got 'best'"),

@@ -47,7 +47,7 @@ def as_boxes(values: Any) -> Boxes:
     """
     try:
         boxes = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"boxes: expected N lists of four numbers, got {values!r:.120}") from error
     if boxes.size == 0:
         return NO_BOXES

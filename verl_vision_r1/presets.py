@@ -57,7 +57,6 @@ def load_preset(name: str) -> Preset:
 
     Args:
         name: The name of a preset, or the path of a YAML file that ends in `.yaml`.
-
     Raises:
         ValueError: There is none of that name, or the file holds something else.
         FileNotFoundError: There is no such file.
@@ -67,7 +66,7 @@ def load_preset(name: str) -> Preset:
         ('format', 'precision', 'recall')
     """
     if name.endswith(".yaml"):
-        return preset_from_config(_without_defaults(yaml.safe_load(Path(name).read_text(encoding="utf-8"))))
+        return preset_from_config(_without_defaults(_read_yaml(Path(name))))
     return preset_from_config(read_preset(name))
 
 
@@ -204,6 +203,14 @@ def _read_group(group: str, name: str) -> Any:
     _expect_one_of(f"vision_r1/{group}", name, names_in(group))
     file = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group, f"{name}.yaml")
     return _without_defaults(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        where = str(error).replace("\n", " ")
+        raise ValueError(f"{path}: expected YAML, got something else: {where}") from error
 
 
 def _without_defaults(config: Any) -> Any:

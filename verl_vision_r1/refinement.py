@@ -104,9 +104,12 @@ class Curriculum:
         if self.stages[0].begin(1) > 0:
             raise ValueError(f"curriculum stage 0: expected to begin with the training, got at={self.stages[0].at}")
         for earlier, later in zip(self.stages, self.stages[1:], strict=False):
-            if later.at_step is None and earlier.at_step is None and later.at <= earlier.at:
+            # A fraction beside a step can be compared only once the number of steps is known.
+            key = "at" if earlier.at_step is None else "at_step"
+            first, second = getattr(earlier, key), getattr(later, key)
+            if (later.at_step is None) == (earlier.at_step is None) and second <= first:
                 raise ValueError(
-                    f"curriculum stage {later.index}: expected at above {earlier.at} of the one before, got {later.at}"
+                    f"curriculum stage {later.index}: expected {key} above {first} of the one before, got {second}"
                 )
 
     @classmethod

@@ -125,7 +125,7 @@ class Target:
         """
         try:
             fields: Any = json.loads(text)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"ground_truth: expected one JSON string, got {text!r:.120}: {error}") from error
         if not isinstance(fields, dict):
             raise ValueError(f"ground_truth: expected a JSON object, got {text!r:.120}")
