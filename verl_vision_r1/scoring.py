@@ -43,6 +43,11 @@ class TaskRules:
     total: str = "sum"
     on_error: str = "zero"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the criteria, in their order."""
+        return tuple(item.name for item in self.criteria)
+
 
 @dataclass(frozen=True)
 class Scores:

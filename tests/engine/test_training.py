@@ -5,6 +5,7 @@ Asserted on what was logged and dumped, never on the exit status alone: verl swa
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from verl_vision_r1.demo.table import read_validations
 from verl_vision_r1.demo.training import Demo
 from verl_vision_r1.presets import preset_from_config, read_preset
 from verl_vision_r1.refinement import Stage
+from verl_vision_r1.report.report import write_report
 
 try:
     check_engine()
@@ -241,3 +243,21 @@ def test_the_model_that_answers_is_the_model_that_learns(run: Run) -> None:
     differences = [entry["training/rollout_probs_diff_mean"] for entry in entries if "actor/grad_norm" in entry]
     assert len(differences) == 3
     assert max(differences) < 0.01
+
+
+def test_the_page_of_the_run_scores_every_answer_as_the_run_did(run: Run, tmp_path: Path) -> None:
+    """Frame, preset and stage of each answer are those that it was scored by: the dump's own numbers come out again."""
+    prompts = document_of(run.demo.folder, tmp_path)["prompts"]
+    rollouts = [rollout for prompt in prompts for rollout in prompt["rollouts"]]
+    assert {prompt["kind"] for prompt in prompts} == {"training", "validation"}
+    assert sum(len(prompt["rollouts"]) for prompt in prompts if prompt["kind"] == "training") == 3 * PROMPTS * ROLLOUTS
+    assert not [rollout for rollout in rollouts if "rescored_otherwise" in rollout["flags"]]
+    assert any(rollout["pairs"] for rollout in rollouts)
+
+
+def document_of(folder: Path, out: Path) -> dict[str, Any]:
+    page = write_report(folder, out / "page.html", limit=100_000).path.read_text(encoding="utf-8")
+    found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    document: dict[str, Any] = json.loads(found[1])
+    return document

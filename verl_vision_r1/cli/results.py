@@ -1,5 +1,7 @@
-"""What a model answered: `vision-r1 evaluate`."""
+"""What a model answered: `vision-r1 evaluate` and `report`."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -63,3 +65,30 @@ def evaluate(
         written += output.draw_results(out, found, other)
     if not as_json:
         typer.echo(f"written: {out}/ {', '.join(str(path.relative_to(out)) for path in written)}")
+
+
+@app.command(
+    epilog="Example: vision-r1 report checkpoints/verl_vision_r1/vision_r1_qwen7b --follow", rich_help_panel="Results"
+)
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of the run: of its checkpoints, or of its dumps.")],
+    out: Annotated[Path | None, typer.Option(help="The page.", show_default="report.html in RUN")] = None,
+    limit: Annotated[int, typer.Option(help="Answers on the page; its curves are of all.", min=1)] = 2000,
+    follow: Annotated[bool, typer.Option("--follow", help="Make it again whenever there are new answers.")] = False,
+    seconds: Annotated[int, typer.Option(help="With --follow: between two looks.", min=1)] = 15,
+    as_json: AsJson = False,
+) -> None:
+    """Make one HTML page of a run's answers: images, boxes, pairs, criteria, flags and curves."""
+    from verl_vision_r1.report import report as made
+
+    page = out or run / "report.html"
+
+    def make(held: made.Remembered | None = None) -> made.Report:
+        return made.write_report(run, page, limit, refresh=seconds if follow else 0, held=held)
+
+    for found in made.follow(make, run, seconds) if follow else [make()]:
+        if as_json:
+            typer.echo(json.dumps(asdict(found) | {"path": str(found.path)}))
+        else:
+            typer.echo(f"{found.path}: {found.answers} of {found.of} answers, {found.size / 1e6:.1f} MB")
+            typer.echo("".join(f"{note}\n" for note in found.notes), nl=False)

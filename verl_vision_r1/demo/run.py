@@ -72,7 +72,7 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
         ChildProcessError: The training failed; the message names its log.
     """
     check_engine()
-    for leftover in (demo.metrics, demo.validations, demo.folder / "checkpoints"):
+    for leftover in (demo.metrics, demo.validations, demo.rollouts, demo.folder / "checkpoints"):
         shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     _prepare(demo, data, console)
     elapsed = TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True))
@@ -87,6 +87,7 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
     result = show_result(demo, console)
     for picture in result["pictures"]:
         console.print(f"drawn: {picture}")
+    console.print(f"to look at the answers: vision-r1 report {demo.folder}")
     return result
 
 

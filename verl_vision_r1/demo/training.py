@@ -17,7 +17,7 @@ MILESTONES: Final = (
     ("Started a local Ray instance", "Ray is up"),
     ("actor and ref model engine initialized", "the model is loaded"),
     ("LLMServerManager", "vLLM is up"),
-    ("Dumped generations", "validated"),
+    ("/validation/", "validated"),
 )
 STEP: Final = re.compile(r"\bstep:(\d+) - .*?critic/score/mean:([-.\d]+)")
 
@@ -57,6 +57,11 @@ class Demo:
         return self.folder / "validation"
 
     @property
+    def rollouts(self) -> Path:
+        """The answers that were trained on, a file for each step."""
+        return self.folder / "rollouts"
+
+    @property
     def log(self) -> Path:
         """All that the training printed."""
         return self.folder / "train.log"
@@ -76,6 +81,7 @@ def training_command(demo: Demo) -> list[str]:
         f"actor_rollout_ref.model.path={demo.model}",
         f"trainer.default_local_dir={demo.folder / 'checkpoints'}",
         f"trainer.validation_data_dir={demo.validations}",
+        f"trainer.rollout_data_dir={demo.rollouts}",
         f"trainer.total_training_steps={demo.steps}",
         f"trainer.test_freq={demo.steps}",
         f"data.seed={demo.seed}",

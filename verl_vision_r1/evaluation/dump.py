@@ -33,6 +33,8 @@ class Line:
         ground_truth: The row's target, as JSON.
         target: The same, read.
         clipped: Whether the length limit cut the answer off.
+        step: Step of the training; 0 before the first.
+        values: All numbers of the line: the score, the criteria, the flags as 0 or 1.
     """
 
     number: int
@@ -47,6 +49,8 @@ class Line:
     ground_truth: str
     target: Target
     clipped: bool
+    step: int
+    values: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +129,8 @@ def _line(entry: dict[str, Any], number: int, path: Path) -> Line:
         ground_truth=entry["gts"],
         target=_target(entry["gts"], where),
         clipped=bool(entry.get("clipped")),
+        step=entry["step"] if isinstance(entry.get("step"), int) else 0,
+        values={key: float(value) for key, value in entry.items() if isinstance(value, int | float)},
         **{name: entry[name] for name in ("data_source", "image_id", "question", "subject", "image")},
     )
 

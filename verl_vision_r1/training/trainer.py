@@ -6,6 +6,7 @@ of our own, registered with verl: `trainer.v1.trainer_mode=vision_r1_sync`, `vis
 `vision_r1_separate_async`. Everything else is verl's.
 """
 
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,6 +22,7 @@ from verl.trainer.ppo.v1 import (
 )
 
 from verl_vision_r1.training.advantages import criteria_of_the_batch
+from verl_vision_r1.training.dumps import describe_dumps
 from verl_vision_r1.training.metrics import Rollouts, reward_metrics
 
 MODE_PREFIX = "vision_r1_"
@@ -115,6 +117,7 @@ class RewardMetrics(PPOTrainer):
         if held and all(held):
             for key in held[0] or ():
                 reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in held]
+        describe_dumps(Path(dump_path), self.config)
         super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
 
 

@@ -1,0 +1,160 @@
+"""From dumps to a page, once and again."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_on_disk import Run, spoken
+from typer.testing import CliRunner
+
+from verl_vision_r1.cli import app
+from verl_vision_r1.report import report
+from verl_vision_r1.targets import Target
+
+TARGET = Target([[0, 0, 100, 100]], ["cat"], width=400, height=300)
+DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    found = DATA.search(page.read_text(encoding="utf-8"))
+    assert found
+    document: dict[str, Any] = json.loads(found[1])
+    return document
+
+
+def test_the_page_holds_each_prompt_and_each_picture_once(run: Run, tmp_path: Path) -> None:
+    image = run.image("a")
+    for step in (1, 2):
+        run.ask([spoken(((0, 0, 100, 90), "cat")), "[]"], TARGET, image=image, step=step)
+    run.ask(["[]"], TARGET, image=run.image("b"), image_id="other")
+    made = report.write_report(run.write(), tmp_path / "page.html")
+    document = data_of(made.path)
+    assert (made.answers, made.of, made.size) == (5, 5, made.path.stat().st_size)
+    assert [prompt["step"] for prompt in document["prompts"]] == [1, 1, 2]
+    assert len(document["images"]) == 2
+    assert all(image.startswith("data:image/webp;base64,") for image in document["images"])
+    pair = next(prompt for prompt in document["prompts"] if len(prompt["rollouts"]) == 2)
+    totals = [rollout["total"] for rollout in pair["rollouts"]]
+    assert totals == pytest.approx([3.0, 1.0])  # IoU 0.9 is above xi2.
+    assert (pair["mean"], pair["spread"]) == pytest.approx((sum(totals) / 2, abs(totals[0] - totals[1]) / 2))
+    assert made.notes == ("There are no validation dumps; trainer.validation_data_dir has verl write them.",)
+
+
+def test_what_is_not_shown_is_said(run: Run, tmp_path: Path) -> None:
+    for step in range(1, 9):
+        run.ask(["[]"] * 4, TARGET, image="", step=step)
+    folder = run.write(described=False)
+    with (folder / "rollouts" / "3.jsonl").open("a") as file:
+        file.write('{"input": "cut o')
+    made = report.write_report(folder, tmp_path / "page.html", limit=16)
+    assert made.answers <= 16
+    assert made.of == 32
+    assert f"{made.answers} of 32 answers are here" in made.notes[1]
+    assert made.notes[2] == "1 lines of the dumps are cut off and left out."
+    assert "run.yaml" in made.notes[3]
+    assert data_of(made.path)["notes"] == list(made.notes)
+
+
+def test_a_task_without_boxes_is_shown_with_its_own_criteria(run: Run, tmp_path: Path) -> None:
+    from verl_vision_r1.presets import preset_from_config, read_preset
+
+    run.preset = preset_from_config(read_preset("robust"))
+    target = Target([], ["tabby"], width=400, height=300, categories=("tabby", "pug"), task="classification")
+    run.ask(["<think>a</think><answer>tabby</answer>"], target, image="")
+    folder = run.write()
+    settings = {"reward": read_preset("robust"), "curriculum": {"stages": [{"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}]}}
+    run.describe(folder / "rollouts", "training", vision_r1=settings)
+    document = data_of(report.write_report(folder, tmp_path / "page.html").path)
+    (rollout,) = document["prompts"][0]["rollouts"]
+    names = [item.name for item in run.preset.tasks["classification"].criteria]
+    assert list(rollout["criteria"]) == sorted(names)
+    assert {trace["legendgroup"] for trace in document["figures"]["all"]["data"]} == {"total", *names}
+
+
+def test_nothing_of_an_answer_can_end_its_script(run: Run, tmp_path: Path) -> None:
+    hostile = "</script><script>alert(1)</script><!-- & \u2028 \ud83d\ude00 \u202e"
+    run.ask([hostile], TARGET, image="", source=hostile)
+    page = report.write_report(run.write(), tmp_path / "page.html").path
+    assert data_of(page)["prompts"][0]["rollouts"][0]["text"] == json.loads(json.dumps(hostile))
+    text = page.read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert text.count("</script>") == 4  # Data, plotly, the tables, and the page's own.
+
+
+def test_the_page_is_made_again_when_there_is_more(run: Run, tmp_path: Path) -> None:
+    run.ask(["[]"], TARGET, image="")
+    folder = run.write()
+    made: list[int] = []
+
+    def make(held: report.Remembered) -> report.Report:
+        made.append(len(held.means))
+        return report.write_report(folder, tmp_path / "page.html", held=held)
+
+    pages = report.follow(make, folder, seconds=0.01)
+    assert next(pages).of == 1
+    run.ask(["[]", "[]"], TARGET, image="", step=2)
+    run.write()
+    assert next(pages).of == 3
+    assert made == [0, 1]
+
+
+def test_a_dump_that_is_being_written_is_waited_for(run: Run, tmp_path: Path) -> None:
+    run.ask(["[]"], TARGET, image="")
+    folder = run.write()
+    (folder / "rollouts" / "2.jsonl").write_text("")
+    attempts = []
+
+    def make(held: report.Remembered) -> report.Report:
+        attempts.append(1)
+        try:
+            return report.write_report(folder, tmp_path / "page.html", held=held)
+        except ValueError:
+            if len(attempts) == 1:
+                run.ask(["[]"], TARGET, image="", step=2)
+                run.write()
+            raise
+
+    assert next(report.follow(make, folder, seconds=0.01)).of == 2
+    assert len(attempts) == 2
+
+
+def test_a_dump_that_stays_empty_is_refused(run: Run, tmp_path: Path) -> None:
+    run.ask(["[]"], TARGET, image="")
+    folder = run.write()
+    (folder / "rollouts" / "2.jsonl").write_text("")
+    pages: Iterator[report.Report] = report.follow(
+        lambda held: report.write_report(folder, tmp_path / "page.html", held=held), folder, seconds=0.01
+    )
+    with pytest.raises(ValueError, match=r"2\.jsonl: expected a line of JSON"):
+        next(pages)
+
+
+def test_the_command_says_what_it_made(run: Run) -> None:
+    run.ask(["[]", "[]"], TARGET, image="")
+    folder = run.write()
+    said = CliRunner().invoke(app, ["report", str(folder)])
+    assert said.exit_code == 0
+    assert said.stdout.startswith(f"{folder / 'report.html'}: 2 of 2 answers, ")
+    machine = json.loads(CliRunner().invoke(app, ["report", str(folder), "--json"]).stdout)
+    assert (machine["answers"], machine["path"]) == (2, str(folder / "report.html"))
+
+
+def test_a_folder_without_dumps_is_one_line(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert said.exit_code == 1
+    assert said.output.startswith("error: ")
+    assert len(said.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("package", ["plotly", "itables"])
+def test_a_missing_package_is_named(run: Run, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl_vision_r1.report import page
+
+    found = page.find_spec
+    monkeypatch.setattr(page, "find_spec", lambda name: None if name == package else found(name))
+    run.ask(["[]"], TARGET, image="")
+    with pytest.raises(ValueError, match=rf"expected the package {package}, found none; pip install .*\[report\]"):
+        report.write_report(run.write(), run.folder / "page.html")

@@ -1,0 +1,57 @@
+"""Images small enough to travel within a page."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from verl_vision_r1.data.rows import make_row, write_rows
+from verl_vision_r1.report.thumbnails import SIDES, embedded_images, thumbnail
+from verl_vision_r1.targets import Target
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (600, 900, 3), dtype=np.uint8))
+
+
+def decoded(address: str) -> Image.Image:
+    head, data = address.split(",")
+    assert head == "data:image/webp;base64"
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def test_the_largest_side_that_fits_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "noise.png"
+    NOISE.save(path)
+    sizes = {budget: decoded(thumbnail(path, budget)).size for budget in (10_000_000, 60_000, 10)}
+    assert sizes[10_000_000] == (640, 427)
+    assert 160 < sizes[60_000][0] < 640
+    assert len(thumbnail(path, 60_000)) <= 60_000
+    assert sizes[10][0] == SIDES[-1]
+
+
+def test_a_small_image_is_not_made_larger(tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
+    Image.new("RGB", (40, 30), "red").save(path)
+    assert decoded(thumbnail(path, 10_000)).size == (40, 30)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n broken"])
+def test_what_is_no_image_gives_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    assert thumbnail(path, 10_000) == ""
+    assert thumbnail(content, 10_000) == ""
+    assert thumbnail(tmp_path / "nowhere.png", 10_000) == ""
+
+
+def test_images_within_rows_are_found_by_their_names(tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    Image.new("RGB", (40, 30), "blue").save(image)
+    target = Target([[0, 0, 10, 10]], ["cat"], width=40, height=30)
+    facts = {"data_source": "pets", "image": image, "target": target, "prompt": "Find.", "split": "train"}
+    rows = [make_row(**facts, image_id=str(index), index=index, embed=True) for index in range(3)]
+    write_rows(tmp_path / "rows.parquet", rows, embedded=True)
+    files = [tmp_path / "nowhere.parquet", tmp_path / "rows.parquet"]
+    assert embedded_images(files, [("pets", "1"), ("pets", "9")]) == {("pets", "1"): image.read_bytes()}

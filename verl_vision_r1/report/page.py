@@ -1,0 +1,98 @@
+"""The page: one HTML file with its data, its script and the front ends of plotly and itables, which loads nothing.
+
+plotly and itables are an optional extra, `pip install "verl-vision-r1[report]"`; each brings its own JavaScript.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from importlib import resources
+from importlib.util import find_spec
+from typing import Any, Final
+
+PAGE: Final = "report.page"
+SCRIPTS: Final = ("text.js", "state.js", "curves.js", "picture.js", "detail.js", "table.js", "main.js")
+EXPORTS: Final = re.compile(r"export\s*\{([^}]*)\}\s*;?")
+"""The one line at the end of itables' bundle that names what it gives."""
+
+
+def render(document: dict[str, Any]) -> str:
+    """The page of a document.
+
+    Args:
+        document: What `page/*.js` read: `title`, `notes`, `refresh`, `figures`, `prompts`, `images`.
+
+    Raises:
+        ValueError: plotly or itables is not installed, or one of them is of a form that is not known here.
+    """
+    scripts = {"plotly": _plotly(), "tables": _tables(), "script": _script()}
+    parts = {
+        "title": html.escape(document["title"]),
+        "policy": _policy([*scripts.values()]),
+        "style": _tables_style() + _text("style.css"),
+        "data": _data(document),
+        **scripts,
+    }
+    # In one pass, so that nothing that was put in is looked at again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _text("page.html"))
+
+
+def _data(document: dict[str, Any]) -> str:
+    """JSON of ASCII letters, in which nothing looks like the end of a script, nor like any markup."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(scripts: list[str]) -> str:
+    """A content security policy: these very scripts run, no others, and nothing is fetched from anywhere."""
+    digests = (hashlib.sha256(script.encode("utf-8")).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def _text(name: str) -> str:
+    return resources.files("verl_vision_r1").joinpath("report", "page", name).read_text(encoding="utf-8")
+
+
+def _script() -> str:
+    return '"use strict";\n' + "\n".join(map(_text, SCRIPTS))
+
+
+def _plotly() -> str:
+    _expect("plotly")
+    from plotly.offline import get_plotlyjs
+
+    return _within_script(get_plotlyjs())
+
+
+def _tables() -> str:
+    """The bundle of DataTables that itables brings, as a plain script, which leaves `DataTable` behind."""
+    _expect("itables")
+    bundle = resources.files("itables").joinpath("html", "dt_bundle.js").read_text(encoding="utf-8")
+    found = [export for export in EXPORTS.finditer(bundle) if " as default" in export[1]]
+    if len(found) != 1:
+        raise ValueError(f"itables: expected a bundle that exports DataTables as its default, got {len(found)}")
+    name = next(
+        part.split(" as ")[0].strip() for part in found[0][1].split(",") if part.strip().endswith(" as default")
+    )
+    body = bundle[: found[0].start()] + bundle[found[0].end() :]
+    return _within_script(f"(() => {{{body}\nwindow.DataTable = {name};\n}})();")
+
+
+def _tables_style() -> str:
+    style = resources.files("itables").joinpath("html", "dt_bundle.css").read_text(encoding="utf-8")
+    return style.replace("</style", "<\\/style")
+
+
+def _within_script(code: str) -> str:
+    """Code that does not end the script that it stands in."""
+    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _expect(package: str) -> None:
+    if find_spec(package) is None:
+        raise ValueError(
+            f'report: expected the package {package}, found none; pip install "verl-vision-r1[report]" brings it'
+        )

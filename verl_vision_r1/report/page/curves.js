@@ -1,0 +1,6 @@
+// The curves of every criterion, of one data source or all.
+
+function drawCurves() {
+  const { data, layout } = DATA.figures[FORM.elements.source.value] ?? DATA.figures[EVERY];
+  Plotly.react("figure", data, layout, { responsive: true, displaylogo: false });
+}

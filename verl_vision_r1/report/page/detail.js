@@ -1,0 +1,124 @@
+// The chosen prompt: its picture, its rollouts, and of the chosen rollout the answer and the pairs.
+
+function row(cells, header = false) {
+  return element("tr", {}, ...cells.map((cell) => (cell instanceof Node ? cell : element(header ? "th" : "td", {}, String(cell)))));
+}
+
+function textCell(text) {
+  return element("td", { class: "text", dir: "auto" }, text);
+}
+
+function refinedAndRaw(pair) {
+  if (!pair) return "";
+  const [refined, raw] = pair;
+  const cell = element("td", {}, number(refined));
+  if (refined !== raw) cell.append(" ", element("span", { class: "raw", title: "with refinement off" }, `(${number(raw)})`));
+  return cell;
+}
+
+function showRollouts(prompt) {
+  const names = Object.keys(prompt.rollouts[0].criteria);
+  const heading = row(["", "rollout", "total", ...names, "boxes", "matched", "flags"], true);
+  const rows = prompt.rollouts.map((rollout, index) => {
+    const box = element("input", { type: "checkbox", "aria-label": `boxes of rollout ${index + 1}` });
+    box.checked = !STATE.hidden.has(index);
+    box.addEventListener("click", (event) => { event.stopPropagation(); toggle(index); });
+    const toggled = element("td", { class: "toggle" }, box, " ", element("span", { class: "colour", style: `background:${colourOf(index)}` }));
+    const flags = element("td", { class: "text" }, ...rollout.flags.map((flag) => element("span", { class: "flag" }, flag)));
+    const values = names.map((name) => refinedAndRaw(rollout.criteria[name]));
+    const made = row([toggled, index + 1, number(rollout.total), ...values, rollout.predicted, rollout.pairs.length, flags]);
+    made.classList.toggle("chosen", index === STATE.rollout);
+    made.classList.toggle("passing", Boolean(passing.get(prompt.index)?.has(index)));
+    made.addEventListener("click", () => chooseRollout(index));
+    return made;
+  });
+  fill("rollouts", heading, ...rows);
+}
+
+function showAnswer(prompt) {
+  const rollout = prompt.rollouts[STATE.rollout];
+  const stage = rollout.numbers.xi0 === undefined ? "" :
+    `, stage ${rollout.numbers.stage}: xi0 ${rollout.numbers.xi0}, xi1 ${rollout.numbers.xi1}, xi2 ${rollout.numbers.xi2}`;
+  fill("which", `Rollout ${STATE.rollout + 1}, line ${rollout.line} of the dump${stage}`);
+  const more = rollout.letters - rollout.text.length;
+  fill("answer", rollout.text, ...(more > 0 ? [`\n[${more} more letters are in the dump]`] : []));
+}
+
+function showPairs(prompt) {
+  const rollout = prompt.rollouts[STATE.rollout];
+  const pairs = new Map(rollout.pairs.map((pair) => [pair[0], pair]));
+  const rows = rollout.boxes.map((box, index) => {
+    const pair = pairs.get(index);
+    const object = pair ? `${pair[1] + 1} ${prompt.truth.labels[pair[1]]}` : "not matched";
+    const stated = rollout.confidences ? [number(rollout.confidences[index], 2)] : [];
+    return row([index + 1, textCell(rollout.labels[index] ?? ""), ...stated, box.map((value) => value.toFixed(1)).join(", "),
+      textCell(object), pair ? number(pair[2]) : "", pair ? (pair[3] ? "yes" : "no") : ""]);
+  });
+  const stated = rollout.confidences ? ["confidence"] : [];
+  const heading = row(["box", "label", ...stated, "xyxy, original pixels", "object", "IoU", "same label"], true);
+  fill("pairs", ...(rows.length ? [heading, ...rows] : []));
+  const matched = new Set(rollout.pairs.map((pair) => pair[1]));
+  const missed = prompt.truth.labels.map((label, index) => [label, index]).filter(([, index]) => prompt.truth.boxes.length && !matched.has(index));
+  fill("missed", missed.length ? "Objects that no box was matched with: " + missed.map(([label, index]) => `${index + 1} ${label}`).join(", ") : "");
+}
+
+function showSwitches(prompt) {
+  const truth = element("input", { type: "checkbox", id: "truth" });
+  truth.checked = STATE.truth;
+  truth.addEventListener("change", () => { STATE.truth = truth.checked; drawPicture(prompt); });
+  const labels = prompt.truth.boxes.length ? `${prompt.truth.boxes.length} objects` : prompt.truth.count ?? (prompt.truth.labels.join(", ") || "nothing");
+  fill("switches", element("label", { class: "switch" }, truth, element("span", { class: "colour", style: `background:${TRUTH}` }), `truth: ${labels}`),
+    button("all rollouts", showEvery), button("only this one", showOnly));
+}
+
+function button(text, act) {
+  const made = element("button", { type: "button" }, text);
+  made.addEventListener("click", act);
+  return made;
+}
+
+function showDetail() {
+  const prompt = STATE.prompt;
+  document.getElementById("detail").hidden = !prompt;
+  if (!prompt) return;
+  fill("heading", `${prompt.kind}, step ${prompt.step}, ${prompt.source}, image ${prompt.image_id}`);
+  const missing = DATA.images[prompt.image] ? "" : "  [the image is not here]";
+  fill("asked", `${prompt.prompt.trim()}${missing}\n${prompt.width} x ${prompt.height} pixels, answered in the frame ${prompt.frame}`);
+  showSwitches(prompt);
+  drawPicture(prompt);
+  showRollouts(prompt);
+  showAnswer(prompt);
+  showPairs(prompt);
+}
+
+function choosePrompt(prompt, rollout = 0) {
+  STATE.prompt = prompt;
+  STATE.rollout = prompt ? Math.min(Math.max(rollout, 0), prompt.rollouts.length - 1) : 0;
+  STATE.hidden = new Set();
+  showDetail();
+  markChosen();
+  remember();
+}
+
+function chooseRollout(index) {
+  STATE.rollout = index;
+  STATE.hidden.delete(index);
+  showDetail();
+  remember();
+}
+
+function toggle(index) {
+  STATE.hidden.has(index) ? STATE.hidden.delete(index) : STATE.hidden.add(index);
+  drawPicture(STATE.prompt);
+  showRollouts(STATE.prompt);
+}
+
+function showEvery() {
+  STATE.hidden = new Set();
+  showDetail();
+}
+
+function showOnly() {
+  STATE.hidden = new Set(STATE.prompt.rollouts.map((_, index) => index).filter((index) => index !== STATE.rollout));
+  showDetail();
+}

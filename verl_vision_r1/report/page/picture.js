@@ -1,0 +1,53 @@
+// The image with the truth and the boxes of every rollout.
+
+const TRUTH = "#1b7837";
+const COLOURS = ["#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#a6611a", "#e31a1c"];
+const SVG = "http://www.w3.org/2000/svg";
+
+function colourOf(index) {
+  return COLOURS[index % COLOURS.length];
+}
+
+function svg(name, attributes, text) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+/** Boxes in original-image pixels, each with its number and name where they are to be read. */
+function drawBoxes(kind, boxes, labels, colour, width, named, size) {
+  const group = svg("g", { "data-boxes": kind });
+  boxes.forEach(([x1, y1, x2, y2], index) => {
+    const place = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
+    group.append(svg("rect", { ...place, stroke: colour, "stroke-width": width }));
+    if (!named) return;
+    const label = `${index + 1} ${shortened(labels[index] ?? "")}`;
+    const above = kind === "truth" ? y1 - size / 3 : y2 + size;
+    const y = Math.min(Math.max(above, size), named - 2);
+    group.append(svg("text", { x: Math.max(x1, 0), y, fill: colour, "font-size": size, "stroke-width": size / 6 }, label));
+  });
+  return group;
+}
+
+function drawPicture(prompt) {
+  const { width, height } = prompt;
+  const source = DATA.images[prompt.image];
+  const canvas = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
+  const size = Math.max(width / 38, 4);
+  prompt.rollouts.forEach((rollout, index) => {
+    if (STATE.hidden.has(index)) return;
+    const chosen = index === STATE.rollout;
+    const drawn = drawBoxes(index, rollout.boxes, rollout.labels, colourOf(index), chosen ? 3 : 2, chosen && height, size);
+    canvas.append(drawn);
+  });
+  const chosen = canvas.querySelector(`[data-boxes="${STATE.rollout}"]`);
+  if (chosen) canvas.append(chosen);
+  if (STATE.truth) {
+    canvas.append(drawBoxes("truth", prompt.truth.boxes, prompt.truth.labels, TRUTH, 3, height, size));
+  }
+  const shown = Math.min(Math.max(width, 320), 640, (420 * width) / height);
+  const image = element("img", { alt: `image ${prompt.image_id}`, style: `width:${shown}px;aspect-ratio:${width}/${height}` });
+  if (source) image.src = source;
+  fill("picture", image, canvas);
+}

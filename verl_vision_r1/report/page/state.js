@@ -1,0 +1,112 @@
+// What is chosen, and which prompts pass the filters.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const FORM = document.getElementById("filters");
+const STATE = { prompt: null, rollout: 0, hidden: new Set(), truth: true };
+const EVERY = "all";
+const BEFORE = "the step before";
+
+/** Of each prompt the indices of those of its rollouts that pass, by the prompt's index; prompts that are not listed are left out. */
+let passing = new Map();
+
+DATA.prompts.forEach((prompt, index) => {
+  prompt.index = index;
+  const about = [prompt.source, prompt.image_id, prompt.question, prompt.subject, prompt.prompt, ...prompt.truth.labels];
+  prompt.letters = about.join("\n").toLowerCase();
+  prompt.flags = [...new Set(prompt.rollouts.flatMap((rollout) => rollout.flags))];
+});
+
+function unique(values) {
+  return [...new Set(values)];
+}
+
+function criteria() {
+  return ["total", ...unique(DATA.prompts.flatMap((prompt) => Object.keys(prompt.rollouts[0].criteria)))];
+}
+
+/** A criterion's value under the thresholds in force. */
+function valueOf(rollout, criterion) {
+  return criterion === "total" ? rollout.total : (rollout.criteria[criterion] || [null])[0];
+}
+
+function offer(name, values) {
+  const select = FORM.elements[name];
+  select.replaceChildren(...values.map((value) => element("option", { value }, String(value))));
+}
+
+function offerAll() {
+  const steps = unique(DATA.prompts.map((prompt) => prompt.step)).sort((a, b) => a - b);
+  offer("kind", [EVERY, ...unique(DATA.prompts.map((prompt) => prompt.kind))]);
+  offer("step", [EVERY, ...steps]);
+  offer("source", [EVERY, ...unique(DATA.prompts.map((prompt) => prompt.source)).sort()]);
+  offer("flag", [EVERY, "none", ...unique(DATA.prompts.flatMap((prompt) => prompt.flags)).sort()]);
+  offer("criterion", criteria());
+  offer("since", [BEFORE, ...steps]);
+}
+
+function filters() {
+  const values = Object.fromEntries(new FormData(FORM));
+  const bound = (text, otherwise) => (text === "" || Number.isNaN(Number(text)) ? otherwise : Number(text));
+  return { ...values, least: bound(values.least, -Infinity), most: bound(values.most, Infinity), text: values.text.toLowerCase() };
+}
+
+function rolloutPasses(rollout, wanted, found) {
+  const value = valueOf(rollout, wanted.criterion);
+  const bounded = wanted.least > -Infinity || wanted.most < Infinity;
+  if (bounded && (value === null || value < wanted.least || value > wanted.most)) return false;
+  if (wanted.flag === "none" && rollout.flags.length) return false;
+  if (wanted.flag !== EVERY && wanted.flag !== "none" && !rollout.flags.includes(wanted.flag)) return false;
+  if (found) return true;
+  rollout.letters_lower ??= rollout.text.toLowerCase();
+  return rollout.letters_lower.includes(wanted.text);
+}
+
+function promptPasses(prompt, wanted) {
+  const same = (name) => wanted[name] === EVERY || String(prompt[name]) === wanted[name];
+  return ["kind", "step", "source"].every(same);
+}
+
+function applyFilters() {
+  const wanted = filters();
+  passing = new Map();
+  for (const prompt of DATA.prompts) {
+    if (!promptPasses(prompt, wanted)) continue;
+    const found = prompt.letters.includes(wanted.text);
+    const kept = prompt.rollouts.map((_, index) => index).filter((index) => rolloutPasses(prompt.rollouts[index], wanted, found));
+    if (kept.length) passing.set(prompt.index, new Set(kept));
+  }
+}
+
+/** How much more the same prompt earns than at an earlier step; null where it was not asked then. */
+function computeChanges() {
+  const since = FORM.elements.since.value;
+  const earlier = new Map();
+  const ordered = [...DATA.prompts].sort((a, b) => a.step - b.step);
+  for (const prompt of ordered) {
+    const key = `${prompt.kind} ${prompt.identity}`;
+    const before = earlier.get(key);
+    prompt.change = before === undefined ? null : prompt.mean - before.mean;
+    if (since === BEFORE || String(prompt.step) === since) earlier.set(key, prompt);
+  }
+}
+
+/** The filters and what is chosen, in the address, so that a page that is made again opens where it was. */
+function remember() {
+  const chosen = STATE.prompt && [STATE.prompt.kind, STATE.prompt.step, STATE.prompt.identity];
+  const values = { ...Object.fromEntries(new FormData(FORM)), chosen, rollout: STATE.rollout };
+  history.replaceState(null, "", "#" + encodeURIComponent(JSON.stringify(values)));
+}
+
+function recall() {
+  try {
+    const values = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+    for (const [name, value] of Object.entries(values)) {
+      const field = FORM.elements[name];
+      if (field && typeof value === "string") field.value = value;
+      if (field && field.selectedIndex === -1) field.selectedIndex = 0;
+    }
+    return values;
+  } catch {
+    return {};
+  }
+}
