@@ -57,6 +57,7 @@ def load_preset(name: str) -> Preset:
 
     Args:
         name: The name of a preset, or the path of a YAML file that ends in `.yaml`.
+
     Raises:
         ValueError: There is none of that name, or the file holds something else.
         FileNotFoundError: There is no such file.

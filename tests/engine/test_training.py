@@ -246,7 +246,7 @@ def test_the_model_that_answers_is_the_model_that_learns(run: Run) -> None:
 
 
 def test_the_page_of_the_run_scores_every_answer_as_the_run_did(run: Run, tmp_path: Path) -> None:
-    """Frame, preset and stage of each answer are those that it was scored by: the dump's own numbers come out again."""
+    """By the frame, preset and stage that the dumps name: their own numbers come out again."""
     prompts = document_of(run.demo.folder, tmp_path)["prompts"]
     rollouts = [rollout for prompt in prompts for rollout in prompt["rollouts"]]
     assert {prompt["kind"] for prompt in prompts} == {"training", "validation"}

@@ -1,6 +1,8 @@
 """All that a page knows, as one JSON document for its script."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, Final
@@ -17,9 +19,7 @@ LARGEST_PICTURE: Final = 100_000
 """Letters of one picture at most."""
 
 
-def document(
-    prompts: Sequence[Prompt], folders: Sequence[DumpFolder], progress: Callable[[Iterable[Any]], Iterable[Any]]
-) -> dict[str, Any]:
+def document(prompts: Sequence[Prompt], folders: Sequence[DumpFolder], progress: Callable[..., Any]) -> dict[str, Any]:
     """The prompts with their answers, and the pictures, each once.
 
     Args:
@@ -32,7 +32,7 @@ def document(
     for prompt in prompts:
         places.setdefault(_image(prompt.lines[0]), len(places))
     described = []
-    for prompt in progress(prompts):
+    for prompt in progress(prompts, unit="prompt"):
         entry = _describe(prompt, rules[prompt.kind])
         entry["image"] = places[_image(prompt.lines[0])]
         entry["identity"] = prompt.identity
@@ -63,11 +63,13 @@ def _pictures(
     prompts: Sequence[Prompt],
     folders: Sequence[DumpFolder],
     places: dict[tuple[str, str], int],
-    progress: Callable[[Iterable[Any]], Iterable[Any]],
+    progress: Callable[..., Any],
 ) -> list[str]:
     files = {_image(prompt.lines[0]): prompt.lines[0].image for prompt in prompts}
     elsewhere = [key for key in places if not files[key] or not Path(files[key]).is_file()]
     rows = dict.fromkeys(path for folder in folders for path in folder.rows)
     held = embedded_images(rows, elsewhere) if elsewhere else {}
     budget = min(PICTURES // max(len(places), 1), LARGEST_PICTURE)
-    return [thumbnail(held[key] if key in held else Path(files[key] or "nowhere"), budget) for key in progress(places)]
+    sources = [held[key] if key in held else Path(files[key] or "nowhere") for key in places]
+    with ThreadPoolExecutor() as pool:  # Pillow lets go of Python's lock while it reads and compresses.
+        return list(progress(pool.map(thumbnail, sources, repeat(budget)), total=len(sources), unit="image"))

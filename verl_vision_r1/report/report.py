@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +73,7 @@ def write_report(run: Path, out: Path, limit: int = LIMIT, refresh: int = 0, hel
     steps = [step for kind in means.values() for step in kind.values()]
     shown, of = sum(len(prompt.lines) for prompt in prompts), sum(step.answers for step in steps)
     notes = _notes(folders, shown, of, sum(step.broken for step in steps))
-    content = document(prompts, folders, lambda items: progress(items, desc="page", unit="prompt"))
+    content = document(prompts, folders, partial(progress, desc="page"))
     content |= {"title": f"{run.resolve().name}: rollouts", "notes": notes, "refresh": refresh}
     content |= {"figures": figures(means, _criteria(folders, steps))}
     _write(out, render(content))

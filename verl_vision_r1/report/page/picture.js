@@ -46,7 +46,7 @@ function drawPicture(prompt) {
   if (STATE.truth) {
     canvas.append(drawBoxes("truth", prompt.truth.boxes, prompt.truth.labels, TRUTH, 3, height, size));
   }
-  const shown = Math.min(Math.max(width, 320), 640, (420 * width) / height);
+  const shown = Math.min(Math.max(width, 480), 640, (420 * width) / height);
   const image = element("img", { alt: `image ${prompt.image_id}`, style: `width:${shown}px;aspect-ratio:${width}/${height}` });
   if (source) image.src = source;
   fill("picture", image, canvas);
