@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo ablations test test-unit test-engine drills lint attacks bench bench-data bench-evaluation fuzz lock clean
+.PHONY: install demo ablations test test-unit test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz lock clean
 
 install: $(VENV)/installed
 
@@ -52,6 +52,13 @@ lint: install
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# The site, in site/; some pages are made from the code first. The switch silences the theme's notice about MkDocs 2.
+docs: docs-generate
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+docs-generate: install
+	$(RUN) docs/generate.py
+
 # What the presets pay for answers that cheat, as the documentation shows it.
 attacks: install
 	sed -i '/^| completion/,$$d' docs/attacks.md
@@ -77,4 +84,4 @@ lock:
 	echo uv | uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header - -o requirements/uv.txt
 
 clean:
-	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

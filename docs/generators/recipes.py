@@ -1,0 +1,137 @@
+"""The sections of docs/configuration.md on recipes: what of verl's configuration they set, and why."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from omegaconf import DictConfig, OmegaConf
+
+from generators.annotated_yaml import AnnotatedYaml, read_annotated
+from generators.markdown import code, linked, table
+from verl_vision_r1.presets import names_in
+
+CONFIG: Final = Path(str(resources.files("verl_vision_r1"))) / "config" / "vision_r1"
+RECIPES: Final = CONFIG.parent / "recipe"
+TRAINING: Final = ("vision_r1_qwen7b", "vision_r1_cpu")
+SECTIONS: Final = (
+    "data", "actor_rollout_ref.model", "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.ref",
+    "algorithm", "reward", "transfer_queue", "ray_kwargs", "trainer", "hydra",
+)  # fmt: skip
+"""The tables of the training recipes: a key goes to the one that its name begins with."""
+
+
+def sections() -> Iterator[str]:
+    """The sections, one after the other."""
+    yield "## What every recipe sets\n"
+    base = read_annotated(CONFIG / "base.yaml")
+    yield base.header + "\n"
+    verls = {key: value for key, value in base.values.items() if not key.startswith("vision_r1.")}
+    yield table(("key", "value", "why"), [(f"`{key}`", code(verls[key]), why(base, key)) for key in verls]) + "\n"
+    for group in ("freeze", "evaluation"):
+        yield from _group(group)
+    yield from _training()
+    yield from _evaluations()
+
+
+def why(file: AnnotatedYaml, key: str) -> str:
+    """What a file says of a key, or of the mapping that it is in."""
+    return linked(file.comments.get(key) or file.comments.get(key.rpartition(".")[0], ""))
+
+
+@cache
+def composed(*overrides: str) -> DictConfig:
+    """The configuration of verl under these overrides, as its `main_ppo` composes it; not to be changed."""
+    import verl  # noqa: F401  Loads the plugin, which puts our groups on Hydra's search path.
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_module("verl.trainer.config", version_base=None), contextlib.redirect_stdout(io.StringIO()):
+        return compose("ppo_trainer", overrides=list(overrides), return_hydra_config=False)
+
+
+def recipe(name: str) -> AnnotatedYaml:
+    """The file of a recipe."""
+    return read_annotated(RECIPES / f"{name}.yaml")
+
+
+def names_of_recipes() -> tuple[str, ...]:
+    """The recipes, those for training first."""
+    found = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    return (*TRAINING, *(name for name in found if name not in TRAINING))
+
+
+def _group(group: str) -> Iterator[str]:
+    yield f"## The group `vision_r1/{group}`\n"
+    for name in names_in(group):
+        file = read_annotated(CONFIG / group / f"{name}.yaml")
+        yield f"### `vision_r1/{group}={name}`\n\n{linked(file.header)}\n"
+        rows = ((f"`{key}`", code(value), why(file, key)) for key, value in file.values.items())
+        yield table(("key", "value", "why"), rows) + "\n"
+
+
+def _training() -> Iterator[str]:
+    yield "## The training recipes\n"
+    for name in TRAINING:
+        yield f"- `+recipe={name}`: {recipe(name).header}"
+    yield "\nBelow is every key of verl's that one of them sets, and verl's own value; a dash where verl has none.\n"
+    files = {name: recipe(name) for name in TRAINING}
+    configs = {"": composed(), **{name: composed(f"+recipe={name}") for name in TRAINING}}
+    keys = list(dict.fromkeys(key for file in files.values() for key in file.values))
+    yield from _choices(files)
+    for part in SECTIONS:
+        chosen = [key for key in keys if key.startswith(f"{part}.")]
+        if chosen:
+            yield f"### `{part}`\n"
+            yield from (f"{reason}\n" for file in files.values() if (reason := file.comments.get(part)))
+            heading = ("key", "verl", *(f"`{name}`" for name in TRAINING), "why")
+            yield table(heading, [_row(key, part, files, configs) for key in chosen]) + "\n"
+
+
+def _choices(files: dict[str, AnnotatedYaml]) -> Iterator[str]:
+    """The groups of ours that a recipe takes, and why."""
+    rows = []
+    for name, file in files.items():
+        for key, reason in file.comments.items():
+            if key.startswith("vision_r1/"):
+                rows.append((f"`{name}`", f"`{key}={_taken(name, key)}`", linked(reason)))
+    yield table(("recipe", "group", "why"), rows) + "\n"
+
+
+def _taken(name: str, key: str) -> str:
+    for entry in OmegaConf.load(RECIPES / f"{name}.yaml").defaults:
+        if isinstance(entry, DictConfig) and f"override /{key}" in entry:
+            return str(entry[f"override /{key}"])
+    raise ValueError(f"{name}: expected {key} among the defaults, got none")
+
+
+def _row(key: str, part: str, files: dict[str, AnnotatedYaml], configs: dict[str, DictConfig]) -> tuple[str, ...]:
+    values = [_value(config, key) for config in configs.values()]
+    told = {name: reason for name, file in files.items() if key in file.values and (reason := why(file, key))}
+    reasons = (f"`{name}`: {reason}" if len(files) > 1 else reason for name, reason in told.items())
+    return f"`{key.removeprefix(f'{part}.')}`", *values, " ".join(reasons)
+
+
+def _value(config: DictConfig, key: str) -> str:
+    absent = object()
+    value = OmegaConf.select(config, key, default=absent, throw_on_missing=False)
+    if value is absent:
+        return "-"
+    return code(OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
+
+
+def _evaluations() -> Iterator[str]:
+    yield "## The evaluation recipes\n"
+    names = [name for name in names_of_recipes() if name not in TRAINING]
+    files = {name: recipe(name) for name in names}
+    for name in names:
+        yield f"- `+recipe={name}`: {files[name].header}"
+    yield "\nEach is `vision_r1_qwen7b` with `vision_r1/evaluation=greedy`, and with:\n"
+    configs = {name: composed(f"+recipe={name}") for name in names}
+    keys = dict.fromkeys(key for file in files.values() for key in file.values)
+    rows: list[tuple[Any, ...]] = [_row(key, "", files, configs) for key in keys]
+    yield table(("key", *(f"`{name}`" for name in names), "why"), rows) + "\n"
