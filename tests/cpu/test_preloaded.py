@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from omegaconf import OmegaConf
 
 from verl_vision_r1.cpu import keep_bytecode
 
@@ -182,19 +183,27 @@ for name in preloaded.MODULES:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("users_own", "used"), [(None, "/copies/python"), ("/users/python", "/users/python")])
-def test_ray_gets_the_interpreter_unless_the_user_names_one(
-    monkeypatch: pytest.MonkeyPatch, users_own: str | None, used: str
+@pytest.mark.parametrize(
+    ("address", "users_own", "used"),
+    [
+        (None, None, "/copies/python"),
+        ("local", None, "/copies/python"),
+        (None, "/users/python", "/users/python"),
+        ("10.0.0.1:6379", None, None),
+    ],
+)
+def test_ray_gets_the_interpreter_unless_the_user_names_one_or_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, users_own: str | None, used: str | None
 ) -> None:
     preloaded = importlib.import_module("verl_vision_r1.cpu.preloaded")
     monkeypatch.setattr(preloaded, "start", lambda environment: "/copies/python")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     module: Any = SimpleNamespace(PPO_RAY_RUNTIME_ENV={"env_vars": {}}, get_ppo_ray_runtime_env=lambda config: {})
     preloaded.interpret_with_copies(module)
-    runtime_env = SimpleNamespace(py_executable=users_own)
-    ray_kwargs = SimpleNamespace(ray_init=SimpleNamespace(runtime_env=runtime_env))
-    module.get_ppo_ray_runtime_env(SimpleNamespace(ray_kwargs=ray_kwargs))
-    assert runtime_env.py_executable == used
+    init: dict[str, Any] = {"runtime_env": {"py_executable": users_own}, "address": address}
+    config = OmegaConf.create({"ray_kwargs": {"ray_init": init}})
+    module.get_ppo_ray_runtime_env(config)
+    assert config.ray_kwargs.ray_init.runtime_env.py_executable == used
 
 
 def test_a_cluster_that_runs_already_keeps_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,10 @@ def interpret_with_copies(module: ModuleType) -> None:
     original = module.get_ppo_ray_runtime_env
 
     def with_interpreter(config: Any = None) -> Any:
-        wanted = config.ray_kwargs.ray_init.runtime_env
-        wanted.py_executable = wanted.py_executable or interpreter  # verl reads it after this call.
+        init = config.ray_kwargs.ray_init
+        if init.get("address") in (None, "local"):
+            wanted = init.runtime_env
+            wanted.py_executable = wanted.py_executable or interpreter  # verl reads it after this call.
         return original(config)
 
     module.get_ppo_ray_runtime_env = with_interpreter  # type: ignore[attr-defined]
