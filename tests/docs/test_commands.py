@@ -119,6 +119,14 @@ def make(words: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def parse_ray(words: list[str]) -> None:
+    """`ray ...`: nothing is started; Ray knows the command and its options."""
+    from ray.scripts.scripts import cli
+
+    assert words[0] in cli.commands, f"expected a command of ray, got {words[0]}"
+    cli.commands[words[0]].make_context(words[0], list(words[1:]))
+
+
 KINDS: dict[str, Callable[[list[str], Path], None]] = {
     "vision-r1": lambda words, page: run_ours(words),
     "python": lambda words, page: run_python(words),
@@ -127,6 +135,7 @@ KINDS: dict[str, Callable[[list[str], Path], None]] = {
     "pip": lambda words, page: install(words),
     "uv": lambda words, page: install(words[1:]),
     "make": lambda words, page: make(words),
+    "ray": lambda words, page: parse_ray(words),
 }
 """What is done with a command, by its first word. A word that is not here fails."""
 
@@ -134,8 +143,11 @@ KINDS: dict[str, Callable[[list[str], Path], None]] = {
 @cache
 def done(words: tuple[str, ...], page: Path) -> None:
     """Run a command, each once in a workspace."""
-    while re.match(r"^[A-Z_]+=", words[0]):
+    words = words[1:] if words[0] == "export" else words
+    while words and re.match(r"^[A-Z_]+=", words[0]):
         words = words[1:]
+    if not words:
+        return  # Variables alone.
     assert words[0] in KINDS, f"expected a command of a known kind, got {shlex.join(words)}"
     KINDS[words[0]](list(words[1:]), page)
 
@@ -194,6 +206,7 @@ def test_every_block_of_the_site_names_its_language(page: Path) -> None:
         ("... vision_r1.reward.tasks.detection.criteria.recall.wait=2", "wait"),
         ("bash recipes/nothing/run.sh", "nothing"),
         ("make coffee", "coffee"),
+        ("ray start --coffee", "coffee"),
         ('pip install "verl-vision-r1[coffee]"', "coffee"),
         ("python examples/nothing.py", "nothing"),
     ],

@@ -34,24 +34,36 @@ class Finished:
 def run(demo: Demo, *overrides: str, disturb: Callable[[str], None] = lambda line: None) -> Finished:
     """Train, and show `disturb` every line that the run prints. A run that hangs is ended and has status -9."""
     with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        process = subprocess.Popen(
-            [*training_command(demo), *overrides],
-            env=training_environment(demo, ray_folder),
-            cwd=demo.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        alarm = threading.Timer(LIMIT, os.killpg, (process.pid, signal.SIGKILL))
-        alarm.start()
-        lines = []
-        for line in process.stdout or ():
-            lines.append(line)
-            disturb(line)
-        alarm.cancel()
-        return Finished(process.wait(), lines)
+        command = [*training_command(demo), *overrides]
+        return follow(command, training_environment(demo, ray_folder), demo.folder, disturb)
+
+
+def follow(
+    command: list[str],
+    environment: dict[str, str],
+    folder: Path,
+    disturb: Callable[[str], None],
+    seconds: float = LIMIT,
+) -> Finished:
+    """Run a command, and show `disturb` every line that it prints; one that hangs is ended and has status -9."""
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    alarm = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
+    alarm.start()
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line)
+        disturb(line)
+    alarm.cancel()
+    return Finished(process.wait(), lines)
 
 
 def process_of(line: str) -> int:

@@ -8,7 +8,7 @@ each box instead of forty, and coordinates are learnable in a minute.
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +54,7 @@ def build_tiny_model(folder: Path, texts: Iterable[str], seed: int = 0) -> Path:
     import torch
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
-    processor = _processor(_tokenizer(texts))
+    processor = _processor(make_tokenizer(texts))
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(_config(processor.tokenizer))
     _order_the_numbers(model, processor.tokenizer)
@@ -84,7 +84,20 @@ def _order_the_numbers(model: Any, tokenizer: Any) -> None:
         embedding[tokenizer.convert_tokens_to_ids([str(number) for number in range(NUMBERS)])] = codes.float()
 
 
-def _tokenizer(texts: Iterable[str]) -> Any:
+def make_tokenizer(
+    texts: Iterable[str],
+    special: Sequence[str] = SPECIAL_TOKENS,
+    end: str = "<|im_end|>",
+    template: str = CHAT_TEMPLATE,
+) -> Any:
+    """A tokenizer that is trained on texts.
+
+    Args:
+        texts: Prompts and answers.
+        special: The special tokens of the model's family; the first one pads.
+        end: The one that ends an answer.
+        template: The chat template of the family.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import Qwen2TokenizerFast
 
@@ -96,13 +109,13 @@ def _tokenizer(texts: Iterable[str]) -> Any:
     texts = list(texts)
     tokenizer.train_from_iterator(texts, trainer)
     fast = Qwen2TokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=4096
+        tokenizer_object=tokenizer, eos_token=end, pad_token=special[0], model_max_length=4096
     )
-    fast.add_special_tokens({"additional_special_tokens": list(SPECIAL_TOKENS)})
+    fast.add_special_tokens({"additional_special_tokens": list(special)})
     # Added, because transformers puts Qwen's own division into words before what the tokenizer was trained with.
     added = [*(str(number) for number in range(NUMBERS)), *_pieces(texts)]
     fast.add_tokens([AddedToken(token, special=False, normalized=False) for token in added])
-    fast.chat_template = CHAT_TEMPLATE
+    fast.chat_template = template
     return fast
 
 
