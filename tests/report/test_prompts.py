@@ -48,6 +48,13 @@ def test_a_large_run_is_thinned_to_whole_prompts_that_are_the_same_in_every_step
     assert {prompt.step for prompt in chosen if prompt.kind == "validation"} == {1, 2, 3, 4}
 
 
+def test_room_that_one_kind_does_not_need_is_the_others(run: Run) -> None:
+    filled(filled(run, prompts=10, rollouts=8, steps=4), prompts=10, rollouts=1, steps=1, kind="validation")
+    chosen = choose(find_dumps(run.write()), limit=290)
+    counts = {kind: sum(len(p.lines) for p in chosen if p.kind == kind) for kind in ("training", "validation")}
+    assert counts == {"training": 256, "validation": 10}  # Of 280 that are left, 70 a step: eight prompts of 8.
+
+
 def test_one_prompt_is_shown_even_where_it_is_larger_than_the_limit(run: Run) -> None:
     chosen = choose(find_dumps(filled(run, prompts=2, rollouts=64, steps=3).write()), limit=10)
     assert [(prompt.step, len(prompt.lines)) for prompt in chosen] == [(3, 64)]

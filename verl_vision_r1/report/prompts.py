@@ -65,20 +65,26 @@ def choose(
         later; where there are too many steps, evenly spaced ones with the first and the last.
     """
     chosen: list[Prompt] = []
-    for folder in folders:
-        share = limit // len(folders)
-        steps = spaced(list(folder.files), max(share // LEAST, 1))
-        while True:
-            found = [
-                prompt
-                for step in steps
-                for prompt in _first(read(folder.files[step], folder.kind, step), share // len(steps))
-            ]
-            if len(steps) <= 1 or sum(len(prompt.lines) for prompt in found) <= share:
-                break
-            steps = spaced(steps, len(steps) // 2)
-        chosen += found
-    return chosen
+    # First those with fewer files, which may leave some of their room to the others.
+    for kinds_left, folder in zip(range(len(folders), 0, -1), sorted(folders, key=_files), strict=True):
+        room = (limit - sum(len(prompt.lines) for prompt in chosen)) // kinds_left
+        chosen += _choose(folder, max(room, 1), read)
+    return sorted(chosen, key=lambda prompt: (prompt.kind, prompt.step))
+
+
+def _files(folder: DumpFolder) -> int:
+    return len(folder.files)
+
+
+def _choose(folder: DumpFolder, room: int, read: Callable[[Path, str, int], list[Prompt]]) -> list[Prompt]:
+    """At most so many answers of one kind, but one prompt in any case."""
+    steps = spaced(list(folder.files), max(room // LEAST, 1))
+    while True:
+        prompts = {step: read(folder.files[step], folder.kind, step) for step in steps}
+        found = [prompt for step in steps for prompt in _first(prompts[step], room // len(steps))]
+        if len(steps) == 1 or sum(len(prompt.lines) for prompt in found) <= room:
+            return found
+        steps = spaced(steps, len(steps) // 2)
 
 
 def spaced(values: list[int], count: int) -> list[int]:
