@@ -78,6 +78,15 @@ def test_a_wrong_key_is_named(folder: Path, override: str, message: str) -> None
         check(config(folder, override))
 
 
+def test_megatron_alone_would_freeze_nothing(folder: Path) -> None:
+    from verl_vision_r1.preflight import check
+
+    with pytest.raises(ValueError, match="expected vision_r1/engine=megatron, which sets it"):
+        check(config(folder, "model_engine=megatron", "vision_r1/freeze=vision"))
+    key = "+actor_rollout_ref.actor.megatron.override_transformer_config.freeze_vision_model=true"
+    check(config(folder, "model_engine=megatron", "vision_r1/freeze=vision", key))  # What the engine sets.
+
+
 def test_a_cpu_run_must_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from verl_vision_r1.preflight import check
 

@@ -16,22 +16,16 @@ from verl_vision_r1.presets import names_in
 
 CONFIG: Final = Path(str(resources.files("verl_vision_r1"))) / "config" / "vision_r1"
 RECIPES: Final = CONFIG.parent / "recipe"
-TRAINING: Final = ("vision_r1_qwen7b", "vision_r1_cpu")
-SECTIONS: Final = (
-    "data", "actor_rollout_ref.model", "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.ref",
-    "algorithm", "reward", "transfer_queue", "ray_kwargs", "trainer", "hydra",
-)  # fmt: skip
-"""The tables of the training recipes: a key goes to the one that its name begins with."""
+SHARED: Final = ("base", "gpu", "cpu")
+GROUPS: Final = ("method", "engine", "rollout", "mode", "tuning", "freeze", "evaluation")
 
 
 def sections() -> Iterator[str]:
     """The sections, one after the other."""
     yield "## What every recipe sets\n"
-    base = read_annotated(CONFIG / "base.yaml")
-    yield base.header + "\n"
-    verls = {key: value for key, value in base.values.items() if not key.startswith("vision_r1.")}
-    yield table(("key", "value", "why"), [(f"`{key}`", code(verls[key]), why(base, key)) for key in verls]) + "\n"
-    for group in ("freeze", "evaluation"):
+    for name in SHARED:
+        yield from _shared(name)
+    for group in GROUPS:
         yield from _group(group)
     yield from _training()
     yield from _evaluations()
@@ -60,9 +54,17 @@ def recipe(name: str) -> AnnotatedYaml:
 
 
 def names_of_recipes() -> tuple[str, ...]:
-    """The recipes, those for training first."""
+    """All recipes, that of the README and that for the CPU first."""
+    first = ("vision_r1_qwen7b", "vision_r1_cpu")
     found = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    return (*TRAINING, *(name for name in found if name not in TRAINING))
+    return (*first, *(name for name in found if name not in first))
+
+
+def _shared(name: str) -> Iterator[str]:
+    file = read_annotated(CONFIG / f"{name}.yaml")
+    yield f"### `vision_r1/{name}`\n\n{linked(file.header)}\n"
+    verls = {key: value for key, value in file.values.items() if not key.startswith("vision_r1.")}
+    yield table(("key", "value", "why"), [(f"`{key}`", code(verls[key]), why(file, key)) for key in verls]) + "\n"
 
 
 def _group(group: str) -> Iterator[str]:
@@ -76,37 +78,28 @@ def _group(group: str) -> Iterator[str]:
 
 def _training() -> Iterator[str]:
     yield "## The training recipes\n"
-    for name in TRAINING:
-        yield f"- `+recipe={name}`: {recipe(name).header}"
-    yield "\nBelow is every key of verl's that one of them sets, and verl's own value; a dash where verl has none.\n"
-    files = {name: recipe(name) for name in TRAINING}
-    configs = {"": composed(), **{name: composed(f"+recipe={name}") for name in TRAINING}}
-    keys = list(dict.fromkeys(key for file in files.values() for key in file.values))
-    yield from _choices(files)
-    for part in SECTIONS:
-        chosen = [key for key in keys if key.startswith(f"{part}.")]
-        if chosen:
-            yield f"### `{part}`\n"
-            yield from (f"{reason}\n" for file in files.values() if (reason := file.comments.get(part)))
-            heading = ("key", "verl", *(f"`{name}`" for name in TRAINING), "why")
-            yield table(heading, [_row(key, part, files, configs) for key in chosen]) + "\n"
+    names = [name for name in names_of_recipes() if not name.startswith("eval_")]
+    yield from (f"- `+recipe={name}`: {recipe(name).header}" for name in names)
+    yield "\nEach is made from one of the methods, or from another recipe, with:\n"
+    rows = (row for name in names for row in (*_parents(name), *_own_keys(name)))
+    yield table(("recipe", "group or key", "value", "why"), rows) + "\n"
 
 
-def _choices(files: dict[str, AnnotatedYaml]) -> Iterator[str]:
-    """The groups of ours that a recipe takes, and why."""
-    rows = []
-    for name, file in files.items():
-        for key, reason in file.comments.items():
-            if key.startswith("vision_r1/"):
-                rows.append((f"`{name}`", f"`{key}={_taken(name, key)}`", linked(reason)))
-    yield table(("recipe", "group", "why"), rows) + "\n"
-
-
-def _taken(name: str, key: str) -> str:
+def _parents(name: str) -> Iterator[tuple[str, ...]]:
+    """What a recipe is made from, and the groups that it swaps."""
+    said = recipe(name).comments
     for entry in OmegaConf.load(RECIPES / f"{name}.yaml").defaults:
-        if isinstance(entry, DictConfig) and f"override /{key}" in entry:
-            return str(entry[f"override /{key}"])
-    raise ValueError(f"{name}: expected {key} among the defaults, got none")
+        if isinstance(entry, DictConfig):
+            ((key, value),) = entry.items()
+            group = str(key).removeprefix("override /")
+            yield f"`{name}`", f"`{group}`", code(value), linked(said.get(group, ""))
+        elif entry != "_self_":
+            yield f"`{name}`", "from", code(str(entry).removeprefix("/")), ""
+
+
+def _own_keys(name: str) -> Iterator[tuple[str, ...]]:
+    file = recipe(name)
+    return ((f"`{name}`", f"`{key}`", code(value), why(file, key)) for key, value in file.values.items())
 
 
 def _row(key: str, part: str, files: dict[str, AnnotatedYaml], configs: dict[str, DictConfig]) -> tuple[str, ...]:
@@ -126,7 +119,7 @@ def _value(config: DictConfig, key: str) -> str:
 
 def _evaluations() -> Iterator[str]:
     yield "## The evaluation recipes\n"
-    names = [name for name in names_of_recipes() if name not in TRAINING]
+    names = [name for name in names_of_recipes() if name.startswith("eval_")]
     files = {name: recipe(name) for name in names}
     for name in names:
         yield f"- `+recipe={name}`: {files[name].header}"

@@ -46,14 +46,14 @@ def test_every_key_of_ours_is_described_beside_it() -> None:
     assert {*configuration.KEYS, *templates} <= {key for key, text in said.items() if text.strip()}
 
 
-@pytest.mark.parametrize("group", ["", "freeze", "evaluation"])
+@pytest.mark.parametrize("group", ["", *recipes.GROUPS])
 def test_every_key_that_we_set_of_verl_has_its_reason(group: str) -> None:
     for path in (recipes.CONFIG / group).glob("*.yaml"):
         file = read_annotated(path)
         assert [key for key in file.values if not recipes.why(file, key)] == [], path
 
 
-@pytest.mark.parametrize("group", ["reward", "curriculum", "prompt", "freeze", "evaluation"])
+@pytest.mark.parametrize("group", ["reward", "curriculum", "prompt", *recipes.GROUPS])
 def test_every_file_of_a_group_says_what_it_is(group: str) -> None:
     for name in names_in(group):
         assert read_annotated(recipes.CONFIG / group / f"{name}.yaml").header, name

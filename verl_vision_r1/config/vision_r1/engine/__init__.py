@@ -1,0 +1,1 @@
+"""What `vision_r1/engine=NAME` can name."""

@@ -1,0 +1,1 @@
+"""What recipes are made from: the published settings of each method."""

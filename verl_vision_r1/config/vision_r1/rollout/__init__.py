@@ -1,0 +1,1 @@
+"""What `vision_r1/rollout=NAME` can name."""

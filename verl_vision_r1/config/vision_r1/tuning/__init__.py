@@ -1,0 +1,1 @@
+"""What `vision_r1/tuning=NAME` can name."""
