@@ -1,4 +1,4 @@
-"""Whole runs: `vision-r1 doctor`, `demo` and `ablations`."""
+"""Whole runs: `vision-r1 doctor`, `estimate`, `gpu-check`, `demo` and `ablations`."""
 
 import json
 from pathlib import Path
@@ -32,6 +32,56 @@ def doctor(
     else:
         right = report.show(checks)
     if not right:
+        raise typer.Exit(1)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: vision-r1 estimate +recipe=vision_r1_qwen7b trainer.n_gpus_per_node=4 --gpu-memory 80",
+    rich_help_panel="Runs",
+)
+def estimate(
+    run: Annotated[list[str], typer.Argument(help="A run, as verl takes it.", metavar="+recipe=NAME [KEY=VALUE ...]")],
+    gpu_memory: Annotated[float, typer.Option(help="Memory of one GPU in GiB.")] = 80.0,
+    gpu: Annotated[str, typer.Option(help="For the time: a100, h100 or h200.")] = "h100",
+    mfu: Annotated[float, typer.Option(help="For the time: share of its peak that the update reaches.")] = 0.3,
+    response_tokens: Annotated[
+        int | None, typer.Option(help="Mean tokens of an answer.", show_default="data.max_response_length")
+    ] = None,
+    model_config: Annotated[
+        Path | None, typer.Option(help="The model's config.json.", show_default="by actor_rollout_ref.model.path")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate a run's memory, processors, steps, disk and time before a GPU is touched, with what each rests on."""
+    from verl_vision_r1.estimate import Assumptions, make_plan, report
+    from verl_vision_r1.estimate import estimate as sections
+
+    plan = make_plan(run, Assumptions(gpu_memory, gpu, mfu, response_tokens, model_config))
+    if as_json:
+        typer.echo(report.as_json(sections(plan)))
+    else:
+        report.show(sections(plan))
+
+
+@app.command("gpu-check", epilog="Example: vision-r1 gpu-check --small", rich_help_panel="Runs")
+def gpu_check(
+    out: Annotated[
+        Path, typer.Option(help="Folder for all that the check makes; that of an earlier one is emptied.")
+    ] = Path("gpu_check"),
+    small: Annotated[bool, typer.Option("--small", help="A model of two layers, not one of 3B.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, also where there is a GPU.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train three steps on this machine's GPUs and judge seconds and memory; without a GPU, say what it would do."""
+    from rich.console import Console
+
+    from verl_vision_r1.gpu_check.run import gpu_check as check
+
+    result = check(out.absolute(), Console(stderr=as_json), small=small, dry=dry)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    if result["passed"] is False:
         raise typer.Exit(1)
 
 
