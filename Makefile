@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo ablations test test-unit test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz lock clean
+.PHONY: install demo ablations test test-unit test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check lock clean
 
 install: $(VENV)/installed
 
@@ -76,6 +76,15 @@ bench-evaluation: install
 
 fuzz: install
 	$(RUN) tests/fuzz.py
+
+# Every verl of our range that the package index has, with the oldest, the pinned and the newest packages that go with it, in
+# fresh environments in build/versions; half an hour. CELLS=NAME runs one, TRAIN=1 trains a tiny model in each. Needs uv.
+versions: install
+	$(RUN) tests/versions/matrix.py $(CELLS) $(if $(TRAIN),--train) --write
+
+# Three steps with a model of real size on this machine's GPUs; without one it says what it would do.
+gpu-check: install
+	$(VENV)/bin/vision-r1 gpu-check
 
 # The list names versions and hashes and no package index. Needs uv.
 lock:

@@ -2,6 +2,9 @@
 
 verl swallows what goes wrong while a plugin is loaded (`verl/__init__.py` logs it at DEBUG), and `+recipe=NAME` then
 silently becomes a plain key of the configuration. Therefore a failure is printed here before it is passed on.
+
+A verl outside the range is refused in one line, and nothing is registered: a run that does not want us goes on without
+us, one of our recipes is ended by `preflight`.
 """
 
 import sys
@@ -9,9 +12,18 @@ import traceback
 
 import wrapt
 
+from verl_vision_r1 import supported
+
 
 def load() -> None:
-    """Register what verl is to find: recipes, the reward manager, trainers and, where asked for, the CPU platform."""
+    """Register what verl is to find: recipes, the reward manager, trainers and, where asked for, the CPU platform.
+
+    Raises:
+        UnsupportedError: This verl is one that we are not made for.
+    """
+    import verl
+
+    supported.require(verl.__version__)
     from hydra.core.plugins import Plugins
 
     from hydra_plugins.verl_vision_r1 import VisionR1SearchPath
@@ -37,6 +49,9 @@ def _register_trainers(module: object) -> None:
 
 try:
     load()
+except supported.UnsupportedError as refusal:
+    print(f"verl-vision-r1: {refusal}", file=sys.stderr)
+    raise
 except BaseException:
     print("verl-vision-r1: the plugin could not be loaded, none of its recipes will work:", file=sys.stderr)
     traceback.print_exc()

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from verl_vision_r1 import cpu
+from verl_vision_r1 import cpu, supported
 
 
 class Preflight(Callback):
@@ -20,9 +20,12 @@ class Preflight(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra right before verl's `main`."""
+        import verl
+
         try:
+            supported.require(verl.__version__)
             check(config)
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, FileNotFoundError, supported.UnsupportedError) as error:
             raise SystemExit(f"verl-vision-r1: {error}") from error
 
 
@@ -38,7 +41,7 @@ def check(config: DictConfig) -> None:
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
     _check_trainer(config)
     _check_advantage(config, settings.preset.criteria)
-    _check_frozen(config.actor_rollout_ref)
+    _check_frozen(config)
     _check_packages()
     _check_model(config.actor_rollout_ref.model)
     for key in ("train_files", "val_files"):
@@ -84,12 +87,20 @@ def _check_advantage(config: DictConfig, criteria: tuple[str, ...]) -> None:
         raise ValueError(f"algorithm.gdpo_reward_keys: expected some of {', '.join(criteria)}, got {keys}")
 
 
-def _check_frozen(actor: DictConfig) -> None:
-    library = str(actor.model.get("external_lib") or "")
-    if actor.actor.get("freeze_vision_tower") and "verl_vision_r1.training.freeze" not in library:
+def _check_frozen(config: DictConfig) -> None:
+    model, actor = config.actor_rollout_ref.model, config.actor_rollout_ref.actor
+    if not actor.get("freeze_vision_tower"):
+        return
+    if "verl_vision_r1.training.freeze" not in str(model.get("external_lib") or ""):
         raise ValueError(
             "actor_rollout_ref.actor.freeze_vision_tower: verl 0.9 declares this key and reads it nowhere; expected"
             " vision_r1/freeze=vision_tower, which does it, got the key alone"
+        )
+    key = "megatron.override_transformer_config.freeze_vision_model"
+    if config.model_engine == "megatron" and not OmegaConf.select(actor, key):
+        raise ValueError(
+            "vision_r1/freeze: Megatron has a key of its own; expected vision_r1/engine=megatron, which sets it,"
+            " got model_engine=megatron alone"
         )
 
 

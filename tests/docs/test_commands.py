@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "recipes").rglob("*.md")), *DOCS]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-PARSED_ONLY = ("demo", "ablations")
+PARSED_ONLY = ("demo", "ablations", "gpu-check")
 """They take minutes to hours; the tests of the engine run the demo."""
 
 MODEL = ROOT / "verl_vision_r1" / "demo" / "model"

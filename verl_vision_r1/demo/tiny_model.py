@@ -108,9 +108,7 @@ def make_tokenizer(
     trainer = trainers.BpeTrainer(vocab_size=1024, show_progress=False, initial_alphabet=alphabet)
     texts = list(texts)
     tokenizer.train_from_iterator(texts, trainer)
-    fast = Qwen2TokenizerFast(
-        tokenizer_object=tokenizer, eos_token=end, pad_token=special[0], model_max_length=4096
-    )
+    fast = Qwen2TokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token=special[0], model_max_length=4096)
     fast.add_special_tokens({"additional_special_tokens": list(special)})
     # Added, because transformers puts Qwen's own division into words before what the tokenizer was trained with.
     added = [*(str(number) for number in range(NUMBERS)), *_pieces(texts)]

