@@ -33,6 +33,9 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 PARSED_ONLY = ("demo", "ablations", "gpu-check")
 """They take minutes to hours; the tests of the engine run the demo."""
 
+ON_THE_HUB = "laolao77/"
+"""Data sets that are there under a name, and in no folder."""
+
 MODEL = ROOT / "verl_vision_r1" / "demo" / "model"
 STANDING_ON = {"robust.md": ("vision_r1/reward=robust",)}
 """What overrides of a page stand on, beside the recipe for 7B."""
@@ -47,8 +50,8 @@ def name_of(page: Path) -> str:
 def run_ours(words: list[str]) -> None:
     """`vision-r1 ...`, for real; but a run is not followed, which never ends, and the doctor may find faults here."""
     assert words[0] in COMMANDS, f"expected a command of vision-r1, got {words[0]}"
-    words = [placed(word) for word in words if word != "--follow"]
-    if words[0] in PARSED_ONLY:
+    words = [placed(word.replace("../mixes/", "recipes/mixes/")) for word in words if word != "--follow"]
+    if words[0] in PARSED_ONLY or any(word.startswith(ON_THE_HUB) for word in words):
         COMMANDS[words[0]].make_context(words[0], words[1:])
         return
     if words[0] == "doctor":
@@ -77,17 +80,21 @@ def compose_run(words: list[str]) -> None:
     """A training or an evaluation: its configuration composes, and its validation rows get their answers."""
     config = composed(*map(str, words))
     assert config.reward.reward_manager.name == "vision_r1"
-    if config.trainer.validation_data_dir:
+    if config.trainer.validation_data_dir and Path(str(config.data.val_files)).is_file():
         write_answers(config)
 
 
 def run_script(words: list[str], page: Path) -> None:
-    """`bash run.sh ...` beside a recipe's page, or `bash recipes/NAME/run.sh ...`."""
-    script = page.parent / words[0] if words[0] == "run.sh" else ROOT / words[0]
+    """`bash run.sh ...` beside a recipe's page, `bash recipes/NAME/run.sh ...`, or `bash run_multinode.sh ray ...`."""
+    script = (ROOT if "/" in words[0] else page.parent) / words[0]
     (line,) = [line for line in script.read_text(encoding="utf-8").splitlines() if line.startswith("exec ")]
-    recipe = re.search(r"main_ppo (\+recipe=\w+)", line)
+    recipe = re.search(r"(\+recipe=\w+)", line)
     assert recipe, line
-    compose_run([recipe[1], *words[1:]])
+    more = words[1:]
+    if script.name == "run_multinode.sh":  # tests/recipes/test_multinode.py runs it.
+        assert more[0] in ("ray", "slurm")
+        more = ["trainer.nnodes=2", *more[1:]]
+    compose_run([recipe[1], *more])
 
 
 def run_python(words: list[str]) -> None:
