@@ -31,6 +31,20 @@ FRAME_OF_FAMILY: Final = {
 """The frame that each model family (`model_type` of its configuration) was taught to answer in."""
 
 
+def read_size(text: object) -> Size | None:
+    """A size that is written as WIDTHxHEIGHT; None where it is not.
+
+    Example:
+        >>> read_size("644x476"), read_size("644x0"), read_size("wide")
+        ((644.0, 476.0), None, None)
+    """
+    try:
+        width, height = map(float, str(text).split("x"))
+    except ValueError:
+        return None
+    return (width, height) if 0 < width < math.inf and 0 < height < math.inf else None
+
+
 def resolve_frame(name: str, family: str) -> str:
     """The frame that a configuration means.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from verl_vision_r1.explanation import Explanation, explain
-from verl_vision_r1.frames import FRAMES, Size, frame_size
+from verl_vision_r1.frames import FRAMES, Size, frame_size, read_size
 from verl_vision_r1.presets import Preset, load_curriculum
 from verl_vision_r1.refinement import Stage
 from verl_vision_r1.scoring import Scores, TaskRules, score_completion
@@ -109,13 +109,10 @@ def size_of(text: Any, where: str) -> Size:
         >>> size_of("644x476", "--frame")
         (644.0, 476.0)
     """
-    try:
-        width, height = map(float, text.split("x"))
-    except (AttributeError, ValueError):
-        width = height = 0.0
-    if not (0 < width < float("inf") and 0 < height < float("inf")):
+    size = read_size(text)
+    if size is None:
         raise ValueError(f"{where}: expected WIDTHxHEIGHT or one of {', '.join(FRAMES)}, got {text!r:.60}")
-    return width, height
+    return size
 
 
 def read_answer(answer: str, target: str) -> Given:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from verl_vision_r1.data.folders import contents
-from verl_vision_r1.frames import Size
+from verl_vision_r1.frames import Size, read_size
 from verl_vision_r1.targets import Target
 
 KEYS: Final = ("input", "output", "gts", "data_source", "image_id", "question", "subject", "image", "frame")
@@ -143,10 +143,7 @@ def _target(text: str, where: str) -> Target:
 
 
 def _frame(text: str, where: str) -> Size:
-    try:
-        width, height = map(float, text.split("x"))
-    except ValueError:
-        width = height = 0.0
-    if not (0 < width < float("inf") and 0 < height < float("inf")):
+    size = read_size(text)
+    if size is None:
         raise ValueError(f"{where}: frame: expected WIDTHxHEIGHT, got {text!r}")
-    return width, height
+    return size

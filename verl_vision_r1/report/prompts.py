@@ -1,7 +1,7 @@
 """The answers of a run, put together by the prompt that they answer; and which of them a page shows."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,15 +50,12 @@ def read_prompts(file: Path, kind: str, step: int) -> list[Prompt]:
     return [Prompt(kind, step, tuple(groups[key])) for key in sorted(groups)]
 
 
-def choose(
-    folders: Sequence[DumpFolder], limit: int, read: Callable[[Path, str, int], list[Prompt]] = read_prompts
-) -> list[Prompt]:
+def choose(folders: Sequence[DumpFolder], limit: int) -> list[Prompt]:
     """At most so many answers, whole prompts, spread over the steps.
 
     Args:
         folders: The run's dumps.
         limit: Answers in all; where even one prompt of each kind has more, those are taken.
-        read: `read_prompts`, or one that remembers.
 
     Returns:
         The prompts by kind and step. Of every step the first ones of `read_prompts`, so that the same are seen again
@@ -68,7 +65,7 @@ def choose(
     # First those with fewer files, which may leave some of their room to the others.
     for kinds_left, folder in zip(range(len(folders), 0, -1), sorted(folders, key=_files), strict=True):
         room = (limit - sum(len(prompt.lines) for prompt in chosen)) // kinds_left
-        chosen += _choose(folder, max(room, 1), read)
+        chosen += _choose(folder, max(room, 1))
     return sorted(chosen, key=lambda prompt: (prompt.kind, prompt.step))
 
 
@@ -76,11 +73,11 @@ def _files(folder: DumpFolder) -> int:
     return len(folder.files)
 
 
-def _choose(folder: DumpFolder, room: int, read: Callable[[Path, str, int], list[Prompt]]) -> list[Prompt]:
+def _choose(folder: DumpFolder, room: int) -> list[Prompt]:
     """At most so many answers of one kind, but one prompt in any case."""
     steps = spaced(list(folder.files), max(room // LEAST, 1))
+    prompts = {step: read_prompts(folder.files[step], folder.kind, step) for step in steps}
     while True:
-        prompts = {step: read(folder.files[step], folder.kind, step) for step in steps}
         found = [prompt for step in steps for prompt in _first(prompts[step], room // len(steps))]
         if len(steps) == 1 or sum(len(prompt.lines) for prompt in found) <= room:
             return found

@@ -1,6 +1,6 @@
 """What a page says of one answer: its text, its numbers, its boxes and the pairs that were matched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +56,8 @@ def read_answer(line: Line, rules: TaskRules | None, stage: Stage | None) -> Rea
     else:
         answer = rules.answer(line.text, line.frame)
         match = rules.match(answer, line.target, stage)
-        total = score_completion(line.text, line.target, rules, line.frame, stage).total
+        read = replace(rules, answer=lambda text, frame: answer, match=lambda answer, target, stage: match)
+        total = score_completion(line.text, line.target, read, line.frame, stage).total
     boxes = np.round(boxes_in_pixels(answer, line.target), 2)
     return Reading(
         boxes.tolist(),
@@ -87,9 +88,7 @@ def describe(line: Line, kind: str, rules: Rules | None) -> dict[str, Any]:
         "total": round(_total(line), 6),
         "criteria": {name: [round(line.values[key], 6) for key in (name, f"{name}_raw")] for name in names},
         "numbers": {
-            name: round(line.values[name], 6)
-            for name in ("stage", "xi0", "xi1", "xi2", "mean_iou")
-            if name in line.values
+            name: round(line.values[name], 6) for name in ("stage", "xi0", "xi1", "xi2") if name in line.values
         },
         "flags": _flags(line, reading),
         "text": line.text[:LETTERS],

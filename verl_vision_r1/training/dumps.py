@@ -1,15 +1,13 @@
 """The file beside verl's dumps of answers that says by which rules they were scored: `run.yaml`."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from verl_vision_r1.report.dump_files import DESCRIPTION
 from verl_vision_r1.reward_manager.manager import total_steps
-
-DESCRIPTION: Final = "run.yaml"
-"""The file's name."""
 
 
 def describe_dumps(folder: Path, config: DictConfig) -> None:
