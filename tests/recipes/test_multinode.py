@@ -18,12 +18,20 @@ echo "$(basename "$0") $*" >> {log}
 STAND_INS = {
     "sbatch": "",
     "scontrol": "printf 'node1\\nnode2\\n'",
-    "python": 'echo "RAY_ADDRESS=$RAY_ADDRESS" >> {log}; [[ "$*" != *"$FAILS"* ]]',
+    # What waits for the nodes waits for the steps: one that is ended before it listens could not say that it was.
+    "python": """echo "RAY_ADDRESS=$RAY_ADDRESS" >> {log}
+if [[ -n "${{SLURM_JOB_ID:-}}" && "$1" == *wait_for_nodes.py ]]; then
+  for _ in {{1..400}}; do (( $(grep -c ^began {log}) >= ($2 > 1 ? 2 : 1) )) && break; sleep 0.1; done
+fi
+[[ "$*" != *"$FAILS"* ]]""",
     "ray": '[[ -n "${{CLUSTER:-}}" ]]',
     # A step of Ray's lasts until it is ended, and says so.
     "srun": """case "$*" in
   *"hostname --ip-address"*) echo 10.0.0.1 ;;
-  *"ray start"*) trap 'echo "ended $*" >> {log}; exit 0' TERM; for _ in {{1..200}}; do sleep 0.1; done ;;
+  *"ray start"*)
+    trap 'echo "ended $*" >> {log}; exit 0' TERM
+    echo "began $*" >> {log}
+    for _ in {{1..600}}; do sleep 0.1; done ;;
 esac""",
 }
 JOB = {"SLURM_JOB_ID": "12345", "SLURM_JOB_NODELIST": "node[1-2]", "RECIPES": str(FOLDERS)}
