@@ -1,7 +1,6 @@
-"""What the demo reads off a training, and what it says when one fails."""
+"""What the demo draws, trains and shows."""
 
 import json
-import sys
 from collections import Counter
 from io import StringIO
 from pathlib import Path
@@ -19,41 +18,15 @@ from verl_vision_r1.demo.lessons import ANSWERS, Habit, draw_question
 from verl_vision_r1.demo.result import read_curves, show_result
 from verl_vision_r1.demo.shapes import COLOURS, NAMES, SIDE, draw_scene, write_shapes
 from verl_vision_r1.demo.table import read_validations, show_table
-from verl_vision_r1.demo.training import Demo, output_of, read_line, training_command, training_environment
-
-
-def test_lines_of_verls_output_become_progress() -> None:
-    step = "(TaskRunnerV1 pid=1) step:3 - global_seqlen/min:1.0 - critic/score/mean:0.625 - critic/score/max:3.0"
-    assert read_line(step) == ("step 3, mean score of the rollouts 0.625", 3)
-    assert read_line("INFO -- Started a local Ray instance.") == ("Ray is up", None)
-    assert read_line("anything else") == ("", None)
-
-
-def test_a_failed_command_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
-    code = "print('one'); print('boom'); raise SystemExit(3)"
-    with pytest.raises(ChildProcessError, match=r"ended with status 3; the end of .*log:\none\nboom"):
-        list(output_of([sys.executable, "-c", code], {}, tmp_path / "log"))
-
-
-def test_lines_come_while_the_command_runs_and_stay_in_the_log(tmp_path: Path) -> None:
-    lines = output_of([sys.executable, "-uc", "print('one')\nprint('two')"], {}, tmp_path / "log")
-    assert next(lines) == "one\n"
-    assert list(lines) == ["two\n"]
-    assert (tmp_path / "log").read_text() == "one\ntwo\n"
-
-
-def test_leaving_ends_the_command(tmp_path: Path) -> None:
-    lines = output_of([sys.executable, "-uc", "print('one')\nimport time\ntime.sleep(60)"], {}, tmp_path / "log")
-    next(lines)
-    lines.close()  # type: ignore[attr-defined]
+from verl_vision_r1.demo.training import Demo
 
 
 def test_the_training_is_verls_own_command(tmp_path: Path) -> None:
     demo = Demo(tmp_path, steps=7)
-    command = training_command(demo)
+    command = demo.command()
     assert command[1:4] == ["-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"]
     assert "trainer.total_training_steps=7" in command
-    assert training_environment(demo, "/short")["VERL_PLATFORM"] == "cpu"
+    assert demo.environment("/short")["VERL_PLATFORM"] == "cpu"
 
 
 def test_the_table_compares_the_first_validation_with_the_last(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from verl_vision_r1.demo.training import Demo, training_command, training_environment
+from verl_vision_r1.demo.training import Demo
 
 DRILLS = bool(os.environ.get("DRILLS"))
 """Whether to run the drills too, which take as long as all the other tests: `make drills`."""
@@ -34,8 +34,8 @@ class Finished:
 def run(demo: Demo, *overrides: str, disturb: Callable[[str], None] = lambda line: None) -> Finished:
     """Train, and show `disturb` every line that the run prints. A run that hangs is ended and has status -9."""
     with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        command = [*training_command(demo), *overrides]
-        return follow(command, training_environment(demo, ray_folder), demo.folder, disturb)
+        command = [*demo.command(), *overrides]
+        return follow(command, demo.environment(ray_folder), demo.folder, disturb)
 
 
 def follow(

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from runs import LIMIT, Finished, follow
 
-from verl_vision_r1.demo.training import Demo, training_command, training_environment
+from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.training.process import end_group
 
 HEAD, OTHER = "10.77.0.1", "10.77.0.2"
 CABLE = "vr1cable"
@@ -67,7 +68,7 @@ class Cluster:
             *(f"~ray_kwargs.ray_init.{key}" for key in ("num_cpus", "num_gpus", "include_dashboard")),
         ]
         environment = self.environment | {"VERL_FILE_LOGGER_PATH": str(demo.metrics)}
-        command = self.command([*training_command(demo), *joined, *overrides])
+        command = self.command([*demo.command(), *joined, *overrides])
         return follow(command, environment, demo.folder, disturb, 2 * LIMIT)
 
 
@@ -96,7 +97,7 @@ def two_nodes(demo: Demo, **environment: str) -> Iterator[Cluster]:
         **ray_token,
         **environment,
     }
-    cluster = Cluster(training_environment(demo, folder) | joined, folder)
+    cluster = Cluster(demo.environment(folder) | joined, folder)
     raylets: list[subprocess.Popen[bytes]] = []
     try:
         _lay_cable()
@@ -108,7 +109,7 @@ def two_nodes(demo: Demo, **environment: str) -> Iterator[Cluster]:
         yield cluster
     finally:
         for raylet in reversed(raylets):
-            _end(raylet)
+            end_group(raylet)
         for node in (HEAD, OTHER):
             for process in _inside(node):
                 os.kill(process, signal.SIGKILL)
@@ -152,16 +153,6 @@ def _wait(cluster: Cluster, nodes: int, seconds: float = 120) -> None:
             return
         time.sleep(2)
     raise TimeoutError(f"expected {nodes} nodes within {seconds:.0f} s, got {said[-1000:]}")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    for signal_, seconds in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 20.0)):
-        if process.poll() is None:
-            os.killpg(process.pid, signal_)
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                continue
 
 
 def _inside(node: str) -> list[int]:

@@ -70,7 +70,7 @@ def check_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, expect
     script.write_text(TRAINER)
     monkeypatch.setattr(machine, "find", lambda: ASSUMED)
     monkeypatch.setattr(run, "expect", lambda plan: expected)
-    monkeypatch.setattr(run, "command", lambda overrides: [sys.executable, str(script), str(folder), end])
+    monkeypatch.setattr(run, "trainer_command", lambda overrides: [sys.executable, str(script), str(folder), end])
     done = CliRunner().invoke(app, ["gpu-check", "--small", "--json", "--out", str(folder)])
     assert not (folder / "model").exists()
     return done.exit_code, done.output

@@ -20,8 +20,9 @@ from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
 from verl_vision_r1.demo.result import evaluated
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
-from verl_vision_r1.demo.training import Demo, train
+from verl_vision_r1.demo.training import Demo
 from verl_vision_r1.presets import load_prompts
+from verl_vision_r1.training.process import train
 
 FORM_STEPS: Final = 300
 """Supervised steps that teach the demo's model another form of answers, the habit kept."""
@@ -200,7 +201,7 @@ def _measure(demo: Demo, file: Path) -> None:
 
 
 def _train(demo: Demo) -> None:
-    for _ in train(demo):
+    for _ in train(demo, demo.command()):
         pass
 
 

@@ -18,7 +18,8 @@ from rich.table import Column
 
 from verl_vision_r1.demo.result import show_result
 from verl_vision_r1.demo.table import show_table
-from verl_vision_r1.demo.training import Demo, read_line, train
+from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.training.process import read_line, train
 
 if TYPE_CHECKING:
     from verl_vision_r1.data.prepare import Prepared
@@ -153,7 +154,7 @@ def _train(demo: Demo, progress: Progress) -> None:
     task = progress.add_task("training", total=demo.steps, note="starting Ray (a minute on two cores)")
     console = progress.console
     console.print(f"training with python -m verl.trainer.main_ppo +recipe=vision_r1_cpu; full output: {demo.log}")
-    for line in train(demo):
+    for line in train(demo, demo.command()):
         note, step = read_line(line)
         if step is not None:
             progress.update(task, completed=step)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from verl_vision_r1.doctor.check import Case, Check, FailedError, check
 from verl_vision_r1.doctor.cluster import Seen, look
+from verl_vision_r1.training.process import end_group
 
 NAME: Final = "Ray's workers"
 LEFT_OUT: Final = Check(NAME, None, "left out, as asked")
@@ -102,22 +102,11 @@ def _answers(init: dict[str, Any], runtime_env: dict[str, Any]) -> list[Seen]:
     except subprocess.TimeoutExpired as error:
         raise FailedError(f"Ray gave no answer within {LIMIT:.0f} seconds") from error
     finally:
-        _end(process)
+        end_group(process, polite=10.0)
     if process.returncode:
         raise FailedError(f"Ray: {(errors.strip().splitlines() or ['no word'])[-1]}")
     answers: list[Seen] = json.loads(output.splitlines()[-1])
     return answers
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End the process and what it started, which is a group of its own: at first politely."""
-    for signal_, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, None)):
-        if process.poll() is None:
-            os.killpg(process.pid, signal_)
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                continue
 
 
 def _runtime_env(case: Case) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """What the check runs: its sizes, verl's command for them, and what each part of a step may take."""
 
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from verl_vision_r1.cpu import keep_bytecode
 from verl_vision_r1.estimate.figure import GIB, Figure
 from verl_vision_r1.gpu_check.machine import Machine
+from verl_vision_r1.training.process import RunFolder
 
 STEPS: Final = 3
 """The first one warms up; the others are measured."""
@@ -37,7 +35,7 @@ LONGEST: Final = 1024
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(RunFolder):
     """One check.
 
     Attributes:
@@ -46,7 +44,6 @@ class Plan:
         small: Whether the model is the one of two layers.
     """
 
-    folder: Path
     machine: Machine
     small: bool = False
 
@@ -75,21 +72,6 @@ class Plan:
         """Side in pixels that images are resized to."""
         return 140 if self.small else 448
 
-    @property
-    def metrics(self) -> Path:
-        """Metrics of verl, a JSON line for each step."""
-        return self.folder / "metrics.jsonl"
-
-    @property
-    def rollouts(self) -> Path:
-        """The answers, a file for each step."""
-        return self.folder / "rollouts"
-
-    @property
-    def log(self) -> Path:
-        """All that verl printed."""
-        return self.folder / "train.log"
-
 
 def overrides(plan: Plan, offload: tuple[str, ...] = ()) -> list[str]:
     """The run as verl's command line has it.
@@ -98,12 +80,9 @@ def overrides(plan: Plan, offload: tuple[str, ...] = ()) -> list[str]:
         plan: The check.
         offload: One of `OFFLOAD`; nothing on a CPU.
     """
-    rows = plan.folder / "rows"
     return [
         "+recipe=vision_r1_qwen3b" if plan.machine.gpus else "+recipe=vision_r1_cpu",
-        f"actor_rollout_ref.model.path={plan.model}",
-        f"data.train_files={rows / 'train.parquet'}",
-        f"data.val_files={rows / 'val.parquet'}",
+        *plan.files(plan.folder / "rows", plan.model),
         f"data.train_batch_size={plan.prompts}",
         f"actor_rollout_ref.actor.ppo_mini_batch_size={plan.prompts}",
         f"data.max_prompt_length={LONGEST}",
@@ -112,27 +91,10 @@ def overrides(plan: Plan, offload: tuple[str, ...] = ()) -> list[str]:
         f"trainer.total_training_steps={STEPS}",
         *("trainer.save_freq=-1", "trainer.test_freq=-1", "trainer.val_before_train=false"),
         *("trainer.resume_mode=disable", "trainer.logger=[console,file]", "trainer.validation_data_dir=null"),
-        f"trainer.rollout_data_dir={plan.rollouts}",
-        f"trainer.default_local_dir={plan.folder / 'checkpoints'}",
-        f"hydra.run.dir={plan.folder / 'hydra'}",
         *([f"trainer.n_gpus_per_node={plan.machine.gpus}"] if plan.machine.gpus else []),
         *(UNPACKED if plan.machine.gpus and not plan.machine.flash else ()),
         *offload,
     ]
-
-
-def command(run: list[str]) -> list[str]:
-    """The command of verl's own trainer, for these overrides."""
-    return [sys.executable, "-m", "verl.trainer.main_ppo", *run]
-
-
-def environment(plan: Plan, ray_folder: str) -> dict[str, str]:
-    """The environment of the run: nothing is fetched, and Ray's files lie where no other run's are."""
-    own = {"RAY_TMPDIR": ray_folder, "VERL_FILE_LOGGER_PATH": str(plan.metrics)}
-    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
-    variables = {**os.environ, **quiet, **own}
-    keep_bytecode(variables)
-    return variables
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The check itself: make a model and rows, train, measure, judge, show."""
 
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from verl_vision_r1.demo.training import output_of, read_line
 from verl_vision_r1.gpu_check import machine, measured
 from verl_vision_r1.gpu_check.judgement import Finding, judge
 from verl_vision_r1.gpu_check.machine import ASSUMED, apart
 from verl_vision_r1.gpu_check.model import build
-from verl_vision_r1.gpu_check.plan import ROLLOUTS, STEPS, Expected, Plan, command, environment, expect
+from verl_vision_r1.gpu_check.plan import ROLLOUTS, STEPS, Expected, Plan, expect
+from verl_vision_r1.training.process import read_line, train, trainer_command
 
 STYLES = {True: "green", False: "bold red", None: "dim"}
 MARK = ".gpu_check"
@@ -107,18 +106,16 @@ def _draw(plan: Plan) -> list[str]:
 
 
 def _train(plan: Plan, expected: Expected, console: Console) -> None:
-    # Ray's socket paths must stay under 108 characters, so its folder is a short one of its own.
-    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        for line in output_of(command(expected.run), environment(plan, ray_folder), plan.log):
-            if note := read_line(line)[0]:
-                console.print(Text(note), soft_wrap=True)
+    for line in train(plan, trainer_command(expected.run)):
+        if note := read_line(line)[0]:
+            console.print(Text(note), soft_wrap=True)
 
 
 def _facts(plan: Plan, expected: Expected) -> dict[str, Any]:
     return {
         "machine": asdict(plan.machine),
         "versions": machine.versions(),
-        "command": command(expected.run),
+        "command": trainer_command(expected.run),
         "seconds": expected.seconds,
         "memory": expected.memory,
     }
@@ -136,7 +133,7 @@ def _show_plan(plan: Plan, expected: Expected, console: Console) -> None:
     console.print(Text(f"  {sizes}"), soft_wrap=True)
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions().items())
     console.print(Text(f"  {versions}"), soft_wrap=True)
-    console.print(Text(f"  {' '.join(command(expected.run))}"), soft_wrap=True)
+    console.print(Text(f"  {' '.join(trainer_command(expected.run))}"), soft_wrap=True)
     for name, seconds in expected.seconds.items():
         console.print(Text(f"  {name:16} at most {seconds:8.1f} seconds"), soft_wrap=True)
     if expected.memory is not None:
