@@ -11,14 +11,8 @@ from planted import FRAME
 from runs import Finished
 from runs import run as run_trainer
 
-from verl_vision_r1.demo.run import check_engine
 from verl_vision_r1.demo.shapes import write_shapes
 from verl_vision_r1.demo.training import Demo
-
-try:
-    check_engine()
-except ValueError as reason:
-    pytest.skip(str(reason), allow_module_level=True)
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 

@@ -16,18 +16,13 @@ from runs import run as run_trainer
 
 from verl_vision_r1.data.plan import Source
 from verl_vision_r1.data.prepare import prepare
-from verl_vision_r1.demo.run import check_engine
 from verl_vision_r1.demo.training import Demo
 
-try:
-    check_engine()
-except ValueError as reason:
-    pytest.skip(str(reason), allow_module_level=True)
-
-if not DRILLS:
-    pytest.skip("a drill of minutes: make drills", allow_module_level=True)
-
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(1500),
+    pytest.mark.skipif(not DRILLS, reason="a drill of minutes: make drills"),
+]
 
 OURS = "critic/vision_r1/shapes/detection"
 

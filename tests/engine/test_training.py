@@ -20,7 +20,6 @@ from runs import DRILLS, Finished, process_of
 from runs import run as run_trainer
 
 from verl_vision_r1 import Target, score
-from verl_vision_r1.demo.run import check_engine
 from verl_vision_r1.demo.shapes import SIDE as DRAWN
 from verl_vision_r1.demo.shapes import write_shapes
 from verl_vision_r1.demo.table import read_validations
@@ -28,11 +27,6 @@ from verl_vision_r1.demo.training import Demo
 from verl_vision_r1.presets import preset_from_config, read_preset
 from verl_vision_r1.refinement import Stage
 from verl_vision_r1.report.report import write_report
-
-try:
-    check_engine()
-except ValueError as reason:
-    pytest.skip(str(reason), allow_module_level=True)
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 

@@ -12,20 +12,13 @@ import spread
 from runs import DRILLS, Finished
 from two_nodes import HEAD, OTHER, processes_of, two_nodes, why_not
 
-from verl_vision_r1.demo.run import TAUGHT_MODEL, check_engine
+from verl_vision_r1.demo.run import TAUGHT_MODEL
 from verl_vision_r1.demo.shapes import write_shapes
 from verl_vision_r1.demo.training import Demo
 
-try:
-    check_engine()
-except ValueError as reason:
-    pytest.skip(str(reason), allow_module_level=True)
-if not DRILLS:
-    pytest.skip("takes a quarter of an hour: make drills", allow_module_level=True)
-if why_not():
-    pytest.skip(why_not(), allow_module_level=True)
+WHY_NOT = why_not() if DRILLS else "takes a quarter of an hour: make drills"
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600), pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 STEPS, PROMPTS, ROLLOUTS = 2, 8, 4
 
