@@ -30,6 +30,10 @@ DETECTION = "vision_r1.reward.tasks.detection"
 
 @pytest.fixture(autouse=True)
 def cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the process had been started for the CPU: another test may have had verl imported without."""
+    from verl_vision_r1.cpu import platform
+
+    platform.register()
     monkeypatch.setenv("VERL_PLATFORM", "cpu")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
