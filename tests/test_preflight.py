@@ -68,6 +68,8 @@ def test_a_right_configuration_passes(folder: Path) -> None:
             r"gdpo_reward_keys: expected some of accuracy, count, f1, format, precision, recall, got \[\]",
         ),
         ("actor_rollout_ref.actor.freeze_vision_tower=true", "expected vision_r1/freeze=vision_tower, which does it"),
+        ("data.train_batch_size=100", r"train_batch_size: expected at most \d+, the rows to train on, got 100"),
+        ("data.train_max_samples=7", r"train_batch_size: expected at most 7, the rows to train on, got 8"),
         ("vision_r1.reward.total=product", r"vision_r1\.reward\.total: expected one of sum, mean, got 'product'"),
     ],
 )
@@ -93,6 +95,39 @@ def test_a_cpu_run_must_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("VERL_PLATFORM")
     with pytest.raises(ValueError, match="VERL_PLATFORM: expected cpu"):
         check(config(folder))
+
+
+def test_an_evaluation_needs_no_batch_to_train_on(folder: Path) -> None:
+    from verl_vision_r1.preflight import check
+
+    check(config(folder, "data.train_batch_size=100", "trainer.val_only=true"))
+
+
+@pytest.mark.parametrize(
+    ("found", "overrides", "passes"),
+    [
+        ({}, (), False),
+        ({"flash_attn"}, (), True),
+        ({"kernels"}, (), True),
+        ({}, ("+actor_rollout_ref.model.override_config.attn_implementation=sdpa",), True),
+        ({}, ("model_engine=megatron",), True),
+    ],
+)
+def test_attention_that_transformers_could_not_do_is_said(
+    monkeypatch: pytest.MonkeyPatch, found: set[str], overrides: tuple[str, ...], passes: bool
+) -> None:
+    import torch
+
+    from verl_vision_r1 import preflight
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: name in found or None)
+    composed = compose("ppo_trainer", overrides=["+recipe=vision_r1_qwen7b", *overrides])
+    if passes:
+        preflight._check_attention(composed)
+    else:
+        with pytest.raises(ValueError, match=r"attn_implementation: expected the package flash_attn .* found none"):
+            preflight._check_attention(composed)
 
 
 @pytest.mark.engine  # It starts none, but takes the time of verl's own imports.

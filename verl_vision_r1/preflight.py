@@ -44,11 +44,14 @@ def check(config: DictConfig) -> None:
     _check_frozen(config)
     _check_packages()
     _check_model(config.actor_rollout_ref.model)
+    _check_attention(config)
     for key in ("train_files", "val_files"):
         files = config.data[key]
-        for path in [files] if isinstance(files, str) else files:
-            if "://" not in path:
-                check_rows(Path(path).expanduser(), settings.preset.tasks, settings.prompts)
+        paths = [files] if isinstance(files, str) else list(files)
+        here = [Path(path).expanduser() for path in paths if "://" not in path]
+        rows = sum(check_rows(path, settings.preset.tasks, settings.prompts) for path in here)
+        if key == "train_files" and len(here) == len(paths):
+            _check_batch(config, rows)
 
 
 def _check_trainer(config: DictConfig) -> None:
@@ -111,6 +114,34 @@ def _check_packages() -> None:
             raise ValueError(
                 f"expected the package {module}, found none; verl's extras bring it: pip install verl[vllm]"
             )
+
+
+def _check_attention(config: DictConfig) -> None:
+    """What transformers needs for the attention that verl asks it for; Megatron has its own."""
+    import torch
+
+    if config.trainer.device != "cuda" or config.model_engine == "megatron" or not torch.cuda.is_available():
+        return
+    asked = OmegaConf.select(config, "actor_rollout_ref.model.override_config.attn_implementation")
+    packages = ("flash_attn", "kernels")  # transformers takes the second one in the place of the first.
+    if asked in (None, "flash_attention_2") and not any(importlib.util.find_spec(name) for name in packages):
+        raise ValueError(
+            "actor_rollout_ref.model.override_config.attn_implementation: expected the package flash_attn for"
+            " flash_attention_2, which verl takes by itself, found none; install the build that verl's extra fsdp"
+            " names, or go without: +actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+            " actor_rollout_ref.model.use_remove_padding=false actor_rollout_ref.model.use_fused_kernels=false"
+        )
+
+
+def _check_batch(config: DictConfig, rows: int) -> None:
+    """A step trains on a whole batch: with fewer rows than that verl has no step."""
+    limit, batch = config.data.get("train_max_samples", -1), config.data.train_batch_size
+    rows = min(rows, limit) if limit > 0 else rows
+    if rows < batch and not config.trainer.val_only:
+        raise ValueError(
+            f"data.train_batch_size: expected at most {rows}, the rows to train on, got {batch}; a smaller one wants"
+            " actor_rollout_ref.actor.ppo_mini_batch_size as small, and more of trainer.total_epochs"
+        )
 
 
 def _check_model(model: DictConfig) -> None:
