@@ -1,13 +1,17 @@
 """The repairs of verl: each works, and each is still needed."""
 
+import importlib
 import importlib.util
 import pickle
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from tensordict import TensorDict
 
 from verl_vision_r1.compat import fix_position_ids
+from verl_vision_r1.demo.run import TAUGHT_MODEL
 
 
 def nested(samples: list[torch.Tensor], travelled: bool) -> TensorDict:
@@ -40,16 +44,21 @@ def test_other_batches_are_left_alone() -> None:
     fix_position_ids(TensorDict({"input_ids": torch.zeros(2, 5)}, batch_size=[2]))
 
 
-@pytest.mark.verl
-def test_verl_needs_the_repair_of_7899() -> None:
-    import verl.utils.tensordict_utils as mended
-
-    # verl's own file once more, as a module of its own that the plugin has not mended.
-    spec = importlib.util.spec_from_file_location("unmended", str(mended.__file__))
+def without_repairs(module: ModuleType) -> ModuleType:
+    """verl's own file once more, as a module of its own that the plugin has not mended."""
+    spec = importlib.util.spec_from_file_location("unmended", str(module.__file__))
     assert spec is not None
     assert spec.loader is not None
     unmended = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(unmended)
+    return unmended
+
+
+@pytest.mark.verl
+def test_verl_needs_the_repair_of_7899() -> None:
+    import verl.utils.tensordict_utils as mended
+
+    unmended = without_repairs(mended)
     assert unmended.maybe_fix_3d_position_ids is not mended.maybe_fix_3d_position_ids
     data = nested([torch.zeros(4, 5, dtype=torch.long), torch.ones(4, 5, dtype=torch.long)], travelled=False)
     unmended.maybe_fix_3d_position_ids(data)
@@ -58,3 +67,62 @@ def test_verl_needs_the_repair_of_7899() -> None:
     except RuntimeError:
         return
     pytest.fail("verl no longer crashes on equally long sequences: remove the repair of #7899 from compat.py")
+
+
+@pytest.fixture(scope="module")
+def seeing() -> Any:
+    """A Qwen2.5-VL."""
+    from transformers import AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText.from_pretrained(TAUGHT_MODEL).model
+
+
+TEXT = torch.tensor([[5, 6, 7]])
+
+
+@pytest.mark.verl
+def test_a_batch_without_an_image_is_embedded(seeing: Any) -> None:
+    import verl.models.transformers.qwen2_vl as mended
+
+    embedded, _ = mended._get_input_embeds(seeing, TEXT)
+    assert torch.equal(embedded, seeing.get_input_embeddings()(TEXT))
+    embedded.sum().backward()
+    assert all(weight.grad is not None for weight in seeing.visual.parameters())  # Every rank of FSDP takes part.
+    assert not seeing.visual._forward_hooks
+
+
+@pytest.mark.verl
+def test_a_batch_with_an_image_is_embedded_as_by_verl(seeing: Any) -> None:
+    import verl.models.transformers.qwen2_vl as mended
+
+    ids = torch.cat([TEXT, torch.full((1, 4), seeing.config.image_token_id)], dim=1)
+    image = {"pixel_values": torch.rand(16, 1176), "image_grid_thw": torch.tensor([[1, 4, 4]])}
+    ours, theirs = (file._get_input_embeds(seeing, ids, **image)[0] for file in (mended, without_repairs(mended)))
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, seeing.get_input_embeddings()(ids))
+
+
+@pytest.mark.verl
+@pytest.mark.parametrize("family", ["qwen2_vl", "glm4v"])
+def test_verl_needs_the_repair_of_6814(seeing: Any, family: str) -> None:
+    module = importlib.import_module(f"verl.models.transformers.{family}")
+    assert module._get_input_embeds.__module__ == "verl_vision_r1.compat"
+    try:
+        without_repairs(module)._get_input_embeds(seeing, TEXT)
+    except AttributeError:
+        return
+    pytest.fail(f"verl's {family} takes what a vision tower of transformers 5 gives: remove it from compat.py")
+
+
+@pytest.mark.verl
+def test_verl_needs_the_repair_of_6814_to_count_operations() -> None:
+    import verl.utils.flops_counter as mended
+    from transformers import Glm4vConfig
+
+    config, steps = Glm4vConfig(), (20, [10, 10], 1.0)
+    assert mended.ESTIMATE_FUNC["glm4v"](config, *steps) > 0
+    try:
+        without_repairs(mended).ESTIMATE_FUNC["glm4v"](config, *steps)
+    except AttributeError:
+        return
+    pytest.fail("verl counts the operations of GLM-4.1V: remove the repair from compat.py")

@@ -3,14 +3,20 @@
 A test for each fails once upstream no longer needs it.
 """
 
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import torch
+import wrapt
 
 
 def apply() -> None:
     """Apply all of them, once for each process, before verl's workers are imported."""
     _mend_equally_long_position_ids()
+    for family in ("qwen2_vl", "glm4v"):
+        wrapt.register_post_import_hook(_mend_vision_output, f"verl.models.transformers.{family}")
+    wrapt.register_post_import_hook(_mend_operations_of_glm, "verl.utils.flops_counter")
 
 
 def _mend_equally_long_position_ids() -> None:
@@ -47,3 +53,38 @@ def fix_position_ids(data: Any) -> None:
     joined = values.reshape(samples, channels, length).transpose(0, 1).reshape(channels, samples * length)
     ends = torch.arange(samples + 1, device=offsets.device) * length
     data["position_ids"] = torch.nested.nested_tensor_from_jagged(joined, offsets=ends, jagged_dim=2)
+
+
+def _mend_vision_output(module: ModuleType) -> None:
+    """https://github.com/verl-project/verl/issues/6814, verl 0.9.0 and 0.9.1 with transformers 5.
+
+    The vision tower gives an object there, which verl takes for the tensor. GLM-4.1V never trains. Qwen2-VL and
+    Qwen2.5-VL stop at a micro-batch without an image: such a one comes up, in any run and after hours, when verl fills
+    up a batch that lost a prompt (`trainer/ppo/padding_utils.py`).
+
+    verl's main branch unpacks it (seen at commit 0c63411). Goes with the first release that does.
+    """
+    module._get_input_embeds = with_tensor_of_the_vision_tower(module._get_input_embeds)  # type: ignore[attr-defined]
+
+
+def with_tensor_of_the_vision_tower(embed: Callable[..., Any]) -> Callable[..., Any]:
+    """Have the vision tower return the tensor alone while `embed` runs.
+
+    Args:
+        embed: Takes a model first, and calls its `visual`.
+    """
+
+    def mended(model: Any, *arguments: Any, **options: Any) -> Any:
+        with model.visual.register_forward_hook(lambda tower, given, output: getattr(output, "pooler_output", output)):
+            return embed(model, *arguments, **options)
+
+    return mended
+
+
+def _mend_operations_of_glm(module: ModuleType) -> None:
+    """https://github.com/verl-project/verl/issues/6814, verl 0.9.0 and 0.9.1 with transformers 5.
+
+    To count the operations of a step, verl looks in GLM-4.1V's configuration for sizes that its part for text holds.
+    """
+    count = module.ESTIMATE_FUNC["glm4v"]
+    module.ESTIMATE_FUNC["glm4v"] = lambda config, *arguments: count(config.get_text_config(), *arguments)
