@@ -88,6 +88,26 @@ def test_a_dead_reward_worker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         trainer(workers=handles)._expect_reward_workers(None)
 
 
+def test_a_step_that_fails_for_another_reason_names_the_dead_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl.trainer.ppo.v1 import PPOTrainerSync
+
+    from verl_vision_r1.training.trainer import VisionR1TrainerSync
+
+    def fails(self: Any, *arguments: Any) -> None:
+        raise AttributeError("what the worker's death led to")
+
+    def dead(self: Any, cause: Exception | None) -> None:
+        raise RuntimeError("reward_loop_worker_0: expected a living reward worker") from cause
+
+    monkeypatch.setattr(PPOTrainerSync, "step", fails)
+    with pytest.raises(AttributeError):
+        trainer(workers=None).step({}, {})  # No worker, so none is dead.
+    monkeypatch.setattr(VisionR1TrainerSync, "_expect_reward_workers", dead)
+    with pytest.raises(RuntimeError, match="expected a living") as raised:
+        trainer().step({}, {})
+    assert isinstance(raised.value.__cause__, AttributeError)
+
+
 def with_buffer(monkeypatch: pytest.MonkeyPatch, kwargs: dict[str, Any]) -> Any:
     from verl.trainer.ppo.v1 import PPOTrainer
 

@@ -63,7 +63,7 @@ class RewardMetrics(PPOTrainer):
         """
         try:
             batch: KVBatchMeta = super().step(metrics, timing_raw)
-        except RuntimeError as error:
+        except Exception as error:  # Whatever it says: the death of a worker explains it better.
             self._expect_reward_workers(error)
             raise
         self._expect_reward_workers(None)
