@@ -1,42 +1,24 @@
 """Evaluations, the recipe of the README and that for the CPU: composed on the real verl; and what can be swapped.
 
-The recipes for training, with all groups, are in tests/recipes.
+The recipes for training, with all groups, are in test_matrix.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
+from compositions import EVALUATIONS, FOLDERS, RECIPES, composed
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
-import verl_vision_r1
 from verl_vision_r1.attacks import PRESETS
 from verl_vision_r1.presets import load_preset
 from verl_vision_r1.settings import Settings
 
 pytestmark = pytest.mark.verl
 
-RECIPES = sorted(path.stem for path in (Path(verl_vision_r1.__file__).parent / "config" / "recipe").glob("*.yaml"))
-EVALUATIONS = [name for name in RECIPES if name.startswith("eval_")]
 CHECKED = [*EVALUATIONS, "vision_r1_cpu", "vision_r1_qwen7b"]
 RECALL = "vision_r1.reward.tasks.detection.criteria.recall.weight"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def hydra() -> Iterator[None]:
-    import verl  # noqa: F401  Loads the plugin, as `python -m verl.trainer.main_ppo` does.
-
-    GlobalHydra.instance().clear()
-    with initialize_config_module("verl.trainer.config", version_base=None):
-        yield
-
-
-def composed(*overrides: str) -> Any:
-    return compose("ppo_trainer", overrides=list(overrides))
 
 
 @pytest.mark.parametrize("name", CHECKED)
@@ -95,7 +77,7 @@ def test_an_evaluation_is_greedy_with_the_published_limits(name: str) -> None:
 
 def test_the_recipes_of_the_issue_are_there() -> None:
     assert set(EVALUATIONS) == set(ASKED)
-    folders = {path.parent.name for path in (Path(__file__).parents[1] / "recipes").glob("*/run.sh")}
+    folders = {path.parent.name for path in FOLDERS.glob("*/run.sh")}
     assert folders == set(RECIPES)
 
 
@@ -115,7 +97,7 @@ def test_any_recipe_can_be_evaluated(recipe: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", EVALUATIONS)
 def test_the_commands_of_a_readme_compose(name: str) -> None:
-    folder = Path(__file__).parents[1] / "recipes" / name
+    folder = FOLDERS / name
     text = (folder / "README.md").read_text(encoding="utf-8").replace("\\\n", "")
     commands = [line.split()[2:] for line in text.splitlines() if line.strip().startswith("bash run.sh")]
     assert commands
