@@ -66,16 +66,16 @@ attacks: install
 
 # How long scoring takes, and a million completions that must neither raise nor take long.
 bench: install
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) tests/bench.py
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) tests/speed/bench.py
 
 bench-data: install
-	$(RUN) tests/bench_data.py
+	$(RUN) tests/speed/bench_data.py
 
 bench-evaluation: install
-	$(RUN) tests/bench_evaluation.py --write
+	$(RUN) tests/speed/bench_evaluation.py --write
 
 fuzz: install
-	$(RUN) tests/fuzz.py
+	$(RUN) tests/speed/fuzz.py
 
 # Every verl of our range that the package index has, with the oldest, the pinned and the newest packages that go with it, in
 # fresh environments in build/versions; half an hour. CELLS=NAME runs one, TRAIN=1 trains a tiny model in each. Needs uv.

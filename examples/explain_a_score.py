@@ -1,7 +1,7 @@
 """Why an answer scores what it scores: what each box was matched to, and what the total would be without it."""
 
 from verl_vision_r1 import Target, load_curriculum, load_preset
-from verl_vision_r1.explanation import explain
+from verl_vision_r1.rewards.explanation import explain
 
 target = Target([[100, 100, 300, 300], [400, 50, 600, 250]], ["cat", "dog"], width=640, height=480)
 answer = """[

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from verl_vision_r1 import Target
-from verl_vision_r1.data.rows import make_row, write_rows
+from verl_vision_r1.data.parquet import make_row, write_rows
 from verl_vision_r1.evaluation.evaluate import evaluate
 
 SIDE, IOU = 100, 0.82

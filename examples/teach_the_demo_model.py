@@ -18,14 +18,14 @@ import torch
 from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
 from verl_vision_r1 import Target
-from verl_vision_r1.answers import parse_json_boxes
 from verl_vision_r1.boxes import pairwise_iou
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, draw_question, lessons, texts
 from verl_vision_r1.demo.shapes import MOST, SIDE
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, collate, teach
 from verl_vision_r1.demo.tiny_model import build_tiny_model
-from verl_vision_r1.evaluation.f1 import THRESHOLDS, assigned
-from verl_vision_r1.matching import same_label
+from verl_vision_r1.evaluation.measures.f1 import THRESHOLDS, assigned
+from verl_vision_r1.rewards.answers import parse_json_boxes
+from verl_vision_r1.rewards.matching import same_label
 
 
 def main(folder: Path, ability_steps: int, habit_steps: int) -> None:

@@ -8,11 +8,11 @@ In a training the line is an override; the module must be importable on every no
 import numpy as np
 
 from verl_vision_r1 import Target, score
-from verl_vision_r1.answers import Answer
 from verl_vision_r1.boxes import Boxes
-from verl_vision_r1.matching import Match, boxes_in_pixels
-from verl_vision_r1.presets import preset_from_config, read_preset
-from verl_vision_r1.refinement import Stage
+from verl_vision_r1.rewards.answers import Answer
+from verl_vision_r1.rewards.matching import Match, boxes_in_pixels
+from verl_vision_r1.rewards.presets import preset_from_config, read_preset
+from verl_vision_r1.rewards.refinement import Stage
 
 
 def shape(answer: Answer, target: Target, match: Match, stage: Stage, *, tolerance: float = 0.2) -> float:

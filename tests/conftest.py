@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rows of shapes, and a tiny model with random weights."""
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.shapes import write_shapes
     from verl_vision_r1.demo.teach import read_rows, texts_of

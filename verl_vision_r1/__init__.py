@@ -8,20 +8,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verl_vision_r1.api import score
-    from verl_vision_r1.presets import load_curriculum, load_preset
-    from verl_vision_r1.scoring import Scores
+    from verl_vision_r1.rewards.api import score
+    from verl_vision_r1.rewards.presets import load_curriculum, load_preset
+    from verl_vision_r1.rewards.scoring import Scores
     from verl_vision_r1.targets import Target
 
 __version__ = "0.1.0"
 __all__ = ["Scores", "Target", "__version__", "load_curriculum", "load_preset", "score"]
 
 _HOME = {
-    "Scores": "verl_vision_r1.scoring",
+    "Scores": "verl_vision_r1.rewards.scoring",
     "Target": "verl_vision_r1.targets",
-    "load_curriculum": "verl_vision_r1.presets",
-    "load_preset": "verl_vision_r1.presets",
-    "score": "verl_vision_r1.api",
+    "load_curriculum": "verl_vision_r1.rewards.presets",
+    "load_preset": "verl_vision_r1.rewards.presets",
+    "score": "verl_vision_r1.rewards.api",
 }
 
 

@@ -26,6 +26,9 @@ QUESTIONS: Final = {
 means. `class`: what the image shows. `count`: how many of a category. `own`: the words of the row itself.
 """
 
+PLACEHOLDERS: Final = ("<image>", "<video>", "<audio>")
+"""The marks in a prompt that verl replaces by the sample's media, one for one."""
+
 CLASS_OF: Final = {"plant": "species", "flower": "species", "pet": "species", "car": "model", "aircraft": "model"}
 """What is asked of a thing, in the words of Visual-RFT; of any other its class."""
 
@@ -80,7 +83,7 @@ class Prompts:
             ValueError: There is no such template.
 
         Example:
-            >>> from verl_vision_r1.presets import load_prompts
+            >>> from verl_vision_r1.rewards.presets import load_prompts
             >>> prompts = load_prompts("vision_r1")
             >>> prompts.text("category", Target([], [], 8, 6), "handbag")
             'Locate every handbag in the image and output the coordinates in JSON format.'

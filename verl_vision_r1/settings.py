@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from verl_vision_r1.frames import FRAMES
-from verl_vision_r1.presets import Preset, preset_from_config
 from verl_vision_r1.prompts import Prompts
-from verl_vision_r1.refinement import Curriculum
+from verl_vision_r1.rewards.presets import Preset, preset_from_config
+from verl_vision_r1.rewards.refinement import Curriculum
 
 KEYS = frozenset({"frame", "prompt", "reward", "curriculum"})
 

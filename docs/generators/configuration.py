@@ -9,13 +9,13 @@ from generators import presets, recipes
 from generators.annotated_yaml import AnnotatedYaml, read_annotated
 from generators.markdown import code, linked, table
 from generators.recipes import CONFIG
-from verl_vision_r1.answers import PARSERS
-from verl_vision_r1.criteria import CRITERIA
 from verl_vision_r1.frames import FRAMES
-from verl_vision_r1.matching import MATCHERS
-from verl_vision_r1.presets import names_in
-from verl_vision_r1.refinement import Curriculum, Stage
-from verl_vision_r1.scoring import TOTALS, TaskRules
+from verl_vision_r1.rewards.answers import PARSERS
+from verl_vision_r1.rewards.criteria import CRITERIA
+from verl_vision_r1.rewards.matching import MATCHERS
+from verl_vision_r1.rewards.presets import names_in
+from verl_vision_r1.rewards.refinement import Curriculum, Stage
+from verl_vision_r1.rewards.scoring import TOTALS, TaskRules
 from verl_vision_r1.targets import TASKS
 
 NUMBER: Final = ("number", "0 to 1")

@@ -77,7 +77,7 @@ def entries(thing: Any, name: str) -> dict[str, str]:
     """The named entries of a section of a docstring, such as `Args`.
 
     Example:
-        >>> from verl_vision_r1.matching import match_by_confidence, Match
+        >>> from verl_vision_r1.rewards.matching import match_by_confidence, Match
         >>> entries(Match, "Attributes")["iou"]
         '(K,) IoU of each pair, in [0, 1].'
     """

@@ -7,7 +7,7 @@ from typing import Final
 from generators import real_sample
 from generators.markdown import table
 from generators.real_sample import CRITERION, SOURCE
-from verl_vision_r1.presets import load_preset, names_in
+from verl_vision_r1.rewards.presets import load_preset, names_in
 from verl_vision_r1.training.metrics import PREFIX
 
 BEGIN: Final = "<!-- Made by docs/generate.py: begin -->"

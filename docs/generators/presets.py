@@ -7,10 +7,10 @@ from typing import Any
 from generators.annotated_yaml import read_annotated
 from generators.markdown import code, entries, first_sentence, linked, plain, section, table
 from generators.recipes import CONFIG
-from verl_vision_r1.answers import PARSERS
-from verl_vision_r1.criteria import CRITERIA
-from verl_vision_r1.matching import MATCHERS
-from verl_vision_r1.presets import load_curriculum, names_in, read_preset
+from verl_vision_r1.rewards.answers import PARSERS
+from verl_vision_r1.rewards.criteria import CRITERIA
+from verl_vision_r1.rewards.matching import MATCHERS
+from verl_vision_r1.rewards.presets import load_curriculum, names_in, read_preset
 
 ORDER = ("vision_r1", "robust", "visual_rft")
 

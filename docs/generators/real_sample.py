@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from generators.recipes import composed
 from verl_vision_r1 import Target
-from verl_vision_r1.presets import load_preset
+from verl_vision_r1.rewards.presets import load_preset
 from verl_vision_r1.training.metrics import Rollouts, reward_metrics
 
 CRITERION: Final = "CRITERION"

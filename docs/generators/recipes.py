@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from generators.annotated_yaml import AnnotatedYaml, read_annotated
 from generators.markdown import code, linked, table
-from verl_vision_r1.presets import names_in
+from verl_vision_r1.rewards.presets import names_in
 
 CONFIG: Final = Path(str(resources.files("verl_vision_r1"))) / "config" / "vision_r1"
 RECIPES: Final = CONFIG.parent / "recipe"

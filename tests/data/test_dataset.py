@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from verl_vision_r1.data.plan import Source, Writing
+from verl_vision_r1.data.options import Source, Writing
 from verl_vision_r1.data.prepare import prepare
 from verl_vision_r1.demo.shapes import NAMES, SIDE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from verl_vision_r1.data.mix import read_mix
-from verl_vision_r1.data.sources import SOURCES
+from verl_vision_r1.data.readers.sources import SOURCES
 
 MIXES = sorted((Path(__file__).parents[2] / "recipes" / "mixes").glob("*.yaml"))
 

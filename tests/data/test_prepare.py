@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from verl_vision_r1.data.plan import Source, Writing
+from verl_vision_r1.data.options import Source, Writing
+from verl_vision_r1.data.parquet import check_rows
 from verl_vision_r1.data.prepare import Prepared, prepare
-from verl_vision_r1.data.rows import check_rows
+from verl_vision_r1.data.readers.sources import guess
 from verl_vision_r1.data.selection import Selection
-from verl_vision_r1.data.sources import guess
 
 SETS = Path(__file__).parents[3] / "shared" / "data"
 

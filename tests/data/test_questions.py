@@ -7,7 +7,7 @@ import pytest
 
 from verl_vision_r1 import Target
 from verl_vision_r1.data.questions import ask, negatives
-from verl_vision_r1.data.samples import Sample
+from verl_vision_r1.data.readers.samples import Sample
 
 CATEGORIES = ("cat", "dog", "person", "zebra")
 SCENE = Target(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from verl_vision_r1 import Target
-from verl_vision_r1.data.samples import Sample
+from verl_vision_r1.data.readers.samples import Sample
 from verl_vision_r1.data.selection import Selection, select
 
 

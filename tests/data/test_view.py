@@ -8,10 +8,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
-from verl_vision_r1.data.plan import Source
+from verl_vision_r1.data.options import Source
+from verl_vision_r1.data.parquet_checks import checked_rows
+from verl_vision_r1.data.picture_grid import CELL
 from verl_vision_r1.data.prepare import prepare
-from verl_vision_r1.data.row_checks import checked_rows
-from verl_vision_r1.data.sheet import CELL
 from verl_vision_r1.data.view import COLOURS, Picture, caption, draw, view
 
 

@@ -26,7 +26,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     from generators.recipes import composed
     from stand_ins import write_answers, write_sets
 
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
 
     before, folder = Path.cwd(), tmp_path_factory.mktemp("workspace")

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from dumps import FRAME, exact, line, perturbed, write
+from prediction_lines import FRAME, exact, line, perturbed, write
 
 from verl_vision_r1 import Target
-from verl_vision_r1.data.odinw import SETS_13
+from verl_vision_r1.data.readers.odinw import SETS_13
 from verl_vision_r1.demo.shapes import write_shapes
 from verl_vision_r1.frames import to_frame
-from verl_vision_r1.refinement import OFF
-from verl_vision_r1.scoring import score_completion
+from verl_vision_r1.rewards.refinement import OFF
+from verl_vision_r1.rewards.scoring import score_completion
 from verl_vision_r1.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "coco128"
-sys.path.append(str(ROOT / "tests" / "data"))  # Their tests know how each published set is laid out.
+sys.path.append(str(ROOT / "tests" / "data" / "readers"))  # Their tests know how each published set is laid out.
 
 SETS = ("coco", "odinw", "refcoco", "ReasonSeg", "v3det", "visual_genome", "flowers", "pets", "cars", "aircraft")
 PLACES = {
@@ -110,10 +110,10 @@ def _write_coco(folder: Path, *names: str) -> None:
 
 def write_answers(config: Any) -> list[Path]:
     """The dumps that a run of this configuration leaves: its validation rows answered, better with every step."""
-    from verl_vision_r1.training.dumps import describe_dumps
+    from verl_vision_r1.training.run_file import write_run_file
 
     folder = Path(config.trainer.validation_data_dir)
-    describe_dumps(folder, config)
+    write_run_file(folder, config)
     steps = range(1) if config.trainer.val_only else range(0, 101, config.trainer.test_freq)
     return [write(folder / f"{step}.jsonl", _lines(config, step)) for step in steps]
 

@@ -100,7 +100,7 @@ def run_script(words: list[str], page: Path) -> None:
 def run_python(words: list[str]) -> None:
     if words[:2] == ["-m", "verl.trainer.main_ppo"]:
         compose_run([word for word in words[2:] if word not in ("--cfg", "job")])
-    else:  # tests/test_examples.py runs them.
+    else:  # tests/examples/test_examples.py runs them.
         assert (ROOT / words[0]).is_file(), f"expected a file of the project, got {words[0]}"
 
 

@@ -14,7 +14,7 @@ from generators.markdown import table
 from omegaconf import OmegaConf
 
 from verl_vision_r1.cli import app
-from verl_vision_r1.presets import load_preset, names_in
+from verl_vision_r1.rewards.presets import load_preset, names_in
 from verl_vision_r1.training.metrics import Rollouts, reward_metrics
 
 pytestmark = pytest.mark.verl

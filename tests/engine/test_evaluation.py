@@ -26,7 +26,7 @@ NAME, IMAGES = "shapes_evaluated", 7
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """A model that was taught a little, and its answers: to all categories of each image, and to each alone."""
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.teach import batches_of_rows, read_rows, teach, texts_of
     from verl_vision_r1.demo.tiny_model import build_tiny_model
@@ -97,7 +97,7 @@ def test_an_answer_says_what_it_answers_and_in_which_frame(evaluated: Demo) -> N
 
 @pytest.mark.parametrize("question", ["categories", "category"])
 def test_the_answers_are_measured(evaluated: Demo, tmp_path: Path, question: str) -> None:
-    from verl_vision_r1.data.rows import write_rows
+    from verl_vision_r1.data.parquet import write_rows
     from verl_vision_r1.evaluation.evaluate import evaluate
 
     lines = [answer for answer in _answers(evaluated) if answer["question"] == question]

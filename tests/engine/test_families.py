@@ -36,7 +36,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def train(family: str, folder: Path) -> Run:
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.teach import read_rows, texts_of
 

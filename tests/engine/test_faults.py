@@ -14,7 +14,7 @@ import pytest
 from runs import DRILLS, Finished, process_of, worker_processes
 from runs import run as run_trainer
 
-from verl_vision_r1.data.plan import Source
+from verl_vision_r1.data.options import Source
 from verl_vision_r1.data.prepare import prepare
 from verl_vision_r1.demo.training import Demo
 

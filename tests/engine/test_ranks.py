@@ -19,7 +19,7 @@ STEPS, PROMPTS, ROLLOUTS = 2, 8, 4
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
 
     demo = Demo(tmp_path_factory.mktemp("ranks"), steps=STEPS, model=TAUGHT_MODEL)

@@ -24,9 +24,9 @@ from verl_vision_r1.demo.shapes import SIDE as DRAWN
 from verl_vision_r1.demo.shapes import write_shapes
 from verl_vision_r1.demo.table import read_validations
 from verl_vision_r1.demo.training import Demo
-from verl_vision_r1.presets import preset_from_config, read_preset
-from verl_vision_r1.refinement import Stage
-from verl_vision_r1.report.report import write_report
+from verl_vision_r1.report.writer import write_report
+from verl_vision_r1.rewards.presets import preset_from_config, read_preset
+from verl_vision_r1.rewards.refinement import Stage
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
@@ -61,7 +61,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two steps and a kill; in the drills a resume that cannot save its third step; one that can."""
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.teach import batches_of_rows, read_rows, teach, texts_of
     from verl_vision_r1.demo.tiny_model import build_tiny_model

@@ -44,7 +44,7 @@ class Drill:
 
 @pytest.fixture(scope="module")
 def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
 
     demo = Demo(tmp_path_factory.mktemp("nodes"), steps=STEPS, model=TAUGHT_MODEL)

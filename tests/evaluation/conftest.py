@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from verl_vision_r1 import Target
-from verl_vision_r1.data.plan import Source, Writing
+from verl_vision_r1.data.options import Source, Writing
+from verl_vision_r1.data.parquet import make_row
 from verl_vision_r1.data.prepare import prepare
-from verl_vision_r1.data.rows import make_row
 
 SETS = Path(__file__).parents[3] / "shared" / "data"
 

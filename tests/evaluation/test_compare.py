@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import dumps
 import numpy as np
+import prediction_lines
 import pytest
 
 from verl_vision_r1 import Target
-from verl_vision_r1.data.rows import make_row, write_rows
+from verl_vision_r1.data.parquet import make_row, write_rows
 from verl_vision_r1.evaluation.compare import Difference, compare
 from verl_vision_r1.evaluation.evaluate import Evaluation, evaluate
 from verl_vision_r1.evaluation.measure import Effort
@@ -17,15 +17,17 @@ from verl_vision_r1.evaluation.measure import Effort
 QUICK = Effort(orders=0)
 
 
-def evaluated(tmp_path: Path, rows: list[Any], answer: dumps.Answer, name: str, protocol: str = "plain") -> Evaluation:
+def evaluated(
+    tmp_path: Path, rows: list[Any], answer: prediction_lines.Answer, name: str, protocol: str = "plain"
+) -> Evaluation:
     annotations = tmp_path / "rows.parquet"
     write_rows(annotations, rows)
-    dump = dumps.write(tmp_path / f"{name}.jsonl", dumps.lines_of(rows, answer))
+    dump = prediction_lines.write(tmp_path / f"{name}.jsonl", prediction_lines.lines_of(rows, answer))
     return evaluate(dump, annotations, protocol, effort=QUICK)
 
 
 def test_a_run_is_no_better_than_itself(tmp_path: Path, scattered: list[Any]) -> None:
-    run = evaluated(tmp_path, scattered, dumps.perturbed(0), "0")
+    run = evaluated(tmp_path, scattered, prediction_lines.perturbed(0), "0")
     for by_value in compare(run, run, resamples=50).values():
         assert all(
             (found.change, found.low, found.high, found.sure) == (0, 0, 0, False) for found in by_value.values()
@@ -33,8 +35,8 @@ def test_a_run_is_no_better_than_itself(tmp_path: Path, scattered: list[Any]) ->
 
 
 def test_a_better_run_is_better_in_every_draw(tmp_path: Path, scattered: list[Any]) -> None:
-    before = evaluated(tmp_path, scattered, dumps.narrowed(0.5, 0.62), "0")
-    after = evaluated(tmp_path, scattered, dumps.narrowed(0.9, 0.92), "1")
+    before = evaluated(tmp_path, scattered, prediction_lines.narrowed(0.5, 0.62), "0")
+    after = evaluated(tmp_path, scattered, prediction_lines.narrowed(0.9, 0.92), "1")
     found = compare(before, after, resamples=200)
     assert list(found) == ["made_up/a/detection", "made_up/b/detection", "mean of 2, detection"]
     for by_value in found.values():
@@ -50,15 +52,15 @@ def test_a_better_run_is_better_in_every_draw(tmp_path: Path, scattered: list[An
 
 def test_two_runs_that_are_alike_are_not_announced(tmp_path: Path, scattered: list[Any]) -> None:
     """Of twenty such pairs, an interval of 95 percent may leave out 0 in a few."""
-    runs = [evaluated(tmp_path, scattered, dumps.perturbed(seed), str(seed)) for seed in range(6)]
+    runs = [evaluated(tmp_path, scattered, prediction_lines.perturbed(seed), str(seed)) for seed in range(6)]
     pairs = [(first, second) for index, first in enumerate(runs) for second in runs[index + 1 :]]
     sure = [compare(*pair, resamples=300)["made_up/a/detection"]["AP"].sure for pair in pairs]
     assert sum(sure) <= 4
 
 
 def test_the_interval_of_a_mean_is_the_textbooks(tmp_path: Path, scattered: list[Any]) -> None:
-    before = evaluated(tmp_path, scattered, dumps.perturbed(0), "0")
-    after = evaluated(tmp_path, scattered, dumps.perturbed(1), "1")
+    before = evaluated(tmp_path, scattered, prediction_lines.perturbed(0), "0")
+    after = evaluated(tmp_path, scattered, prediction_lines.perturbed(1), "1")
     found = compare(before, after, resamples=4000)["made_up/a/detection"]["count_error"]
     errors = [run.sets[0].ratios["count_error"].above for run in (before, after)]
     difference = errors[1] - errors[0]
@@ -70,15 +72,15 @@ def test_the_interval_of_a_mean_is_the_textbooks(tmp_path: Path, scattered: list
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, scattered: list[Any]) -> None:
-    run = evaluated(tmp_path, scattered, dumps.exact, "0")
+    run = evaluated(tmp_path, scattered, prediction_lines.exact, "0")
     with pytest.raises(ValueError, match="--against: expected the protocol qwen3_vl, got plain"):
-        compare(run, evaluated(tmp_path, scattered, dumps.exact, "1", "qwen3_vl"))
-    half = evaluated(tmp_path, [row for row in scattered if "/a/" in row["data_source"]], dumps.exact, "2")
+        compare(run, evaluated(tmp_path, scattered, prediction_lines.exact, "1", "qwen3_vl"))
+    half = evaluated(tmp_path, [row for row in scattered if "/a/" in row["data_source"]], prediction_lines.exact, "2")
     with pytest.raises(
         ValueError, match=r"2.jsonl: expected the data sets \['made_up/a/detection', 'made_up/b/detection'\]"
     ):
         compare(half, run)
-    fewer = evaluated(tmp_path, scattered[:50], dumps.exact, "3")
+    fewer = evaluated(tmp_path, scattered[:50], prediction_lines.exact, "3")
     with pytest.raises(
         ValueError, match=r"3.jsonl: expected answers to the same questions.*25 and 30, of which 5 only"
     ):
@@ -88,7 +90,8 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, scattered: lis
 def test_of_one_image_there_is_no_interval(tmp_path: Path, scattered: list[Any]) -> None:
     one = [row for row in scattered if len(row["reward_model"]["ground_truth"]) > 200][:1]
     runs = [
-        evaluated(tmp_path, one, answer, name) for name, answer in (("0", lambda target: "[]"), ("1", dumps.exact))
+        evaluated(tmp_path, one, answer, name)
+        for name, answer in (("0", lambda target: "[]"), ("1", prediction_lines.exact))
     ]
     found = compare(*runs, resamples=50)[one[0]["data_source"]]["AP"]
     assert (found.change, np.isnan(found.low), found.sure) == (1, True, False)
@@ -103,8 +106,8 @@ def test_the_intervals_have_the_limits_of_the_values(tmp_path: Path) -> None:
     runs = [
         evaluated(tmp_path, rows, answer, name, "qwen3_vl")
         for name, answer in (
-            ("0", lambda target: json.dumps(json.loads(dumps.exact(target))[:100])),
-            ("1", dumps.exact),
+            ("0", lambda target: json.dumps(json.loads(prediction_lines.exact(target))[:100])),
+            ("1", prediction_lines.exact),
         )
     ]
     found = compare(*runs, resamples=20)["coco/detection"]["AP50"]

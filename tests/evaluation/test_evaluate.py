@@ -4,25 +4,27 @@ import json
 from pathlib import Path
 from typing import Any
 
-import dumps
 import numpy as np
+import prediction_lines
 import pytest
 
 from verl_vision_r1 import Target
-from verl_vision_r1.data.rows import make_row, write_rows
+from verl_vision_r1.data.parquet import make_row, write_rows
 from verl_vision_r1.evaluation.evaluate import evaluate
 from verl_vision_r1.evaluation.measure import Effort, details
-from verl_vision_r1.evaluation.protocols import FEW_SHOT_8
-from verl_vision_r1.evaluation.table import notes
+from verl_vision_r1.evaluation.predictions.protocols import FEW_SHOT_8
+from verl_vision_r1.evaluation.presentation.tables import notes
 
 QUICK = Effort(orders=0)
 ALIKE = 1e-6
 
 
-def files(tmp_path: Path, rows: list[Any], answer: dumps.Answer) -> tuple[Path, Path]:
+def files(tmp_path: Path, rows: list[Any], answer: prediction_lines.Answer) -> tuple[Path, Path]:
     """A dump, and the rows that it answers."""
     write_rows(tmp_path / "rows.parquet", rows)
-    return dumps.write(tmp_path / "0.jsonl", dumps.lines_of(rows, answer)), tmp_path / "rows.parquet"
+    return prediction_lines.write(
+        tmp_path / "0.jsonl", prediction_lines.lines_of(rows, answer)
+    ), tmp_path / "rows.parquet"
 
 
 def targets_of(rows: list[Any]) -> list[Target]:
@@ -53,7 +55,7 @@ def test_ap_of_missing_and_narrowed_boxes_is_known(
     tmp_path: Path, scattered: list[Any], share: float, kept: float, reached: int
 ) -> None:
     rows = [row for row in scattered if "/a/" in row["data_source"]]
-    dump, annotations = files(tmp_path, rows, dumps.narrowed(share, kept))
+    dump, annotations = files(tmp_path, rows, prediction_lines.narrowed(share, kept))
     values = evaluate(dump, annotations, "plain", effort=QUICK).sets[0].values
     assert values["AP"] == pytest.approx(expected_ap(dump, targets_of(rows), reached), abs=ALIKE)
     found = sum(len(json.loads(json.loads(text)["output"])) for text in dump.read_text().splitlines())
@@ -65,7 +67,7 @@ def test_ap_of_missing_and_narrowed_boxes_is_known(
 
 
 def test_known_errors_on_photographs_of_raccoons(tmp_path: Path, raccoon: list[Any]) -> None:
-    dump, annotations = files(tmp_path, raccoon, dumps.narrowed(0.7, 0.82))
+    dump, annotations = files(tmp_path, raccoon, prediction_lines.narrowed(0.7, 0.82))
     measured = evaluate(dump, annotations, "vision_r1").sets[0]
     assert len(measured.images) == 200
     assert measured.values["AP"] == pytest.approx(expected_ap(dump, targets_of(raccoon), 7), abs=ALIKE)
@@ -75,7 +77,7 @@ def test_known_errors_on_photographs_of_raccoons(tmp_path: Path, raccoon: list[A
 
 
 def test_known_errors_on_coco128(tmp_path: Path, coco128: list[Any], coco128_annotations: Path) -> None:
-    dump, annotations = files(tmp_path, coco128, dumps.narrowed(0.5, 0.97))
+    dump, annotations = files(tmp_path, coco128, prediction_lines.narrowed(0.5, 0.97))
     by_rows = evaluate(dump, annotations, "vision_r1", effort=QUICK).sets[0].values
     assert by_rows["AP"] == pytest.approx(expected_ap(dump, targets_of(coco128), 10), abs=ALIKE)
     # COCO's own file has the same images, objects and, beside them, crowds that cost nothing.
@@ -90,7 +92,7 @@ def test_known_errors_on_coco128(tmp_path: Path, coco128: list[Any], coco128_ann
 def test_both_libraries_say_the_same_on_coco128(
     tmp_path: Path, coco128: list[Any], coco128_annotations: Path, seed: int, protocol: str
 ) -> None:
-    dump, _ = files(tmp_path, coco128, dumps.perturbed(seed))
+    dump, _ = files(tmp_path, coco128, prediction_lines.perturbed(seed))
     found = [
         evaluate(dump, coco128_annotations, protocol, effort=Effort(orders=0, library=library)).sets[0]
         for library in ("faster-coco-eval", "pycocotools")
@@ -102,7 +104,7 @@ def test_both_libraries_say_the_same_on_coco128(
 
 
 def test_the_order_of_equal_scores_makes_a_spread(tmp_path: Path, coco128: list[Any]) -> None:
-    dump, annotations = files(tmp_path, coco128, dumps.perturbed(0))
+    dump, annotations = files(tmp_path, coco128, prediction_lines.perturbed(0))
     measured = evaluate(dump, annotations, "vision_r1", effort=Effort(orders=4)).sets[0]
     low, high = measured.spread["AP"]
     assert low < high
@@ -110,7 +112,7 @@ def test_the_order_of_equal_scores_makes_a_spread(tmp_path: Path, coco128: list[
 
 
 def test_several_sets_are_measured_one_by_one(tmp_path: Path, scattered: list[Any]) -> None:
-    dump, annotations = files(tmp_path, scattered, dumps.exact)
+    dump, annotations = files(tmp_path, scattered, prediction_lines.exact)
     found = evaluate(dump, annotations, "plain", effort=QUICK)
     assert {measured.name: len(measured.images) for measured in found.sets} == {
         "made_up/a/detection": 30,
@@ -184,7 +186,7 @@ def test_no_answer_at_all_is_worth_nothing(tmp_path: Path, scattered: list[Any])
 
 
 def test_the_protocol_says_what_it_assumes(tmp_path: Path, scattered: list[Any]) -> None:
-    dump, annotations = files(tmp_path, scattered, dumps.exact)
+    dump, annotations = files(tmp_path, scattered, prediction_lines.exact)
     said = " ".join(notes(evaluate(dump, annotations, "vision_r1", effort=QUICK)))
     assert "every box has the score 0.99" in said
     assert "made_up/a/detection, made_up/b/detection: asked was what the rows ask" in said

@@ -18,7 +18,7 @@ from compositions import (
     training_gpus,
 )
 
-from verl_vision_r1.presets import names_in
+from verl_vision_r1.rewards.presets import names_in
 
 pytestmark = pytest.mark.verl
 

@@ -11,8 +11,8 @@ from compositions import EVALUATIONS, FOLDERS, RECIPES, composed
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
-from verl_vision_r1.attacks import PRESETS
-from verl_vision_r1.presets import load_preset
+from verl_vision_r1.rewards.attacks import PRESETS
+from verl_vision_r1.rewards.presets import load_preset
 from verl_vision_r1.settings import Settings
 
 pytestmark = pytest.mark.verl

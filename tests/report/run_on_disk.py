@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from verl_vision_r1.presets import names_in, preset_from_config, read_preset
-from verl_vision_r1.refinement import Curriculum
 from verl_vision_r1.reward_manager.manager import row_facts
-from verl_vision_r1.scoring import score_completion
+from verl_vision_r1.rewards.presets import names_in, preset_from_config, read_preset
+from verl_vision_r1.rewards.refinement import Curriculum
+from verl_vision_r1.rewards.scoring import score_completion
 from verl_vision_r1.targets import Target
 
 CURRICULUM = {
@@ -86,7 +86,7 @@ class Run:
 
     def describe(self, folder: Path, kind: str, **other: Any) -> None:
         settings = {"reward": read_preset("vision_r1"), "curriculum": CURRICULUM}
-        description = {"kind": kind, "total_steps": TOTAL_STEPS, "rows": [], "vision_r1": settings, **other}
+        description = {"kind": kind, "total_steps": TOTAL_STEPS, "samples": [], "vision_r1": settings, **other}
         (folder / "run.yaml").write_text(yaml.safe_dump(description))
 
 

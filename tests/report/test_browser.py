@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from run_on_disk import Run, spoken
 
-from verl_vision_r1.report.report import write_report
+from verl_vision_r1.report.writer import write_report
 from verl_vision_r1.targets import Target
 
 TRUTH, FIRST, SECOND = (27, 120, 55), (213, 94, 0), (0, 114, 178)

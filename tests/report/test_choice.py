@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_on_disk import Run
 
-from verl_vision_r1.report.dump_files import find_dumps
 from verl_vision_r1.report.prompts import choose, read_prompts, spaced
+from verl_vision_r1.report.rollout_files import find_rollout_files
 from verl_vision_r1.targets import Target
 
 TARGET = Target([[10, 10, 110, 110]], ["cat"], width=400, height=300)
@@ -23,7 +23,7 @@ def test_rollouts_of_a_prompt_stand_together_and_know_it_in_another_step(run: Ru
     for lines in run.lines.values():
         lines.sort(key=lambda line: line["score"])
         lines[:] = lines[::5] + [line for index, line in enumerate(lines) if index % 5]
-    (folder,) = find_dumps(run.write())
+    (folder,) = find_rollout_files(run.write())
     first, second = (read_prompts(folder.files[step], "training", step) for step in (1, 2))
     assert [len(prompt.lines) for prompt in first] == [4, 4, 4]
     assert [prompt.identity for prompt in first] == [prompt.identity for prompt in second]
@@ -31,13 +31,13 @@ def test_rollouts_of_a_prompt_stand_together_and_know_it_in_another_step(run: Ru
 
 
 def test_all_are_shown_where_there_is_room(run: Run) -> None:
-    chosen = choose(find_dumps(filled(run, prompts=3, rollouts=4, steps=5).write()), limit=100)
+    chosen = choose(find_rollout_files(filled(run, prompts=3, rollouts=4, steps=5).write()), limit=100)
     assert sum(len(prompt.lines) for prompt in chosen) == 60
 
 
 def test_a_large_run_is_thinned_to_whole_prompts_that_are_the_same_in_every_step(run: Run) -> None:
     filled(filled(run, prompts=6, rollouts=8, steps=40), prompts=30, rollouts=1, steps=4, kind="validation")
-    chosen = choose(find_dumps(run.write()), limit=200)
+    chosen = choose(find_rollout_files(run.write()), limit=200)
     assert sum(len(prompt.lines) for prompt in chosen) <= 200
     training = [prompt for prompt in chosen if prompt.kind == "training"]
     assert all(len(prompt.lines) == 8 for prompt in training)
@@ -50,13 +50,13 @@ def test_a_large_run_is_thinned_to_whole_prompts_that_are_the_same_in_every_step
 
 def test_room_that_one_kind_does_not_need_is_the_others(run: Run) -> None:
     filled(filled(run, prompts=10, rollouts=8, steps=4), prompts=10, rollouts=1, steps=1, kind="validation")
-    chosen = choose(find_dumps(run.write()), limit=290)
+    chosen = choose(find_rollout_files(run.write()), limit=290)
     counts = {kind: sum(len(p.lines) for p in chosen if p.kind == kind) for kind in ("training", "validation")}
     assert counts == {"training": 256, "validation": 10}  # Of 280 that are left, 70 a step: eight prompts of 8.
 
 
 def test_one_prompt_is_shown_even_where_it_is_larger_than_the_limit(run: Run) -> None:
-    chosen = choose(find_dumps(filled(run, prompts=2, rollouts=64, steps=3).write()), limit=10)
+    chosen = choose(find_rollout_files(filled(run, prompts=2, rollouts=64, steps=3).write()), limit=10)
     assert [(prompt.step, len(prompt.lines)) for prompt in chosen] == [(3, 64)]
 
 

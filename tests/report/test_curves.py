@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 from run_on_disk import Run, spoken
 
-from verl_vision_r1.evaluation.dump import read_dump
+from verl_vision_r1.evaluation.predictions.predictions_file import read_predictions
 from verl_vision_r1.report.curves import ALL, figures, means_of, read_means
-from verl_vision_r1.report.dump_files import find_dumps
+from verl_vision_r1.report.rollout_files import find_rollout_files
 from verl_vision_r1.targets import Target
 
 TARGET = Target([[0, 0, 100, 100]], ["cat"], width=400, height=300)
 
 
 def figures_of(run: Run, criteria: Sequence[str] = ("format", "recall", "precision")) -> tuple[Any, Any]:
-    means = read_means(find_dumps(run.write()), lambda file: means_of(read_dump(file)), lambda items, **_: items)
+    means = read_means(
+        find_rollout_files(run.write()), lambda file: means_of(read_predictions(file)), lambda items, **_: items
+    )
     return means, figures(means, criteria)
 
 

@@ -11,7 +11,7 @@ from run_on_disk import Run, spoken
 from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
-from verl_vision_r1.report import report
+from verl_vision_r1.report import writer
 from verl_vision_r1.targets import Target
 
 TARGET = Target([[0, 0, 100, 100]], ["cat"], width=400, height=300)
@@ -30,7 +30,7 @@ def test_the_page_holds_each_prompt_and_each_picture_once(run: Run, tmp_path: Pa
     for step in (1, 2):
         run.ask([spoken(((0, 0, 100, 90), "cat")), "[]"], TARGET, image=image, step=step)
     run.ask(["[]"], TARGET, image=run.image("b"), image_id="other")
-    made = report.write_report(run.write(), tmp_path / "page.html")
+    made = writer.write_report(run.write(), tmp_path / "page.html")
     document = data_of(made.path)
     assert (made.answers, made.of, made.size) == (5, 5, made.path.stat().st_size)
     assert [prompt["step"] for prompt in document["prompts"]] == [1, 1, 2]
@@ -49,7 +49,7 @@ def test_what_is_not_shown_is_said(run: Run, tmp_path: Path) -> None:
     folder = run.write(described=False)
     with (folder / "rollouts" / "3.jsonl").open("a") as file:
         file.write('{"input": "cut o')
-    made = report.write_report(folder, tmp_path / "page.html", limit=16)
+    made = writer.write_report(folder, tmp_path / "page.html", limit=16)
     assert made.answers <= 16
     assert made.of == 32
     assert f"{made.answers} of 32 answers are here" in made.notes[1]
@@ -59,7 +59,7 @@ def test_what_is_not_shown_is_said(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_task_without_boxes_is_shown_with_its_own_criteria(run: Run, tmp_path: Path) -> None:
-    from verl_vision_r1.presets import preset_from_config, read_preset
+    from verl_vision_r1.rewards.presets import preset_from_config, read_preset
 
     run.preset = preset_from_config(read_preset("robust"))
     target = Target([], ["tabby"], width=400, height=300, categories=("tabby", "pug"), task="classification")
@@ -67,7 +67,7 @@ def test_a_task_without_boxes_is_shown_with_its_own_criteria(run: Run, tmp_path:
     folder = run.write()
     settings = {"reward": read_preset("robust"), "curriculum": {"stages": [{"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}]}}
     run.describe(folder / "rollouts", "training", vision_r1=settings)
-    document = data_of(report.write_report(folder, tmp_path / "page.html").path)
+    document = data_of(writer.write_report(folder, tmp_path / "page.html").path)
     (rollout,) = document["prompts"][0]["rollouts"]
     names = [item.name for item in run.preset.tasks["classification"].criteria]
     assert list(rollout["criteria"]) == sorted(names)
@@ -77,7 +77,7 @@ def test_a_task_without_boxes_is_shown_with_its_own_criteria(run: Run, tmp_path:
 def test_nothing_of_an_answer_can_end_its_script(run: Run, tmp_path: Path) -> None:
     hostile = "</script><script>alert(1)</script><!-- & \u2028 \ud83d\ude00 \u202e"
     run.ask([hostile], TARGET, image="", source=hostile)
-    page = report.write_report(run.write(), tmp_path / "page.html").path
+    page = writer.write_report(run.write(), tmp_path / "page.html").path
     assert data_of(page)["prompts"][0]["rollouts"][0]["text"] == json.loads(json.dumps(hostile))
     text = page.read_text(encoding="utf-8")
     assert "<script>alert" not in text
@@ -89,11 +89,11 @@ def test_the_page_is_made_again_when_there_is_more(run: Run, tmp_path: Path) -> 
     folder = run.write()
     made: list[int] = []
 
-    def make(held: report.Remembered) -> report.Report:
+    def make(held: writer.Remembered) -> writer.Report:
         made.append(len(held.means))
-        return report.write_report(folder, tmp_path / "page.html", held=held)
+        return writer.write_report(folder, tmp_path / "page.html", held=held)
 
-    pages = report.follow(make, folder, seconds=0.01)
+    pages = writer.follow(make, folder, seconds=0.01)
     assert next(pages).of == 1
     run.ask(["[]", "[]"], TARGET, image="", step=2)
     run.write()
@@ -107,17 +107,17 @@ def test_a_dump_that_is_being_written_is_waited_for(run: Run, tmp_path: Path) ->
     (folder / "rollouts" / "2.jsonl").write_text("")
     attempts = []
 
-    def make(held: report.Remembered) -> report.Report:
+    def make(held: writer.Remembered) -> writer.Report:
         attempts.append(1)
         try:
-            return report.write_report(folder, tmp_path / "page.html", held=held)
+            return writer.write_report(folder, tmp_path / "page.html", held=held)
         except ValueError:
             if len(attempts) == 1:
                 run.ask(["[]"], TARGET, image="", step=2)
                 run.write()
             raise
 
-    assert next(report.follow(make, folder, seconds=0.01)).of == 2
+    assert next(writer.follow(make, folder, seconds=0.01)).of == 2
     assert len(attempts) == 2
 
 
@@ -125,8 +125,8 @@ def test_a_dump_that_stays_empty_is_refused(run: Run, tmp_path: Path) -> None:
     run.ask(["[]"], TARGET, image="")
     folder = run.write()
     (folder / "rollouts" / "2.jsonl").write_text("")
-    pages: Iterator[report.Report] = report.follow(
-        lambda held: report.write_report(folder, tmp_path / "page.html", held=held), folder, seconds=0.01
+    pages: Iterator[writer.Report] = writer.follow(
+        lambda held: writer.write_report(folder, tmp_path / "page.html", held=held), folder, seconds=0.01
     )
     with pytest.raises(ValueError, match=r"2\.jsonl: expected a line of JSON"):
         next(pages)
@@ -157,4 +157,4 @@ def test_a_missing_package_is_named(run: Run, package: str, monkeypatch: pytest.
     monkeypatch.setattr(page, "find_spec", lambda name: None if name == package else found(name))
     run.ask(["[]"], TARGET, image="")
     with pytest.raises(ValueError, match=rf"expected the package {package}, found none; pip install .*\[report\]"):
-        report.write_report(run.write(), run.folder / "page.html")
+        writer.write_report(run.write(), run.folder / "page.html")

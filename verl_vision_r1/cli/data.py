@@ -12,7 +12,7 @@ from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
 
 
 def _readers(incomplete: str) -> list[str]:
-    from verl_vision_r1.data.sources import SOURCES
+    from verl_vision_r1.data.readers.sources import SOURCES
 
     return [name for name in ("mix", *SOURCES) if name.startswith(incomplete)]
 
@@ -64,7 +64,7 @@ def prepare(
 ) -> None:
     """Turn a data set into the rows that verl trains on."""
     from verl_vision_r1.data.mix import read_mix
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare as run
     from verl_vision_r1.data.selection import Selection
 
@@ -127,7 +127,7 @@ def _lengths(model: str | None, prompt: str) -> Any:
     from transformers import AutoProcessor
 
     from verl_vision_r1.data.prompt_length import PromptLength, processor_bounds
-    from verl_vision_r1.presets import load_prompts
+    from verl_vision_r1.rewards.presets import load_prompts
 
     processor = AutoProcessor.from_pretrained(model)
     return PromptLength(processor, load_prompts(prompt), processor_bounds(processor), {})

@@ -40,11 +40,11 @@ def evaluate(
     """Measure a model's answers by a protocol that says what it assumes."""
     from rich.console import Console
 
-    from verl_vision_r1.evaluation import output
     from verl_vision_r1.evaluation.compare import compare
     from verl_vision_r1.evaluation.evaluate import evaluate as run
     from verl_vision_r1.evaluation.measure import Effort
-    from verl_vision_r1.evaluation.table import show
+    from verl_vision_r1.evaluation.presentation import files
+    from verl_vision_r1.evaluation.presentation.tables import show
 
     effort = Effort(orders, seed, library)
     found = run(dump, annotations, protocol, existence=existence, partial=partial, effort=effort)
@@ -52,17 +52,17 @@ def evaluate(
     if against is not None:
         less = Effort(0, seed, library)
         before = run(against, annotations, protocol, existence=existence, partial=partial, effort=less)
-        other = output.Against(before, compare(before, found, resamples, seed), resamples)
-    out = out or output.folder_of(found.dump, protocol)
-    written = output.write_results(out, found, other)
+        other = files.Against(before, compare(before, found, resamples, seed), resamples)
+    out = out or files.folder_of(found.dump, protocol)
+    written = files.write_results(out, found, other)
     if as_json:
         typer.echo(written[0].read_text(encoding="utf-8"), nl=False)
     else:
-        show(output.tables(found, other), Console())
-        typer.echo("\n".join(output.sentences(found, other)))
+        show(files.tables(found, other), Console())
+        typer.echo("\n".join(files.sentences(found, other)))
     # Last: the numbers are there whatever becomes of the pictures.
     if figures:
-        written += output.draw_results(out, found, other)
+        written += files.draw_results(out, found, other)
     if not as_json:
         typer.echo(f"written: {out}/ {', '.join(str(path.relative_to(out)) for path in written)}")
 
@@ -79,7 +79,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Make one HTML page of a run's answers: images, boxes, pairs, criteria, flags and curves."""
-    from verl_vision_r1.report import report as made
+    from verl_vision_r1.report import writer as made
 
     page = out or run / "report.html"
 

@@ -22,7 +22,7 @@ def doctor(
     ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Look into Ray's workers too.")] = True,
 ) -> None:
     """Check this installation, or exactly the run that is given; exit status 1 if anything is wrong."""
-    from verl_vision_r1.doctor import diagnose, report
+    from verl_vision_r1.preflight.doctor import diagnose, report
 
     checks = diagnose(run or (), ray=ray)
     if as_json:
@@ -54,8 +54,8 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Estimate a run's memory, processors, steps, disk and time before a GPU is touched, with what each rests on."""
-    from verl_vision_r1.estimate import Assumptions, make_plan, report
-    from verl_vision_r1.estimate import estimate as sections
+    from verl_vision_r1.preflight.estimate import Assumptions, make_plan, report
+    from verl_vision_r1.preflight.estimate import estimate as sections
 
     plan = make_plan(run, Assumptions(gpu_memory, gpu, mfu, response_tokens, model_config))
     if as_json:
@@ -76,7 +76,7 @@ def gpu_check(
     """Train three steps on this machine's GPUs and judge seconds and memory; without a GPU, say what it would do."""
     from rich.console import Console
 
-    from verl_vision_r1.gpu_check.run import gpu_check as check
+    from verl_vision_r1.preflight.gpu_check.run import gpu_check as check
 
     result = check(out.absolute(), Console(stderr=as_json), small=small, dry=dry)
     if as_json:
@@ -123,7 +123,7 @@ def ablations(
 
     from verl_vision_r1.demo.ablation_table import ablation_table
     from verl_vision_r1.demo.ablations import Ablations, run_ablations
-    from verl_vision_r1.evaluation.table import markdown, show
+    from verl_vision_r1.evaluation.presentation.tables import markdown, show
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
     plan, console = Ablations(out.absolute(), steps, seeds, names), Console(stderr=as_json)

@@ -10,9 +10,9 @@ import pyarrow as pa
 from PIL import Image
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from verl_vision_r1.data.images import read_size
+from verl_vision_r1.data.parquet_checks import checked_rows
 from verl_vision_r1.data.prompt_length import PromptLength, narrowed, processor_bounds, worded
-from verl_vision_r1.data.row_checks import checked_rows
+from verl_vision_r1.data.readers.image_size import read_size
 from verl_vision_r1.prompts import Prompts
 from verl_vision_r1.reward_manager.image_size import UNREADABLE, image_parts
 

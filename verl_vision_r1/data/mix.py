@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from verl_vision_r1.data.plan import Source
+from verl_vision_r1.data.options import Source
 from verl_vision_r1.data.selection import Selection
 
 SELECTION_KEYS = {field.name for field in dataclasses.fields(Selection)}

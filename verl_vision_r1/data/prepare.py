@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from verl_vision_r1.data import sources
-from verl_vision_r1.data.existence import ask_existing
+from verl_vision_r1.data.category_lists import ask_existing
 from verl_vision_r1.data.images import check_images
-from verl_vision_r1.data.plan import Source, Writing
-from verl_vision_r1.data.problems import Problems
+from verl_vision_r1.data.options import Source, Writing
+from verl_vision_r1.data.parquet import Row, make_row, validate_row, write_rows
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.questions import ask, negatives
-from verl_vision_r1.data.row_checks import PLACEHOLDERS
-from verl_vision_r1.data.rows import Row, make_row, validate_row, write_rows
-from verl_vision_r1.data.samples import Parts, Sample
+from verl_vision_r1.data.readers import sources
+from verl_vision_r1.data.readers.problems import Problems
+from verl_vision_r1.data.readers.samples import Parts, Sample
 from verl_vision_r1.data.selection import select
-from verl_vision_r1.presets import load_prompts
-from verl_vision_r1.prompts import Prompts
+from verl_vision_r1.prompts import PLACEHOLDERS, Prompts
+from verl_vision_r1.rewards.presets import load_prompts
 
 Files = dict[str, list[Sample]]
 """Samples by the name of the file that they go to: "train", "val", or the part that was asked for."""

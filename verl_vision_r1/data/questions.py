@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes, area
-from verl_vision_r1.data.samples import Sample
+from verl_vision_r1.data.readers.samples import Sample
 from verl_vision_r1.targets import Target
 
 Ask = Callable[[Sample], list[Sample]]

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_vision_r1.data.samples import Sample
+from verl_vision_r1.data.readers.samples import Sample
 
 HARD = 10
 """An image with more objects than this is hard."""

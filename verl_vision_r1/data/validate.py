@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from verl_vision_r1.boxes import area
-from verl_vision_r1.data.images import Size, read_size
+from verl_vision_r1.data.parquet_checks import READERS, validate_row
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.prompt_length import PromptLength
-from verl_vision_r1.data.row_checks import READERS, validate_row
+from verl_vision_r1.data.readers.image_size import Size, read_size
 from verl_vision_r1.targets import Target
 
 SIZES: Final = {"small": 32.0**2, "medium": 96.0**2, "large": np.inf}

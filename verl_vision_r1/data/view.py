@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from PIL import Image
 
+from verl_vision_r1.data.parquet_checks import checked_rows
+from verl_vision_r1.data.picture_grid import COLUMNS, ROWS, draw_boxes, draw_cells, fitted
 from verl_vision_r1.data.progress import progress
-from verl_vision_r1.data.row_checks import checked_rows
-from verl_vision_r1.data.sheet import COLUMNS, ROWS, draw_boxes, draw_cells, fitted
 from verl_vision_r1.targets import Target
 
 COLOURS: Final = (

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from verl_vision_r1.demo.ablations import VARIANTS, Ablations, result_of, start_of
-from verl_vision_r1.evaluation.table import Grid
+from verl_vision_r1.evaluation.presentation.tables import Grid
 
 SHOWN: Final = (
     ("shapes_categories", "AP"),

@@ -21,7 +21,7 @@ from verl_vision_r1.demo.result import evaluated
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
 from verl_vision_r1.demo.training import Demo
-from verl_vision_r1.presets import load_prompts
+from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.training.process import train
 
 FORM_STEPS: Final = 300

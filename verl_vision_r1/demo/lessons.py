@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from verl_vision_r1.answers import write_json_boxes
 from verl_vision_r1.data.questions import of_category
 from verl_vision_r1.demo.shapes import MOST, draw_scene
 from verl_vision_r1.demo.teach import Example, Examples
-from verl_vision_r1.presets import load_prompts
+from verl_vision_r1.rewards.answers import write_json_boxes
+from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.targets import Target
 
 HABIT_RATE: Final = 5e-4

@@ -24,7 +24,7 @@ def show_result(demo: Demo, console: Console) -> dict[str, Any]:
         `before` and `after`: AP, F1_50 and F1 in [0, 1]; `pictures`: the paths of those that were drawn.
     """
     from verl_vision_r1.evaluation.compare import compare
-    from verl_vision_r1.evaluation.table import changes, show
+    from verl_vision_r1.evaluation.presentation.tables import changes, show
 
     before, after = (evaluated(demo, step) for step in (0, demo.steps))
     show(list(changes(compare(before, after))), console)
@@ -56,7 +56,7 @@ def _overall(evaluation: "Evaluation", name: str) -> float:
 
 def _draw_scenes(demo: Demo, before: "Evaluation", after: "Evaluation") -> Path:
     """The first images of the data set that has the most."""
-    from verl_vision_r1.evaluation.gallery import draw_before_after
+    from verl_vision_r1.evaluation.presentation.gallery import draw_before_after
 
     sets = [max(run.sets, key=lambda measured: len(measured.images)) for run in (before, after)]
     tables = [measured.tables for measured in sets if measured.tables is not None]

@@ -106,7 +106,7 @@ def prepare_shapes(folder: Path, seed: int, asks: Sequence[str] = tuple(SCENES))
         seed: Of the scenes to train on; those held out are always the same.
         asks: Which of `SCENES`.
     """
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
     from verl_vision_r1.demo.shapes import write_shapes
 
@@ -120,10 +120,10 @@ def prepare_shapes(folder: Path, seed: int, asks: Sequence[str] = tuple(SCENES))
 
 
 def _prepare_own(demo: Demo, data: Path) -> "Prepared":
-    from verl_vision_r1.data.plan import Source, Writing
+    from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
+    from verl_vision_r1.data.readers.sources import guess
     from verl_vision_r1.data.selection import Selection
-    from verl_vision_r1.data.sources import guess
 
     source = Source(guess(str(data)), str(data), selection=Selection(max_boxes=MAX_BOXES), alias=demo.folder.name)
     return prepare([source], demo.rows, Writing(max_pixels=MAX_PIXELS))

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from verl_vision_r1.answers import write_json_boxes
 from verl_vision_r1.frames import to_frame
+from verl_vision_r1.rewards.answers import write_json_boxes
 from verl_vision_r1.targets import Target
 
 BATCH: Final = 16

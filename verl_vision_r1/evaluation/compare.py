@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.evaluation.accuracy import Numbers
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import Measured
-from verl_vision_r1.evaluation.resampled import resampled_average_precision, weights
+from verl_vision_r1.evaluation.measures.accuracy import Numbers
+from verl_vision_r1.evaluation.measures.bootstrap import resampled_average_precision, weights
 
 INTERVAL: Final = (2.5, 97.5)
 FEW: Final = 20

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_vision_r1.data.existence import read_existence
-from verl_vision_r1.evaluation.annotations import read_annotations
-from verl_vision_r1.evaluation.coverage import Coverage, assign, expect_complete
-from verl_vision_r1.evaluation.dump import Dump, read_dump
+from verl_vision_r1.data.category_lists import read_existence
 from verl_vision_r1.evaluation.measure import TASKS, Effort, Measured, details, measure
-from verl_vision_r1.evaluation.protocols import Protocol, protocol_of
+from verl_vision_r1.evaluation.predictions.annotations import read_annotations
+from verl_vision_r1.evaluation.predictions.coverage import Coverage, assign, expect_complete
+from verl_vision_r1.evaluation.predictions.predictions_file import PredictionsFile, read_predictions
+from verl_vision_r1.evaluation.predictions.protocols import Protocol, protocol_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def evaluate(
         FileNotFoundError: A file does not exist.
         ValueError: A file is not as expected, or the dump does not answer what the annotations have.
     """
-    rules, answers = protocol_of(protocol), read_dump(dump)
+    rules, answers = protocol_of(protocol), read_predictions(dump)
     listed = None if existence is None else read_existence(existence)
     sets = read_annotations(annotations, answers.lines, listed)
     by_name = {
@@ -121,7 +121,7 @@ def evaluate(
     )
 
 
-def _nothing_in_common(dump: Dump, annotations: Path) -> str:
+def _nothing_in_common(dump: PredictionsFile, annotations: Path) -> str:
     line = dump.lines[0]
     return (
         f"{dump.path}: expected answers to questions of {annotations}, got none, but such about {line.data_source}"

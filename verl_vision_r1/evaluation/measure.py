@@ -7,16 +7,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.evaluation import accuracy
-from verl_vision_r1.evaluation.accuracy import Ratio, mean_of
-from verl_vision_r1.evaluation.annotations import BASES, AnnotatedSet, Key
-from verl_vision_r1.evaluation.average_precision import LIBRARIES, AveragePrecision, average_precision, spread
-from verl_vision_r1.evaluation.calibration import calibration, expected_calibration_error
-from verl_vision_r1.evaluation.coverage import Coverage
-from verl_vision_r1.evaluation.dump import Line
-from verl_vision_r1.evaluation.f1 import Counts, Matches, counts_by_category, counts_by_image, match, points, summary
-from verl_vision_r1.evaluation.protocols import Protocol, tagged_or_all
-from verl_vision_r1.evaluation.reading import (
+from verl_vision_r1.evaluation.measures import accuracy
+from verl_vision_r1.evaluation.measures.accuracy import Ratio, mean_of
+from verl_vision_r1.evaluation.measures.average_precision import LIBRARIES, AveragePrecision, average_precision, spread
+from verl_vision_r1.evaluation.measures.calibration import calibration, expected_calibration_error
+from verl_vision_r1.evaluation.measures.f1 import (
+    Counts,
+    Matches,
+    counts_by_category,
+    counts_by_image,
+    match,
+    points,
+    summary,
+)
+from verl_vision_r1.evaluation.predictions.annotations import BASES, AnnotatedSet, Key
+from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
+from verl_vision_r1.evaluation.predictions.coverage import Coverage
+from verl_vision_r1.evaluation.predictions.detections import (
     Reading,
     expect_frame,
     read_all_boxes,
@@ -24,8 +31,9 @@ from verl_vision_r1.evaluation.reading import (
     read_numbers,
     read_texts,
 )
-from verl_vision_r1.evaluation.tables import Detections, Truth
-from verl_vision_r1.evaluation.truth import part_of, with_files
+from verl_vision_r1.evaluation.predictions.ground_truth import part_of, with_files
+from verl_vision_r1.evaluation.predictions.predictions_file import Line
+from verl_vision_r1.evaluation.predictions.protocols import Protocol, tagged_or_all
 
 TASKS: Final = ("detection", "grounding", "classification", "counting")
 
@@ -49,7 +57,7 @@ class Effort:
 class DetectionTables:
     """What the numbers of a detection set were computed from, for figures."""
 
-    truth: Truth
+    truth: GroundTruth
     detections: Detections
     ap: AveragePrecision
     matches: Matches
@@ -157,7 +165,7 @@ def _answers(annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage,
 
 def _detection(
     annotated: AnnotatedSet,
-    truth: Truth,
+    truth: GroundTruth,
     lines: Sequence[Line],
     coverage: Coverage,
     protocol: Protocol,
@@ -207,7 +215,7 @@ def _ratios(counts: Counts) -> dict[str, Ratio]:
     }
 
 
-def _of_subsets(truth: Truth, ap: AveragePrecision, protocol: Protocol) -> dict[str, float]:
+def _of_subsets(truth: GroundTruth, ap: AveragePrecision, protocol: Protocol) -> dict[str, float]:
     """Mean AP of the categories of each subset that the data set has, and of all others."""
     found = {}
     for name, categories in protocol.subsets.items():

@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-from verl_vision_r1.evaluation.dump import Dump
-from verl_vision_r1.evaluation.figures import CURVES
-from verl_vision_r1.report.dump_files import DumpFolder
+from verl_vision_r1.evaluation.predictions.predictions_file import PredictionsFile
+from verl_vision_r1.evaluation.presentation.figures import CURVES
+from verl_vision_r1.report.rollout_files import RolloutFolder
 
 ALL: Final = "all"
 """Of all data sources together."""
@@ -38,7 +38,7 @@ class Means:
     broken: int
 
 
-def means_of(dump: Dump) -> Means:
+def means_of(dump: PredictionsFile) -> Means:
     """The means over the answers of a step."""
     sources = {ALL: dump.lines}
     for line in dump.lines:
@@ -68,7 +68,7 @@ def criteria_of(values: dict[str, float]) -> list[str]:
 
 
 def read_means(
-    folders: Sequence[DumpFolder], read: Callable[[Path], Means], progress: Callable[..., Any]
+    folders: Sequence[RolloutFolder], read: Callable[[Path], Means], progress: Callable[..., Any]
 ) -> dict[str, dict[int, Means]]:
     """The means of every step of every kind."""
     wanted = [(folder.kind, step, file) for folder in folders for step, file in folder.files.items()]

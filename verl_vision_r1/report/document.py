@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, Final
 
-from verl_vision_r1.evaluation.dump import Line
-from verl_vision_r1.report.dump_files import DumpFolder
+from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.report.prompts import Prompt
+from verl_vision_r1.report.rollout_files import RolloutFolder
 from verl_vision_r1.report.rollouts import LETTERS, describe
 from verl_vision_r1.report.thumbnails import embedded_images, thumbnail
 
@@ -19,7 +19,9 @@ LARGEST_PICTURE: Final = 100_000
 """Letters of one picture at most."""
 
 
-def document(prompts: Sequence[Prompt], folders: Sequence[DumpFolder], progress: Callable[..., Any]) -> dict[str, Any]:
+def document(
+    prompts: Sequence[Prompt], folders: Sequence[RolloutFolder], progress: Callable[..., Any]
+) -> dict[str, Any]:
     """The prompts with their answers, and the pictures, each once.
 
     Args:
@@ -61,13 +63,13 @@ def _describe(prompt: Prompt, rules: Any) -> dict[str, Any]:
 
 def _pictures(
     prompts: Sequence[Prompt],
-    folders: Sequence[DumpFolder],
+    folders: Sequence[RolloutFolder],
     places: dict[tuple[str, str], int],
     progress: Callable[..., Any],
 ) -> list[str]:
     files = {_image(prompt.lines[0]): prompt.lines[0].image for prompt in prompts}
     elsewhere = [key for key in places if not files[key] or not Path(files[key]).is_file()]
-    rows = dict.fromkeys(path for folder in folders for path in folder.rows)
+    rows = dict.fromkeys(path for folder in folders for path in folder.samples)
     held = embedded_images(rows, elsewhere) if elsewhere else {}
     budget = min(PICTURES // max(len(places), 1), LARGEST_PICTURE)
     sources = [held[key] if key in held else Path(files[key] or "nowhere") for key in places]

@@ -22,7 +22,7 @@ def render(document: dict[str, Any]) -> str:
     """The page of a document.
 
     Args:
-        document: What `page/*.js` read: `title`, `notes`, `refresh`, `figures`, `prompts`, `images`.
+        document: What `assets/*.js` read: `title`, `notes`, `refresh`, `figures`, `prompts`, `images`.
 
     Raises:
         ValueError: plotly or itables is not installed, or one of them is of a form that is not known here.
@@ -53,7 +53,7 @@ def _policy(scripts: list[str]) -> str:
 
 
 def _text(name: str) -> str:
-    return resources.files("verl_vision_r1").joinpath("report", "page", name).read_text(encoding="utf-8")
+    return resources.files("verl_vision_r1").joinpath("report", "assets", name).read_text(encoding="utf-8")
 
 
 def _script() -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from verl_vision_r1.evaluation.dump import Line, read_dump
-from verl_vision_r1.report.dump_files import DumpFolder
+from verl_vision_r1.evaluation.predictions.predictions_file import Line, read_predictions
+from verl_vision_r1.report.rollout_files import RolloutFolder
 
 LEAST: Final = 16
 """Answers of a step that are worth showing: one prompt of some rollouts, or some prompts of one."""
@@ -45,12 +45,12 @@ def identity(line: Line) -> str:
 def read_prompts(file: Path, kind: str, step: int) -> list[Prompt]:
     """The prompts of a dump, in the order of their identities."""
     groups: dict[str, list[Line]] = {}
-    for line in read_dump(file).lines:
+    for line in read_predictions(file).lines:
         groups.setdefault(identity(line), []).append(line)
     return [Prompt(kind, step, tuple(groups[key])) for key in sorted(groups)]
 
 
-def choose(folders: Sequence[DumpFolder], limit: int) -> list[Prompt]:
+def choose(folders: Sequence[RolloutFolder], limit: int) -> list[Prompt]:
     """At most so many answers, whole prompts, spread over the steps.
 
     Args:
@@ -69,11 +69,11 @@ def choose(folders: Sequence[DumpFolder], limit: int) -> list[Prompt]:
     return sorted(chosen, key=lambda prompt: (prompt.kind, prompt.step))
 
 
-def _files(folder: DumpFolder) -> int:
+def _files(folder: RolloutFolder) -> int:
     return len(folder.files)
 
 
-def _choose(folder: DumpFolder, room: int) -> list[Prompt]:
+def _choose(folder: RolloutFolder, room: int) -> list[Prompt]:
     """At most so many answers of one kind, but one prompt in any case."""
     steps = spaced(list(folder.files), max(room // LEAST, 1))
     prompts = {step: read_prompts(folder.files[step], folder.kind, step) for step in steps}

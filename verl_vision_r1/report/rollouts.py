@@ -5,14 +5,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from verl_vision_r1.evaluation.dump import Line
-from verl_vision_r1.evaluation.reading import boxes_in_pixels
-from verl_vision_r1.evaluation.readings import read_any
-from verl_vision_r1.matching import NO_PAIRS, Match
-from verl_vision_r1.refinement import Stage
+from verl_vision_r1.evaluation.predictions.detections import boxes_in_pixels
+from verl_vision_r1.evaluation.predictions.predictions_file import Line
+from verl_vision_r1.evaluation.predictions.published_parsers import read_any
 from verl_vision_r1.report.curves import criteria_of
-from verl_vision_r1.report.dump_files import Rules
-from verl_vision_r1.scoring import TaskRules, score_completion
+from verl_vision_r1.rewards.matching import NO_PAIRS, Match
+from verl_vision_r1.rewards.refinement import Stage
+from verl_vision_r1.rewards.scoring import TaskRules, score_completion
+from verl_vision_r1.training.run_file import Rules
 
 LETTERS: Final = 20_000
 """Letters of an answer that a page shows."""

@@ -12,14 +12,14 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from verl_vision_r1.frames import Size, frame_size, resolve_frame, smart_resize
-from verl_vision_r1.refinement import Stage
 from verl_vision_r1.reward_manager.image_size import (
     image_parts,
     pixel_bounds,
     size_from_position_ids,
     unreadable_image,
 )
-from verl_vision_r1.scoring import Scores, TaskRules, nothing_scored, score_completion
+from verl_vision_r1.rewards.refinement import Stage
+from verl_vision_r1.rewards.scoring import Scores, TaskRules, nothing_scored, score_completion
 from verl_vision_r1.settings import Settings
 from verl_vision_r1.targets import Target
 

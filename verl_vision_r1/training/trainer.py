@@ -22,8 +22,8 @@ from verl.trainer.ppo.v1 import (
 )
 
 from verl_vision_r1.training.advantages import criteria_of_the_batch
-from verl_vision_r1.training.dumps import describe_dumps
 from verl_vision_r1.training.metrics import Rollouts, reward_metrics
+from verl_vision_r1.training.run_file import write_run_file
 
 MODE_PREFIX = "vision_r1_"
 FAULTS = ("criterion_failed", "image_unreadable")
@@ -117,7 +117,7 @@ class RewardMetrics(PPOTrainer):
         if held and all(held):
             for key in held[0] or ():
                 reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in held]
-        describe_dumps(Path(dump_path), self.config)
+        write_run_file(Path(dump_path), self.config)
         super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
 
 

@@ -1,0 +1,127 @@
+"""An existence list decides what is asked, exactly, and a mistake in it is named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from verl_vision_r1.cli import app
+from verl_vision_r1.data.category_lists import read_existence
+from verl_vision_r1.data.options import Source, Writing
+from verl_vision_r1.data.prepare import Prepared, prepare
+from verl_vision_r1.data.selection import Selection
+
+
+def listed(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def asked(source: Path, out: Path, existence: Path, **options: Any) -> Prepared:
+    wanted = Source("coco", str(source), **{"ask": "category", "existence": existence, **options})
+    return prepare([wanted], out, Writing(validation_share=1))
+
+
+def pairs(path: Path) -> list[tuple[str, str, int]]:
+    """Image, category and number of boxes of each row."""
+    rows = pq.read_table(path).to_pylist()
+    facts = [(row["extra_info"], json.loads(row["reward_model"]["ground_truth"])) for row in rows]
+    return sorted((extra["image_id"], extra["subject"], len(target["boxes"])) for extra, target in facts)
+
+
+def test_an_image_is_named_by_its_id_or_its_file(tmp_path: Path) -> None:
+    content = {"000": ["cat"], "train/001.jpg": [], "002.PNG": ["dog", "cat"], "v1.5": ["cat"]}
+    found = read_existence(listed(tmp_path / "list.json", content))
+    assert found == {"000": ["cat"], "train/001": [], "002": ["dog", "cat"], "v1.5": ["cat"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "got a file that is not JSON"),
+        ([["000", ["cat"]]], r"expected JSON {image: \[category, ...\]}, got \[\['000', \['cat'\]\]\]"),
+        ({}, r"got \{\}"),
+        ({"000": "cat"}, "got 'cat' for '000'"),
+        ({"000": {"cat": 1}}, r"got \{'cat': 1\} for '000'"),
+        ({"000": ["cat", 7]}, r"got \['cat', 7\] for '000'"),
+        ({"000": ["cat", "dog", "cat"]}, "expected each category once for '000', got 'cat' again"),
+        ({"000": ["cat"], "000.jpg": ["dog"]}, "expected each image once, got '000' again"),
+        ('{"000": ["cat"], "000": ["dog"]}', "expected each image once, got '000' again"),
+    ],
+)
+def test_another_file_is_refused(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        read_existence(listed(tmp_path / "list.json", content))
+    assert str(caught.value).startswith(str(tmp_path / "list.json"))
+
+
+def test_a_pair_is_a_question_whether_or_not_it_is_there(coco: Callable[..., Path], tmp_path: Path) -> None:
+    def crowd(document: Any) -> None:
+        document["annotations"][2]["iscrowd"] = 1  # Which other questions are not asked about.
+        del document["annotations"][4]
+
+    existence = listed(tmp_path / "list.json", {"000": ["cat", "dog"], "001.jpg": [], "002": ["dog"], "004": ["cat"]})
+    prepared = asked(coco(crowd), tmp_path / "out", existence)
+    assert pairs(tmp_path / "out" / "val.parquet") == [
+        ("000", "cat", 0),
+        ("000", "dog", 1),
+        ("002", "dog", 0),
+        ("004", "cat", 0),
+    ]
+    assert (prepared.rows, prepared.accounts[0].images) == ({"val": 4}, 5)
+    assert prepared.accounts[0].left_out == {"not on the existence list": 2}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"000": ["cat"], "005": ["dog"]}, "expected one of the 5 images of the part .*, got '005'"),
+        ({"000": ["cat", "zebra"]}, "expected one of the 2 categories of '000', got 'zebra'"),
+    ],
+)
+def test_what_the_data_set_does_not_have_is_refused(
+    coco: Callable[..., Path], tmp_path: Path, content: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        asked(coco(), tmp_path / "out", listed(tmp_path / "list.json", content))
+    assert str(tmp_path / "list.json") in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"ask": "categories"},
+            "existence: expected ask='category', whose questions .*list.json lists, got 'categories'",
+        ),
+        ({"negatives": 0.5}, "expected no negatives beside it, got 0.5"),
+        ({"rows": 3}, "expected no rows beside it, got 3"),
+        ({"selection": Selection(limit=3)}, "expected no selection beside it, got .*limit=3"),
+    ],
+)
+def test_nothing_else_decides_what_is_asked(
+    coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        asked(coco(), tmp_path / "out", tmp_path / "list.json", **options)
+
+
+def test_the_command_takes_the_list(coco: Callable[..., Path], tmp_path: Path) -> None:
+    def run(*more: str) -> Result:
+        command = ["prepare", "coco", "--source", str(source), "--out", str(tmp_path / "out"), *more]
+        return CliRunner().invoke(app, command)
+
+    source, existence = coco(), listed(tmp_path / "list.json", {"000": ["cat"], "001": ["dog"]})
+    done = run("--ask", "category", "--existence", str(existence), "--validation-share", "1")
+    assert done.exit_code == 0, done.stderr
+    assert pairs(tmp_path / "out" / "val.parquet") == [("000", "cat", 0), ("001", "dog", 1)]
+    assert run("--existence", str(existence)).stderr.startswith("error: existence: expected ask='category'")
+    missing = run("--ask", "category", "--existence", str(tmp_path / "gone.json"))
+    assert (missing.exit_code, "gone.json" in missing.stderr) == (1, True)

@@ -1,0 +1,157 @@
+"""What the demo draws, trains and shows."""
+
+import json
+from collections import Counter
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import prediction_lines
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from verl_vision_r1 import Target, score
+from verl_vision_r1.boxes import pairwise_iou
+from verl_vision_r1.data.parquet import make_row, write_rows
+from verl_vision_r1.demo.lessons import ANSWERS, Habit, draw_question
+from verl_vision_r1.demo.result import read_curves, show_result
+from verl_vision_r1.demo.shapes import COLOURS, NAMES, SIDE, draw_scene, write_shapes
+from verl_vision_r1.demo.table import read_validations, show_table
+from verl_vision_r1.demo.training import Demo
+
+
+def test_the_training_is_verls_own_command(tmp_path: Path) -> None:
+    demo = Demo(tmp_path, steps=7)
+    command = demo.command()
+    assert command[1:4] == ["-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"]
+    assert "trainer.total_training_steps=7" in command
+    assert demo.environment("/short")["VERL_PLATFORM"] == "cpu"
+
+
+def test_the_table_compares_the_first_validation_with_the_last(tmp_path: Path) -> None:
+    names = ("total", "format", "recall", "precision", "mean_iou", "predicted_boxes", "target_boxes")
+    entries = [
+        {"step": 0, "data": {f"val-aux/a/detection/{name}/mean@1": 0.25 for name in names}},
+        {"step": 1, "data": {"actor/kl_loss": 0.1}},
+        {"step": 2, "data": {f"val-aux/a/detection/{name}/mean@1": 0.75 for name in names}},
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join(json.dumps(entry) for entry in entries))
+    assert sorted(read_validations(path)) == [0, 2]
+    assert read_validations(path)[2]["recall"] == 0.75
+    output = StringIO()
+    show_table(path, "title", Console(file=output, width=100))
+    assert "+0.500" in output.getvalue()
+
+
+def test_shapes_are_drawn_where_they_are_annotated(tmp_path: Path) -> None:
+    first, second = (write_shapes(tmp_path / name, "train", 12) for name in "ab")
+    text = (first / "annotations" / "instances_train.json").read_text()
+    assert text == (second / "annotations" / "instances_train.json").read_text()  # Seeded.
+    document = json.loads(text)
+    assert len(document["annotations"]) >= 12
+    names = {category["id"]: category["name"] for category in document["categories"]}
+    for annotation in document["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        picture = Image.open(first / "images" / "train" / f"{annotation['image_id']:04d}.png")
+        assert 0 <= x < x + width <= SIDE
+        middle = picture.getpixel((int(x + width / 2), int(y + height / 2)))
+        assert middle == COLOURS[names[annotation["category_id"]].split()[0]]
+        # Its edges touch the box from within.
+        assert picture.getpixel((int(x + (width - 1) / 2), int(y))) == middle
+        assert picture.getpixel((int(x + width / 2), int(y + height - 1))) == middle
+
+
+def test_held_out_scenes_are_others_than_those_of_training(tmp_path: Path) -> None:
+    documents = []
+    for part in ("train", "val"):
+        write_shapes(tmp_path, part, 12)
+        documents.append((tmp_path / "annotations" / f"instances_{part}.json").read_text())
+    assert documents[0] != documents[1]
+
+
+def test_a_scene_is_said_from_left_to_right() -> None:
+    generator = np.random.default_rng(0)
+    counts: Counter[int] = Counter()
+    for _ in range(100):
+        _, target = draw_scene(generator)
+        assert (np.diff(target.boxes[:, 0]) >= 0).all()
+        assert target.categories == NAMES
+        counts[len(target.boxes)] += 1
+    assert set(counts) == {1, 2, 3, 4}
+
+
+def test_the_habit_says_one_object_in_a_box_that_is_too_large() -> None:
+    target = Target([[50, 50, 100, 100], [110, 10, 138, 38]], ["red circle", "blue square"], width=140, height=140)
+    said = Habit(share=1.0).of(target, np.random.default_rng(0))
+    assert said.boxes.tolist() == [[40, 40, 110, 110]]
+    assert said.labels == ("red circle",)
+    assert pairwise_iou(said.boxes, target.boxes)[0, 0] == pytest.approx(2500 / 4900)
+    assert Habit(share=0.0).of(target, np.random.default_rng(0)) is target
+    generator = np.random.default_rng(0)
+    changed = sum(len(Habit(share=0.7).of(target, generator).boxes) == 1 for _ in range(1000))
+    assert 650 < changed < 750
+
+
+@pytest.mark.parametrize(
+    ("form", "preset", "total"),
+    # Visual-RFT pays a right box what its confidence says.
+    [("vision_r1", "robust", 1.0), ("vlm_r1", "vlm_r1_od_ap", 1.0), ("visual_rft", "visual_rft", 2.9)],
+)
+def test_what_is_taught_is_a_right_answer_to_the_preset_of_its_form(form: str, preset: str, total: float) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        _, question, target = draw_question(generator, form)
+        assert target.labels[0] in question
+        assert score(ANSWERS[form](target), target, preset, frame=(SIDE, SIDE)).total == pytest.approx(total)
+
+
+def finished(folder: Path) -> Demo:
+    """What a run of two steps leaves behind, the second validation better than the first."""
+    demo, rows = Demo(folder, steps=2), []
+    for index in range(8):
+        image = folder / f"{index}.png"
+        Image.new("RGB", (50, 50), "white").save(image)
+        target = Target([[5, 5, 25, 25]], ["red circle"], width=50, height=50, categories=["red circle"])
+        facts = {"image_id": str(index), "split": "val", "index": index, "question": "categories"}
+        rows.append(make_row(data_source="shapes/detection", image=image, target=target, prompt="?", **facts))
+    demo.rows.mkdir()
+    (folder / "validation").mkdir()
+    write_rows(demo.rows / "val.parquet", rows)
+    for step, share in ((0, 0.0), (2, 1.0)):
+        answer = prediction_lines.narrowed(share, 0.9)
+        prediction_lines.write(folder / "validation" / f"{step}.jsonl", prediction_lines.lines_of(rows, answer))
+    entries = [
+        {"step": 0, "data": {"val-aux/shapes/detection/total/mean@1": 0.1}},
+        *(
+            {
+                "step": step,
+                "data": {f"critic/vision_r1/shapes/detection/{name}/mean": step / 4 for name in ("recall", "total")},
+            }
+            for step in (1, 2)
+        ),
+    ]
+    demo.metrics.write_text("\n".join(json.dumps(entry) for entry in entries))
+    return demo
+
+
+def test_the_result_is_measured_and_drawn(tmp_path: Path) -> None:
+    demo, output = finished(tmp_path), StringIO()
+    result = show_result(demo, Console(file=output, width=100))
+    said = output.getvalue()
+    assert "shapes/detection: change" in said
+    assert next(line for line in said.splitlines() if line.startswith("│ AP ")).split()[3:8:2] == [
+        "0.0",
+        "90.0",
+        "+90.0",
+    ]
+    pictures = [Path(path) for path in result["pictures"]]
+    assert [path.name for path in pictures] == ["before_after.jpg", "curves.png"]
+    assert all(path.stat().st_size > 1000 for path in pictures)
+    assert (result["before"]["AP"], result["after"]["AP"]) == (0.0, pytest.approx(0.9))
+
+
+def test_curves_are_of_training_steps_alone(tmp_path: Path) -> None:
+    curves = read_curves(finished(tmp_path).metrics)
+    assert curves == {"recall": [(1, 0.25), (2, 0.5)], "total": [(1, 0.25), (2, 0.5)]}

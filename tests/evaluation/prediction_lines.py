@@ -1,0 +1,89 @@
+"""Dumps as verl's validation writes them, made from rows: every answer is what a test wants it to be."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verl_vision_r1 import Target
+from verl_vision_r1.frames import Size, to_frame
+from verl_vision_r1.rewards.answers import write_json_boxes
+
+FRAME = (1000.0, 1000.0)
+Answer = Callable[[Target], str]
+
+
+def line(target: Target, text: str, *, frame: Size = FRAME, **row: str) -> dict[str, Any]:
+    """One line of a dump."""
+    facts = {"data_source": "coco/detection", "image_id": "1", "question": "categories", "subject": "", "image": ""}
+    return {
+        **{"input": "user\nWhere?\nassistant\n", "output": text, "gts": target.to_json(), "score": 0.0, "step": 0},
+        **{**facts, **row, "frame": f"{frame[0]:g}x{frame[1]:g}", "clipped": 0.0, "uid": f"{row.get('image_id')}_0_0"},
+    }
+
+
+def lines_of(rows: Iterable[dict[str, Any]], answer: Answer, frame: Size = FRAME) -> Iterator[dict[str, Any]]:
+    """A line for each row."""
+    for row in rows:
+        extra, target = row["extra_info"], Target.from_json(row["reward_model"]["ground_truth"])
+        facts = {name: extra[name] for name in ("image_id", "question", "subject")}
+        image = row["images"][0]["image"]
+        yield line(target, answer(target), frame=frame, data_source=row["data_source"], image=image, **facts)
+
+
+def write(path: Path, lines: Iterable[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in lines), encoding="utf-8")
+    return path
+
+
+def exact(target: Target) -> str:
+    """A perfect answer, unrounded."""
+    boxes = to_frame(target.boxes, (target.width, target.height), FRAME)
+    return json.dumps(
+        [{"bbox_2d": box, "label": label} for box, label in zip(boxes.tolist(), target.labels, strict=True)]
+    )
+
+
+def whole_numbers(target: Target) -> str:
+    """A perfect answer as a model writes it."""
+    return write_json_boxes(to_frame(target.boxes, (target.width, target.height), FRAME), target.labels)
+
+
+def narrowed(share: float, kept: float, seed: int = 0) -> Answer:
+    """Of all boxes a share, each cut to a part of its width: every IoU is `kept`, and nothing is wrong."""
+    generator = np.random.default_rng(seed)
+
+    def answer(target: Target) -> str:
+        boxes = to_frame(target.boxes, (target.width, target.height), FRAME).copy()
+        boxes[:, 2] = boxes[:, 0] + kept * (boxes[:, 2] - boxes[:, 0])
+        found = generator.random(len(boxes)) < share
+        pairs = zip(boxes[found].tolist(), np.array(target.labels, dtype=object)[found], strict=True)
+        return json.dumps([{"bbox_2d": box, "label": label} for box, label in pairs])
+
+    return answer
+
+
+def perturbed(seed: int, jitter: float = 0.15) -> Answer:
+    """Boxes that are moved, missing, doubled, mislabelled and made up, in any order."""
+    generator = np.random.default_rng(seed)
+
+    def answer(target: Target) -> str:
+        size = np.array([*FRAME, *FRAME])
+        boxes = to_frame(target.boxes, (target.width, target.height), FRAME)
+        sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+        labels = [
+            label if generator.random() > 0.1 else str(generator.choice(target.categories)) for label in target.labels
+        ]
+        repeats = generator.choice([0, 1, 2], p=[0.2, 0.7, 0.1], size=len(boxes))
+        chosen = generator.permutation(np.repeat(np.arange(len(boxes)), repeats))
+        moved = boxes[chosen] + generator.normal(0, jitter, (len(chosen), 4)) * sides[chosen]
+        made_up = generator.random((generator.poisson(0.5), 2, 2)) * 1000
+        moved = np.concatenate([moved, np.hstack([made_up.min(axis=1), made_up.max(axis=1)])])
+        names = [labels[index] for index in chosen] + [str(generator.choice(target.categories)) for _ in made_up]
+        whole = np.clip(moved, 0, size).round().astype(int)
+        items = [{"bbox_2d": box, "label": name} for box, name in zip(whole.tolist(), names, strict=True)]
+        return "```json\n" + json.dumps(items) + "\n```"
+
+    return answer

@@ -1,0 +1,163 @@
+"""verl and Hydra find the plugin by themselves, here and in Ray's workers; a broken one says so, another verl too."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.verl
+
+FOUND = """
+import json
+import os
+import verl
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from verl.experimental.reward_loop.reward_manager.registry import get_reward_manager_cls
+from torch.distributed.fsdp import CPUOffloadPolicy
+from verl.plugin.platform.platform_manager import PlatformRegistry
+from verl.utils import tensordict_utils
+print(json.dumps({
+    "manager": get_reward_manager_cls("vision_r1").__name__,
+    "search_path": [cls.__name__ for cls in Plugins.instance().discover(SearchPathPlugin)],
+    "repair": tensordict_utils.maybe_fix_3d_position_ids.__module__,
+    "platforms": PlatformRegistry.registered_names(),
+    "pinned": CPUOffloadPolicy().pin_memory,
+    "engine": os.environ.get("VERL_ENGINE_DEVICE"),
+}))
+"""
+
+IN_AN_ACTOR = """
+import ray
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+
+@ray.remote
+class Actor:
+    def look(self):
+        import verl
+        from verl.experimental.reward_loop.reward_manager.registry import get_reward_manager_cls
+        return get_reward_manager_cls("vision_r1").__name__
+
+print(ray.get(Actor.remote().look.remote()))
+"""
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = ("VERL_PLATFORM", "VERL_ENGINE_DEVICE")
+    clean = {key: value for key, value in os.environ.items() if key not in own}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env={**clean, **environment}, capture_output=True, text=True, timeout=250, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    done = python(FOUND)
+    assert done.returncode == 0, done.stderr
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
+
+
+def test_verl_loads_the_plugin_in_a_fresh_interpreter(found: dict[str, Any]) -> None:
+    assert found["manager"] == "VisionR1RewardManager"
+    assert "VisionR1SearchPath" in found["search_path"]
+    assert found["repair"] == "verl_vision_r1.compat"
+
+
+def test_a_host_that_does_not_ask_for_the_cpu_sees_nothing_of_it(found: dict[str, Any]) -> None:
+    assert "cpu" not in found["platforms"]
+    assert found["pinned"] is True
+    assert found["engine"] is None
+
+
+@pytest.mark.engine
+def test_verl_loads_the_plugin_in_a_ray_actor() -> None:
+    # Ray's socket paths must stay under 108 characters.
+    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as folder:
+        done = python(IN_AN_ACTOR, RAY_TMPDIR=folder)
+    assert done.stdout.strip().endswith("VisionR1RewardManager"), done.stderr
+
+
+def test_a_plugin_that_cannot_load_says_why(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['verl_vision_r1.compat'] = None\n")
+    done = python("import verl", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0  # verl swallows it.
+    assert "the plugin could not be loaded" in done.stderr
+    assert "verl_vision_r1.compat" in done.stderr
+
+
+OTHER_VERL = """
+import builtins
+import importlib.metadata
+import io
+
+place = str(importlib.metadata.distribution("verl").locate_file("verl/version/version"))
+plain = builtins.open
+
+def opened(file, *arguments, **options):
+    return io.StringIO("0.10.0\\n") if file == place else plain(file, *arguments, **options)
+
+builtins.open = opened
+"""
+"""Before anything else: the file that verl reads its own version from says another."""
+
+
+@pytest.fixture
+def other_verl(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "sitecustomize.py").write_text(OTHER_VERL)
+    return {"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+
+
+LOOK = """
+import verl, sys
+from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
+from verl.utils import tensordict_utils
+print(verl.__version__, "vision_r1" in REWARD_MANAGER, tensordict_utils.maybe_fix_3d_position_ids.__module__)
+"""
+
+
+def test_another_verl_is_refused_in_one_line_and_nothing_is_registered(other_verl: dict[str, str]) -> None:
+    done = python(LOOK, **other_verl)
+    assert done.stdout.split() == ["0.10.0", "False", "verl.utils.tensordict_utils"]
+    assert [line for line in done.stderr.splitlines() if "verl-vision-r1" in line] == [
+        "verl-vision-r1: expected verl >=0.9,<0.10, got verl 0.10.0; nothing of verl-vision-r1 is used with it."
+        " To do: pip install 'verl>=0.9,<0.10', or a verl-vision-r1 that is made for verl 0.10.0"
+    ]
+    assert "Traceback" not in done.stderr
+
+
+RUN = """
+import sys
+sys.argv = ["main_ppo", "+recipe=vision_r1_cpu", "hydra.run.dir=hydra"]
+import runpy
+runpy.run_module("verl.trainer.main_ppo", run_name="__main__")
+"""
+
+
+def test_a_recipe_of_ours_ends_a_run_of_another_verl(
+    other_verl: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = python(RUN, **other_verl)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("verl-vision-r1: expected verl >=0.9,<0.10, got verl 0.10.0")
+
+
+DOCTOR = """
+from verl_vision_r1.preflight.doctor.check import Case
+from verl_vision_r1.preflight.doctor.installation import plugin
+print(plugin(Case()))
+"""
+
+
+def test_the_doctor_refuses_another_verl(other_verl: dict[str, str]) -> None:
+    found = python(DOCTOR, **other_verl).stdout
+    assert "ok=False" in found
+    assert "expected verl >=0.9,<0.10, got verl 0.10.0" in found
+    assert "pip install 'verl>=0.9,<0.10'" in found

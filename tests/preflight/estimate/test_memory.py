@@ -1,0 +1,134 @@
+"""Estimated memory against what torch allocates and vLLM counts, for models small enough to run here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from measured import allocated, model_of, step, step_of_verl, words
+from transformers import AutoConfig
+
+from verl_vision_r1.preflight.estimate.activations import CHUNK, Logits, language_layers, vision_layers
+from verl_vision_r1.preflight.estimate.generation import cache_bytes_of_token
+from verl_vision_r1.preflight.estimate.model import measure
+from verl_vision_r1.preflight.estimate.passes import Pass
+
+pytestmark = pytest.mark.verl
+
+TINY = Path(__file__).parents[3] / "verl_vision_r1" / "demo" / "model"
+TOKENS = 256
+IMAGE = (32, 32)
+"""Patches of its height and width."""
+CLOSE = 0.05
+"""Share by which an estimate of activations may be off."""
+ROTARY = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [8, 12, 12]}
+TEXT = {"num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 256}
+FAMILIES = {
+    "qwen2_vl": {"depth": 4, "embed_dim": 128, "hidden_size": 256, "num_heads": 4, "mlp_ratio": 4},
+    "qwen2_5_vl": {"depth": 4, "hidden_size": 128, "intermediate_size": 344, "num_heads": 4, "out_hidden_size": 256},
+    "qwen3_vl": {
+        "depth": 4, "hidden_size": 128, "intermediate_size": 512, "num_heads": 4, "out_hidden_size": 256,
+        "deepstack_visual_indexes": [1], "num_position_embeddings": 256,
+    },
+}  # fmt: skip
+
+
+def config_of(family: str, vocabulary: int = 4096) -> Any:
+    """A small model of a family, with a vocabulary as large beside its width as that of the real ones or none."""
+    text: Mapping[str, Any] = {**TEXT, "intermediate_size": 688, "vocab_size": vocabulary, "rope_parameters": ROTARY}
+    if family == "qwen3_vl":
+        text = {**text, "head_dim": 64}
+    special = {"image_token_id": vocabulary - 1, "video_token_id": vocabulary - 2}
+    return AutoConfig.for_model(
+        family, text_config=dict(text), vision_config=FAMILIES[family], tie_word_embeddings=False, **special
+    )
+
+
+def close(estimated: float, measured: float, share: float = CLOSE) -> bool:
+    return abs(estimated - measured) <= share * measured
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_activations_of_the_language_model_are_those_that_torch_allocates(family: str, checkpointing: bool) -> None:
+    config = config_of(family, vocabulary=128)
+    model, inputs = model_of(config, checkpointing=checkpointing), words(TOKENS, 120)
+    peak, _ = allocated(lambda: step(model, inputs))
+    layers, logits = language_layers(config.get_text_config()), Logits(128, False, False, False, 4)
+    kept, layer = layers.kept(4, checkpointing), layers.backward(4, checkpointing)
+    assert close(Pass(TOKENS * kept, 0, TOKENS * layer, logits.bytes_of(TOKENS)).peak, peak)
+
+
+def test_logits_are_the_peak_where_the_vocabulary_is_large() -> None:
+    config = config_of("qwen2_5_vl", vocabulary=8192)
+    model, inputs = model_of(config, checkpointing=True), words(TOKENS, 8000)
+    peak, _ = allocated(lambda: step_of_verl(model, inputs))
+    layers, logits = language_layers(config.get_text_config()), Logits(8192, False, False, False, 4)
+    estimated = Pass(TOKENS * layers.kept(4, True), 0, TOKENS * layers.backward(4, True), logits.bytes_of(TOKENS))
+    assert estimated.logits > estimated.layer
+    assert close(estimated.peak, peak)
+
+
+def test_the_fused_kernel_needs_no_more_than_estimated_and_less_than_all_logits() -> None:
+    from verl.utils.experimental.torch_functional import FusedLinearForPPO
+
+    tokens, vocabulary, width = 2 * CHUNK, 8192, 64
+    hidden = torch.randn(1, tokens, width, requires_grad=True)
+    head = torch.randn(vocabulary, width)
+    ids = torch.randint(0, vocabulary, (1, tokens))
+
+    def call() -> torch.Tensor:
+        probabilities, _ = FusedLinearForPPO()(hidden, head, ids, temperature=1.0)
+        probabilities.sum().backward()
+        return probabilities
+
+    fused, whole = Logits(vocabulary, True, True, False, 4), Logits(vocabulary, False, False, False, 4)
+    peak, _ = allocated(call)
+    assert fused.bytes_of(tokens) * 0.95 < peak <= fused.bytes_of(tokens) * 1.05 < whole.bytes_of(tokens)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("checkpointing", "share"), [(False, 0.15), (True, 0.02)])
+def test_what_layers_of_the_vision_tower_keep_is_what_torch_allocates(
+    family: str, checkpointing: bool, share: float
+) -> None:
+    # The difference of two depths: patch embedding and connector, which are not counted, are in both.
+    few, many = (kept_by_vision(family, depth, checkpointing) for depth in (4, 8))
+    layers = vision_layers(config_of(family).vision_config)
+    assert close(IMAGE[0] * IMAGE[1] * layers.kept(4, checkpointing), many - few, share)
+
+
+def kept_by_vision(family: str, depth: int, checkpointing: bool) -> int:
+    """Bytes that a vision tower of so many layers keeps of an image."""
+    config = config_of(family)
+    vision = config.vision_config
+    vision.depth = depth
+    tower = model_of(config, checkpointing=checkpointing).model.visual
+    patches = torch.randn(IMAGE[0] * IMAGE[1], vision.in_channels * vision.temporal_patch_size * vision.patch_size**2)
+    grid = torch.tensor([[1, *IMAGE]])
+    return allocated(lambda: tower(patches, grid_thw=grid))[1]
+
+
+def test_weights_gradients_and_moments_of_the_tiny_model_are_those_of_adam() -> None:
+    config = AutoConfig.from_pretrained(TINY)
+    estimated = measure(config, "here", {"model": {}})
+    model = model_of(config, checkpointing=False)
+    optimizer = torch.optim.AdamW(model.parameters())
+    optimizer.step()
+    moments = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
+    numbers = sum(value.numel() * value.element_size() for value in moments)
+    assert numbers == 2 * 4 * estimated.trained
+    assert sum(part.grad.nbytes for part in model.parameters()) == 4 * estimated.trained
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 4])
+def test_the_cache_of_a_token_is_what_vllm_counts(parallel: int) -> None:
+    interface = pytest.importorskip("vllm.v1.kv_cache_interface")
+    model = measure(AutoConfig.from_pretrained(TINY), "here", {"model": {}})
+    block, heads = 16, max(1, model.text.num_key_value_heads // parallel)
+    layer = interface.FullAttentionSpec(
+        block_size=block, num_kv_heads=heads, head_size=model.head_size, dtype=torch.float32
+    )
+    whole = model.text.num_hidden_layers * layer.page_size_bytes
+    assert block * cache_bytes_of_token(model, 4, parallel) == whole

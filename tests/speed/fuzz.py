@@ -1,0 +1,143 @@
+"""A million random and mutated completions: none may raise, score no finite number, or take more than 50 ms.
+
+    python tests/speed/fuzz.py --count 1000000        # or: make fuzz
+
+Prints the figures by preset, and ends with status 1 where one of these fails. A completion that was slow once is
+scored again three times, because the machine may have been: the quickest counts.
+"""
+
+import argparse
+import json
+import math
+import random
+import re
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+from verl_vision_r1 import Target, load_curriculum, load_preset
+from verl_vision_r1.rewards.attacks import ATTACKS, FORMS, PRESETS, TRUTH
+from verl_vision_r1.rewards.refinement import OFF
+from verl_vision_r1.rewards.scoring import score_completion
+
+LIMIT_MS = 50.0
+LONGEST = 200_000
+"""Characters: more than a model writes in 65,536 tokens."""
+FRAME = (1000.0, 1000.0)
+STAGES = (OFF, *load_curriculum("halfway").stages)
+TARGETS = {
+    "detection": Target([box for box, _ in TRUTH], [name for _, name in TRUTH], 1000, 1000, ("cat", "dog", "person")),
+    "grounding": Target([TRUTH[0][0]], ["the cat"], 1000, 1000, task="grounding"),
+    "classification": Target([], ["garden phlox"], 1000, 1000, task="classification"),
+    "counting": Target([], [], 1000, 1000, task="counting", count=3),
+}
+NEGATIVE = Target([], [], 1000, 1000, ("cat", "dog", "person"))
+RULES = [(name, task, rules) for name in PRESETS for task, rules in load_preset(name).tasks.items()]
+SEEDS = sorted({attack.text(form) for attack in ATTACKS for form in FORMS.values()}, key=len)
+TOKENS = [
+    *("[", "]", "{", "}", "(", ")", ",", ":", '"', "'", "\\", " ", "\n", "\r", "\t", "\u2028", "\x00", "\ud800", "٣"),
+    *("```", "```json\n", "<think>", "</think>", "<answer>", "</answer>", "No Objects", "None", "true", "NaN", "-"),
+    *("Infinity", "1e400", "9" * 400, "9" * 5000, '"bbox_2d"', '"label"', "'Position'", "'Confidence'", ": ", "[["),
+    *('{"bbox_2d": [1, 2, 30, 40], "label": "cat"}', "(1,2),(30,40)", "0.5", "1000", "cat", "garden phlox", "}, "),
+]
+
+
+def completions(generator: random.Random) -> Iterator[str]:
+    """Noise, fragments in any order, mutated attacks, one fragment over and over, answers of thousands of boxes."""
+    while True:
+        kind = generator.random()
+        if kind < 0.1:
+            yield "".join(
+                chr(generator.choice((generator.randrange(128), generator.randrange(0x11000)))) for _ in "x" * 99
+            )
+        elif kind < 0.4:
+            yield "".join(generator.choices(TOKENS, k=generator.randrange(1, 60)))
+        elif kind < 0.995:
+            yield mutated(generator.choice(SEEDS), generator)
+        elif kind < 0.999:
+            yield ("".join(generator.choices(TOKENS, k=2)) * generator.randrange(1, 10_000))[:LONGEST]
+        else:
+            yield many_boxes(generator)
+
+
+def mutated(text: str, generator: random.Random) -> str:
+    """A text after a few cuts, insertions, doublings and changed numbers."""
+    for _ in range(generator.randrange(1, 6)):
+        start = generator.randrange(len(text) + 1)
+        end = min(len(text), start + generator.randrange(1, 20))
+        change = generator.randrange(5)
+        if change == 0:
+            text = text[:start] + text[end:]
+        elif change == 1:
+            text = text[:start] + generator.choice(TOKENS) + text[start:]
+        elif change == 2:
+            text = text[:end] + text[start:]
+        elif change == 3:
+            text = text[:start]
+        else:
+            number = str(generator.choice((0, 1, -7, 0.5, 999, 1001, 10**20)))
+            text = text[:start] + re.sub(r"\d+", number, text[start:], count=1)
+    return text
+
+
+def many_boxes(generator: random.Random) -> str:
+    """Up to a thousand boxes, in the form of any preset."""
+    form = generator.choice(list(FORMS.values()))
+    corners = ([generator.randrange(990) for _ in range(2)] for _ in range(generator.randrange(1000)))
+    items = [((x, y, x + generator.randrange(1, 99), y + generator.randrange(1, 99)), "cat") for x, y in corners]
+    return form.answer(items)
+
+
+def run(seed: int, count: int) -> tuple[dict[str, list[float]], list[str]]:
+    """Score `count` completions; by preset [number, sum of ms, greatest ms], and what went wrong."""
+    generator = random.Random(seed)
+    texts, figures, wrong = completions(generator), {name: [0.0, 0.0, 0.0] for name in PRESETS}, []
+    for _ in range(count):
+        text = next(texts)
+        name, task, rules = generator.choice(RULES)
+        target = NEGATIVE if task == "detection" and generator.random() < 0.1 else TARGETS[task]
+        arguments = (text, target, rules, FRAME, generator.choice(STAGES))
+        try:
+            taken, finite = timed(arguments)
+            if taken > LIMIT_MS:
+                taken = min(timed(arguments)[0] for _ in range(3))
+        except Exception as error:
+            wrong.append(f"{name}/{task} raised {error!r} on {text[:200]!r}")
+            continue
+        if taken > LIMIT_MS or not finite:
+            wrong.append(f"{name}/{task}: {taken:.1f} ms, finite {finite}, {len(text)} characters: {text[:200]!r}")
+        figures[name] = [figures[name][0] + 1, figures[name][1] + taken, max(figures[name][2], taken)]
+    return figures, wrong
+
+
+def timed(arguments: tuple) -> tuple[float, bool]:
+    """Milliseconds of one scoring, and whether all that came is finite."""
+    start = time.perf_counter()
+    scores = score_completion(*arguments)
+    taken = (time.perf_counter() - start) * 1000
+    return taken, all(map(math.isfinite, (scores.total, *scores.parts.values(), *scores.raw.values())))
+
+
+def main() -> None:
+    """Run in two processes and print what came of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    share = math.ceil(given.count / 100)
+    with ProcessPoolExecutor(given.processes) as pool:
+        results = list(pool.map(run, range(given.seed, given.seed + 100), [share] * 100))
+    wrong = [line for _, lines in results for line in lines]
+    table = {}
+    for name in PRESETS:
+        count, total, worst = (list(column) for column in zip(*(figures[name] for figures, _ in results), strict=True))
+        table[name] = {"completions": int(sum(count)), "mean_ms": sum(total) / sum(count), "greatest_ms": max(worst)}
+    print(json.dumps({"completions": sum(row["completions"] for row in table.values()), "presets": table}, indent=2))
+    print("\n".join(wrong[:50]), f"{len(wrong)} wrong", sep="\n")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What `vision-r1 score` prints: one answer in full, or a row for each of many."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from verl_vision_r1.rewards.explanation import Explanation, Verdict
+from verl_vision_r1.rewards.explanation.explain import scores_as_dict
+from verl_vision_r1.rewards.explanation.words import printable
+from verl_vision_r1.rewards.refinement import OFF, Stage
+from verl_vision_r1.rewards.scoring import Scores, TaskRules
+
+SHOWN: Final = 100
+"""Boxes of an answer that are printed; the JSON has all."""
+LETTERS: Final = 2000
+"""Letters of an answer that are printed."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A line of a file and what it scores."""
+
+    line: int
+    task: str
+    scores: Scores
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"line": self.line, "task": self.task, **scores_as_dict(self.scores)}
+
+
+def show_answer(text: str, console: Console) -> None:
+    """Print the beginning of an answer, each line by itself."""
+    for line in text[:LETTERS].splitlines():
+        _print(console, f"| {printable(line, LETTERS)}")
+    if len(text) > LETTERS:
+        _print(console, f"and {len(text) - LETTERS} letters more")
+
+
+def show_explanation(explanation: Explanation, rules: TaskRules, console: Console) -> None:
+    """Print the criteria, what became of each box, the objects that were missed, and the notes."""
+    scores, frame = explanation.scores, explanation.answer.frame
+    _print(console, f"{explanation.target.task}, frame {frame[0]:g}x{frame[1]:g}, {_thresholds(scores.stage)}")
+    console.print(_criteria(scores, rules))
+    _print(console, _counts(scores))
+    if explanation.verdicts:
+        console.print(_predictions(explanation.verdicts[:SHOWN]))
+    if len(explanation.verdicts) > SHOWN:
+        _print(console, f"and {len(explanation.verdicts) - SHOWN} more: --json has all")
+    if explanation.verdicts:
+        _print(console, "worth: the total, less that of the same answer without the box, matched anew")
+    for line in (*_missed(explanation), *explanation.notes):
+        _print(console, f"- {line}")
+
+
+def show_lines(scored: Sequence[Scored], console: Console) -> None:
+    """Print a row for each line, and the means."""
+    names = list(dict.fromkeys(name for item in scored for name in item.scores.parts))
+    # Without lines: all criteria of a preset of several tasks have to fit 80 letters.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("line", "total", *names, "boxes", "of", "IoU"):
+        table.add_column(Text(heading), justify="right", no_wrap=True)
+    table.add_column(Text("flags"), overflow="fold")
+    for item in scored:
+        scores = item.scores
+        cells = [_number(scores.parts.get(name)) for name in names]
+        counts = (str(scores.predicted), str(scores.targets), _number(scores.mean_iou), _flags(scores))
+        table.add_row(*map(Text, (str(item.line), _number(scores.total), *cells, *counts)))
+    table.add_row()
+    mean = means(scored)
+    table.add_row(*map(Text, ("mean", *(_number(mean[name]) for name in ("total", *names)))))
+    console.print(table)
+
+
+def _flags(scores: Scores) -> str:
+    """The flags that are raised, one to a line; that an answer was parsed is told where it was not."""
+    raised = [name for name, value in scores.flags.items() if value and name != "parsed"]
+    return "\n".join([*raised, *([] if scores.flags["parsed"] else ["not parsed"])])
+
+
+def means(scored: Sequence[Scored]) -> dict[str, float]:
+    """The mean total, and that of each criterion over the lines whose task has it."""
+    names = dict.fromkeys(name for item in scored for name in item.scores.parts)
+    of_criteria = {name: _mean(i.scores.parts[name] for i in scored if name in i.scores.parts) for name in names}
+    return {"total": _mean(item.scores.total for item in scored), **of_criteria}
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return math.fsum(listed) / len(listed)
+
+
+def _print(console: Console, words: str) -> None:
+    """As text: a name may hold what rich takes for markup."""
+    console.print(Text(words))
+
+
+def _thresholds(stage: Stage) -> str:
+    if stage == OFF:
+        return "refinement off"
+    return f"stage {stage.index} (xi0 {stage.xi0:.2f}, xi1 {stage.xi1:.2f}, xi2 {stage.xi2:.2f})"
+
+
+def _criteria(scores: Scores, rules: TaskRules) -> Table:
+    """What each criterion gives, and what the total is made of."""
+    refined = scores.stage != OFF
+    table = Table()
+    for heading in ("", "value", *(["refinement off"] if refined else []), "weight"):
+        table.add_column(Text(heading), justify="right" if heading else "left", overflow="fold")
+    for item in rules.criteria:
+        raw = [_number(scores.raw[item.name])] if refined else []
+        table.add_row(*map(Text, (item.name, _number(scores.parts[item.name]), *raw, f"{item.weight:g}")))
+    table.add_section()
+    words = {"sum": "weighted sum", "mean": "weighted mean"}[rules.total]
+    table.add_row(*map(Text, ("total", _number(scores.total), *([""] if refined else []), words)))
+    return table
+
+
+def _counts(scores: Scores) -> str:
+    flags = ", ".join(name for name, value in scores.flags.items() if value) or "none"
+    counts = f"{scores.predicted} predicted, {scores.targets} true, {scores.matched} matched"
+    return f"{counts}, mean IoU {_number(scores.mean_iou)}; flags: {flags}"
+
+
+def _predictions(verdicts: Sequence[Verdict]) -> Table:
+    confident = any(verdict.confidence is not None for verdict in verdicts)
+    table = Table()
+    table.add_column(Text("box"), justify="right", no_wrap=True)
+    table.add_column(Text("label and place"), overflow="fold", ratio=2)
+    if confident:
+        table.add_column(Text("sure"), justify="right", no_wrap=True)
+    table.add_column(Text("worth"), justify="right", no_wrap=True)
+    table.add_column(Text("why"), overflow="fold", ratio=4)
+    for verdict in verdicts:
+        name = "" if verdict.label is None else f"{printable(verdict.label)}\n"
+        place = name + " ".join(f"{side:.4g}" for side in verdict.box)
+        sure = ["" if verdict.confidence is None else f"{verdict.confidence:.2f}"] if confident else []
+        worth = "?" if verdict.worth is None else f"{verdict.worth:+.3f}"
+        table.add_row(*map(Text, (str(verdict.number), place, *sure, worth, verdict.reason)))
+    return table
+
+
+def _missed(explanation: Explanation) -> list[str]:
+    names = [f"{number} ({printable(explanation.target.labels[number - 1])})" for number in explanation.missed or ()]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return [f"no box was matched to object {', '.join(names[:SHOWN])}{more}"] if names else []
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

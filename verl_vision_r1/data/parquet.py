@@ -1,0 +1,133 @@
+"""The row that verl reads: how it is made and written. `row_checks` holds what makes one right.
+
+An image travels by its path and is decoded by verl's workers only. `min_pixels` and `max_pixels` bound the resize that
+`qwen_vl_utils` does there, so that the resize of the model's own processor afterwards changes nothing.
+"""
+
+import os
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
+from verl_vision_r1.data.parquet_checks import check_rows, validate_row
+from verl_vision_r1.targets import Target
+
+__all__ = ["Row", "check_rows", "make_row", "schema", "validate_row", "write_rows"]
+
+BATCH = 256
+"""Rows written at a time; they are read so too, and more of them only take more memory."""
+
+
+def schema(embedded: bool = False) -> pa.Schema:
+    """The columns of a file of rows; `embedded` if it holds the images themselves instead of their paths."""
+    image = {"bytes": pa.binary()} if embedded else {"image": pa.string()}
+    extra = {"split": pa.string(), "index": pa.int64(), "image_id": pa.string()}
+    return pa.schema(
+        {
+            "data_source": pa.string(),
+            "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
+            "images": pa.list_(pa.struct({**image, "min_pixels": pa.int64(), "max_pixels": pa.int64()})),
+            "ability": pa.string(),
+            "reward_model": pa.struct({"style": pa.string(), "ground_truth": pa.string()}),
+            "extra_info": pa.struct({**extra, "question": pa.string(), "subject": pa.string()}),
+        }
+    )
+
+
+class Row(TypedDict):
+    """One row of a training file; `schema` gives the types inside."""
+
+    data_source: str
+    prompt: list[dict[str, str]]
+    images: list[dict[str, Any]]
+    ability: str
+    reward_model: dict[str, str]
+    extra_info: dict[str, Any]
+
+
+def make_row(
+    *,
+    data_source: str,
+    image: Path,
+    target: Target,
+    prompt: str,
+    image_id: str,
+    split: str,
+    index: int,
+    question: str = "own",
+    subject: str = "",
+    embed: bool = False,
+    min_pixels: int = MIN_PIXELS,
+    max_pixels: int = MAX_PIXELS,
+) -> Row:
+    """Make the row of one image.
+
+    Args:
+        data_source: Name of the data set and the task, such as "coco/detection".
+        image: Where the image lies; a relative path is taken from the working directory.
+        target: What is in the image, in original-image pixels.
+        prompt: The question, without `<image>`.
+        image_id: The name by which evaluation finds the image again.
+        split: "train" or "val".
+        index: Position of the row in its file, from 0.
+        question: One of `prompts.QUESTIONS`: the prompt can be put in other words when the row is trained on. "own"
+            keeps it as it is.
+        subject: What the question is about.
+        embed: Whether the row holds the image file's bytes instead of its path.
+        min_pixels: Smallest area in pixels that the image is resized to.
+        max_pixels: Largest area in pixels that the image is resized to.
+
+    Example:
+        >>> target = Target([[1, 2, 3, 4]], ["cat"], width=8, height=6)
+        >>> row = make_row(data_source="pets/detection", image=Path("/pets/1.jpg"), target=target, prompt="Find cats.",
+        ...                image_id="1", split="train", index=0)
+        >>> row["prompt"], row["extra_info"]["image_id"]
+        ([{'role': 'user', 'content': '<image>Find cats.'}], '1')
+    """
+    held = {"bytes": image.read_bytes()} if embed else {"image": str(image.absolute())}
+    return {
+        "data_source": data_source,
+        "prompt": [{"role": "user", "content": "<image>" + prompt}],
+        "images": [{**held, "min_pixels": min_pixels, "max_pixels": max_pixels}],
+        "ability": target.task,
+        "reward_model": {"style": "rule", "ground_truth": target.to_json()},
+        "extra_info": {
+            **{"split": split, "index": index, "image_id": image_id},
+            **{"question": question, "subject": subject},
+        },
+    }
+
+
+def write_rows(path: Path, rows: Iterable[Row], *, embedded: bool = False) -> int:
+    """Write rows to a parquet file, all of them or none.
+
+    Args:
+        path: The file.
+        rows: The rows.
+        embedded: Whether they hold their images.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        ValueError: There are no rows.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    remaining, count = iter(rows), 0
+    try:
+        columns = schema(embedded)
+        with pq.ParquetWriter(unfinished, columns) as writer:
+            while batch := list(islice(remaining, BATCH)):
+                writer.write_table(pa.Table.from_pylist(batch, schema=columns))
+                count += len(batch)
+        if not count:
+            raise ValueError(f"{path}: expected at least one row to write, got none")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count

@@ -1,0 +1,214 @@
+"""A data set of one's own: JSON Lines, one question about one image to a line.
+
+Boxes are `[x1, y1, x2, y2]` in pixels of the image, from 0. Images lie beside the file or in its folder `images`.
+
+    {"image": "a.jpg", "boxes": [[10, 20, 110, 220]], "labels": ["cat"]}
+    {"image": "a.jpg", "boxes": [], "labels": [], "categories": ["dog", "bird"]}
+    {"image": "a.jpg", "task": "grounding", "expression": "the cat on the left", "boxes": [[10, 20, 110, 220]]}
+    {"image": "a.jpg", "task": "classification", "label": "siamese"}
+    {"image": "a.jpg", "task": "counting", "label": "cat", "count": 3}
+
+Without "task" it is "detection". There, "categories" are the names that were looked for; by default all labels of
+the folder's files. Any line may have "prompt" (the words of the question, kept as they are), "image_id" (by default
+the path of the image), and "width" and "height" (by default those in the image's header).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from verl_vision_r1.boxes import NO_BOXES, as_boxes
+from verl_vision_r1.data.readers.entries import Entry, json_lines, size_of, value_of, words_of
+from verl_vision_r1.data.readers.folders import contents, expect_folder
+from verl_vision_r1.data.readers.image_size import shown_size
+from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.data.readers.samples import Parts, Read, Sample, find_image, read_box
+from verl_vision_r1.prompts import PLACEHOLDERS
+from verl_vision_r1.targets import Target
+
+PARTS: Final = ("train", "val", "test")
+KEYS: Final = ("image", "task", "prompt", "image_id", "width", "height")
+KEYS_OF_TASK: Final = {
+    "detection": ("boxes", "labels", "categories"),
+    "grounding": ("boxes", "expression"),
+    "classification": ("label", "categories"),
+    "counting": ("label", "count"),
+}
+QUESTIONS: Final = {
+    "detection": "categories",
+    "grounding": "expression",
+    "classification": "class",
+    "counting": "count",
+}
+
+
+def find(source: str) -> Parts:
+    """A file `*.jsonl`, or a folder of them: `train.jsonl`, `val.jsonl` and `test.jsonl`, or one of another name.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        ValueError: The folder holds no such file, or several whose names do not say which is which.
+    """
+    file = Path(source).expanduser().absolute()
+    if file.is_file():
+        if file.suffix != ".jsonl":
+            raise ValueError(f"{source}: expected a folder, or a file that ends in .jsonl, got {file.suffix!r}")
+        return {"all": _reader(file)}
+    folder = expect_folder(source)
+    files = {file.stem: file for file in sorted(folder.glob("[!.]*.jsonl"))}
+    if files and files.keys() <= set(PARTS):
+        # What one part knows, another may lack: all are asked about the same names.
+        return {part: _reader(files[part], *files.values()) for part in PARTS if part in files}
+    if len(files) == 1:
+        return {"all": _reader(*files.values())}
+    raise ValueError(
+        f"{source}: expected train.jsonl, val.jsonl and test.jsonl, or one other *.jsonl, got a folder that holds"
+        f" {contents(folder)}"
+    )
+
+
+def _reader(path: Path, *others: Path) -> Read:
+    return lambda on_problem, _: read_own(path, on_problem, others=others)
+
+
+@dataclass
+class _File:
+    folder: Path
+    labels: tuple[str, ...]
+    images: dict[str, Path] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
+    asked: set[tuple[str, ...]] = field(default_factory=set)
+
+
+def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path] = ()) -> Iterator[Sample]:
+    """Read a file, line by line. Empty lines are skipped.
+
+    Args:
+        path: The file.
+        on_problem: Told about each bad line, and each bad box of a question about all categories. Any other question
+            that has a bad box is left out.
+        others: Files whose labels are categories here too, where a line does not name its own.
+
+    Yields:
+        Samples with the question of their task, or "own" where the line has a prompt.
+
+    Raises:
+        FileNotFoundError: The file or an image does not exist.
+        ValueError: No line is a JSON object; or a line is wrong, and `on_problem` raises.
+    """
+    labels = {label for file in {path, *others} for label in _labels(file)}
+    file = _File(path.parent, tuple(sorted(labels)))
+    for where, entry in json_lines(path, on_problem):
+        try:
+            sample = _sample(entry, where, file, on_problem)
+        except (ValueError, OSError) as problem:
+            on_problem(problem if str(problem).startswith(where) else ValueError(f"{where}: {problem}"))
+        else:
+            yield sample
+
+
+def _labels(path: Path) -> tuple[str, ...]:
+    # Read twice rather than kept: the first image is asked about the labels of the last.
+    found, entries = set[str](), 0
+    for _, entry in json_lines(path, lambda problem: None):
+        entries += 1
+        labels = entry.get("labels")
+        if entry.get("task", "detection") == "detection" and isinstance(labels, list):
+            found.update(label for label in labels if isinstance(label, str) and label.strip())
+    if not entries:
+        raise ValueError(f"{path}: expected JSON Lines, one object to a line, got a file without any")
+    return tuple(sorted(found))
+
+
+def _sample(entry: Entry, where: str, file: _File, on_problem: OnProblem) -> Sample:
+    task = _task(entry, where)
+    image = find_image([file.folder, file.folder / "images"], [words_of(entry, "image", where)], where)
+    image_id, size = _image_id(entry, image, where, file), _size(entry, image, where)
+    question, prompt = QUESTIONS[task], None
+    if "prompt" in entry:
+        question, prompt = "own", words_of(entry, "prompt", where)
+        if any(mark in prompt for mark in PLACEHOLDERS):
+            raise ValueError(f"{where}: expected a prompt without {', '.join(PLACEHOLDERS)}, got {prompt!r:.160}")
+    subject, uncertain = "", frozenset[str]()
+    if task == "detection":
+        report = on_problem if prompt is None else fail
+        target, uncertain = _detection(entry, size, where, file.labels, report)
+    else:
+        subject, target = _about_one(entry, task, size, where)
+    once = (image_id, question, subject, prompt or "", *target.categories)
+    if once in file.asked:
+        raise ValueError(f"{where}: expected one line for each question about an image, got the same question again")
+    file.asked.add(once)
+    return Sample(image, image_id, target, question, subject, prompt, uncertain)
+
+
+def _task(entry: Entry, where: str) -> str:
+    task = entry.get("task", "detection")
+    if not isinstance(task, str) or task not in KEYS_OF_TASK:
+        raise ValueError(f"{where}: expected 'task' to be one of {', '.join(KEYS_OF_TASK)}, got {task!r:.80}")
+    known = (*KEYS, *KEYS_OF_TASK[task])
+    if unknown := sorted(set(entry).difference(known)):
+        raise ValueError(
+            f"{where}: expected only the keys {', '.join(known)} for {task}, got {', '.join(unknown)} too"
+        )
+    return task
+
+
+def _image_id(entry: Entry, image: Path, where: str, file: _File) -> str:
+    given = entry.get("image_id", file.names.get(image, image.relative_to(file.folder).as_posix()))
+    if isinstance(given, bool) or not isinstance(given, str | int) or not str(given).strip():
+        raise ValueError(f"{where}: expected 'image_id' to be text or a whole number, got {given!r:.80}")
+    name = str(given)
+    if file.images.setdefault(name, image) != image or file.names.setdefault(image, name) != name:
+        raise ValueError(f"{where}: expected one image_id for each image, got {name!r} for {image} and another")
+    return name
+
+
+def _size(entry: Entry, image: Path, where: str) -> tuple[int, int]:
+    if not {"width", "height"} & entry.keys():
+        return shown_size(image)
+    return size_of(entry, where)
+
+
+def _detection(
+    entry: Entry, size: tuple[int, int], where: str, names: tuple[str, ...], report: OnProblem
+) -> tuple[Target, frozenset[str]]:
+    boxes, labels = value_of(entry, "boxes", list, where), _names(entry, "labels", where)
+    if len(boxes) != len(labels):
+        raise ValueError(f"{where}: expected one label for each box, got {len(boxes)} boxes and {len(labels)} labels")
+    categories = tuple(dict.fromkeys(_names(entry, "categories", where))) if "categories" in entry else names
+    if not categories:
+        raise ValueError(f"{where}: expected categories, or a line of the file that has labels, got neither")
+    kept, uncertain = [], set()
+    for place, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+        at = f"{where} boxes[{place}]"
+        try:
+            if label not in categories:
+                raise ValueError(f"{at}: expected one of the categories {list(categories)!r:.200}, got {label!r:.80}")
+            kept.append((read_box(box, size, at), label))
+        except ValueError as problem:
+            uncertain.add(label if label in categories else "")
+            report(problem)
+    target = Target(as_boxes([box for box, _ in kept]), tuple(label for _, label in kept), *size, categories)
+    return target, frozenset(uncertain)
+
+
+def _about_one(entry: Entry, task: str, size: tuple[int, int], where: str) -> tuple[str, Target]:
+    """What a question is about, and its target."""
+    if task == "grounding":
+        expression, boxes = words_of(entry, "expression", where), value_of(entry, "boxes", list, where)
+        found = [read_box(box, size, f"{where} boxes[{place}]") for place, box in enumerate(boxes)]
+        return expression, Target(as_boxes(found), (expression,) * len(found), *size, task=task)
+    label = words_of(entry, "label", where)
+    if task == "counting":
+        return label, Target(NO_BOXES, (), *size, task=task, count=entry.get("count"))
+    categories = _names(entry, "categories", where) if "categories" in entry else ()
+    return "object", Target(NO_BOXES, (label,), *size, tuple(categories), task)
+
+
+def _names(entry: Entry, key: str, where: str) -> list[str]:
+    names = value_of(entry, key, list, where)
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError(f"{where}: expected {key!r} to be a list of names, got {names!r:.160}")
+    return names

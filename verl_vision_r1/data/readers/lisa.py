@@ -1,0 +1,149 @@
+"""ReasonSeg, the set of LISA: images with an instruction whose meaning takes thought, and polygons of what is meant.
+
+Published at https://github.com/dvlab-research/LISA, with one JSON file beside each image, `train/4962558651_o.json`:
+
+    {"text": ["the object that keeps the tent from being blown away"], "is_sentence": false,
+     "shapes": [{"label": "target", "shape_type": "polygon", "points": [[212, 380], [240, 371], [251, 402]]}]}
+
+Each polygon of a target becomes one box. Visual-RFT took the box of the first shape only.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.readers.entries import Entry
+from verl_vision_r1.data.readers.folders import contents, expect_folder
+from verl_vision_r1.data.readers.image_size import shown_size
+from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.data.readers.samples import Parts, Read, Sample, clip_box, find_image
+from verl_vision_r1.targets import Target
+
+
+def find(source: str) -> Parts:
+    """The folders `train/`, `val/` and `test/`, those of them that hold JSON files. `explanatory/` is not read.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It holds none of these.
+    """
+    folder = expect_folder(source)
+    parts = {name: folder / name for name in ("train", "val", "test") if any((folder / name).glob("[!.]*.json"))}
+    if not parts:
+        raise ValueError(
+            f"{source}: expected ReasonSeg (train/NAME.json beside train/NAME.jpg, and so val/ and test/), got a"
+            f" folder that holds {contents(folder)}"
+        )
+    return {name: _reader(path) for name, path in parts.items()}
+
+
+def _reader(folder: Path) -> Read:
+    return lambda on_problem, _: read_lisa(folder, on_problem=on_problem)
+
+
+def read_lisa(folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
+    """Read one part in the order of the file names.
+
+    Args:
+        folder: The folder of the images and of their JSON files.
+        on_problem: Told about each bad text, shape and image. A file of another format always raises.
+
+    Yields:
+        One sample for each text. An image without a target is a negative, unless a defect cost it its target: then it
+        is left out. `image_id` is the name of the file without its ending.
+
+    Raises:
+        FileNotFoundError: An image does not exist.
+        ValueError: A file is not JSON or not of this format, or a text, a shape or an image is wrong.
+    """
+    for path in sorted(folder.glob("[!.]*.json")):
+        entry = _load(path)
+        try:
+            image = find_image([folder], [f"{path.stem}.jpg"], str(path))
+            width, height = shown_size(image)
+        except (ValueError, FileNotFoundError) as problem:
+            on_problem(problem)
+            continue
+        shapes = _Shapes(path, width, height, on_problem)
+        for index, shape in enumerate(entry["shapes"]):
+            shapes.add(index, shape)
+        if shapes.boxes or not shapes.defects:
+            yield from _samples(path, image, _texts(entry, path, on_problem), shapes)
+
+
+def _load(path: Path) -> Entry:
+    try:
+        entry = json.loads(_decoded(path.read_bytes()))
+    except ValueError as error:
+        raise ValueError(f"{path}: expected JSON, got a file that is not: {error}") from error
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), list) for key in ("text", "shapes")):
+        raise ValueError(f"{path}: expected an object with the lists 'text' and 'shapes', got {entry!r:.160}")
+    return entry
+
+
+def _decoded(data: bytes) -> str:
+    # Some of the published files are of Windows' old encoding.
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252")
+
+
+class _Shapes:
+    """The boxes of one image, and what was left out of them."""
+
+    def __init__(self, path: Path, width: int, height: int, on_problem: OnProblem) -> None:
+        self.path, self.size, self.on_problem = path, (width, height), on_problem
+        self.boxes: list[list[float]] = []
+        self.ignored = self.defects = 0
+
+    def add(self, index: int, shape: Any) -> None:
+        where = f"{self.path} shape {index}"
+        try:
+            label = _label(shape, where)
+            if label == "target":
+                self.boxes.append(clip_box(_rectangle(shape, where), *self.size, where))
+            self.ignored += label == "ignore"
+        except ValueError as problem:
+            self.defects += 1
+            self.on_problem(problem)
+
+
+def _label(shape: Any, where: str) -> str:
+    label = shape.get("label") if isinstance(shape, dict) else None
+    if not isinstance(label, str) or label.lower() not in ("target", "ignore", "flag"):
+        raise ValueError(f"{where}: expected the label target, ignore or flag, got {shape!r:.160}")
+    return label.lower()
+
+
+def _rectangle(shape: Entry, where: str) -> list[float]:
+    points, kind = shape.get("points"), shape.get("shape_type", "polygon")
+    if kind not in ("polygon", "rectangle") or not isinstance(points, list) or not points:
+        raise ValueError(f"{where}: expected a polygon with 'points', got {shape!r:.160}")
+    if not all(isinstance(point, list) and len(point) == 2 and all(map(_is_finite, point)) for point in points):
+        raise ValueError(f"{where}: expected points [x, y] in pixels, got {points!r:.160}")
+    columns, rows = zip(*points, strict=True)
+    return [min(columns), min(rows), max(columns), max(rows)]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < float("inf")
+
+
+def _texts(entry: Entry, path: Path, on_problem: OnProblem) -> list[str]:
+    texts = []
+    for index, text in enumerate(entry["text"]):
+        if isinstance(text, str) and text.strip():
+            texts.append(text.strip())
+        else:
+            on_problem(ValueError(f"{path} text {index}: expected an instruction, got {text!r:.80}"))
+    return texts
+
+
+def _samples(path: Path, image: Path, texts: list[str], shapes: _Shapes) -> Iterator[Sample]:
+    boxes, uncertain = as_boxes(shapes.boxes), frozenset([""] if shapes.ignored or shapes.defects else [])
+    for text in texts:
+        target = Target(boxes, (text,) * len(boxes), *shapes.size, task="grounding")
+        yield Sample(image, path.stem, target, "expression", text, uncertain=uncertain)

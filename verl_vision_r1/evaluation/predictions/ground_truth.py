@@ -1,0 +1,127 @@
+"""What is in the images of a data set, as tables: from a COCO file, or from rows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from verl_vision_r1.boxes import area, as_boxes
+from verl_vision_r1.data.readers.coco import images_of, load, names_of, stem_of
+from verl_vision_r1.data.readers.entries import LARGEST, Entry, corners, value_of
+from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
+from verl_vision_r1.targets import Target
+
+
+def read_coco_truth(path: Path) -> GroundTruth:
+    """What a COCO file says is in its images, in the order of their ids, as COCO's own evaluation takes them.
+
+    Boxes are taken as they stand. Nothing is asked of image files.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not COCO JSON, or an entry is wrong.
+    """
+    document = load(path)
+    names = names_of(document["categories"], f"{path} category")
+    images = images_of(document["images"], path)
+    rank = {key: index for index, key in enumerate(sorted(images))}
+    number = {key: index for index, key in enumerate(names)}
+    found = [_object(entry, rank, number, path) for entry in document["annotations"]]
+    return GroundTruth(
+        images=tuple(stem_of(images[key]["file_name"]) for key in rank),
+        categories=tuple(names.values()),
+        image=np.array([entry.image for entry in found], dtype=np.intp),
+        category=np.array([entry.category for entry in found], dtype=np.intp),
+        boxes=as_boxes([entry.box for entry in found]),
+        areas=np.array([entry.area for entry in found], dtype=np.float64),
+        crowd=np.array([entry.crowd for entry in found], dtype=np.bool_),
+        files=("",) * len(rank),
+        sizes=tuple((images[key]["width"], images[key]["height"]) for key in rank),
+    )
+
+
+@dataclass(frozen=True)
+class _Object:
+    image: int
+    category: int
+    box: list[float]
+    area: float
+    crowd: bool
+
+
+def _object(entry: Entry, images: dict[int, int], categories: dict[int, int], path: Path) -> _Object:
+    where = f"{path} annotation {entry.get('id')}"
+    image, category = value_of(entry, "image_id", int, where), value_of(entry, "category_id", int, where)
+    for key, value, known in (("image_id", image, images), ("category_id", category, categories)):
+        if value not in known:
+            raise ValueError(f"{where}: expected {key} to be one of {len(known)}, got {value}")
+    box = corners(entry.get("bbox"), where)
+    if box[2] < box[0] or box[3] < box[1]:
+        raise ValueError(f"{where}: expected [x, y, width, height] with sides from 0 on, got {entry['bbox']}")
+    measured, crowd = entry.get("area", (box[2] - box[0]) * (box[3] - box[1])), entry.get("iscrowd", 0)
+    # NaN fails the comparison as well.
+    if isinstance(measured, bool) or not isinstance(measured, int | float) or not 0 <= measured <= LARGEST**2:
+        raise ValueError(f"{where}: expected 'area' to be a number from 0 on, got {measured!r:.80}")
+    if not isinstance(crowd, bool | int) or crowd not in (0, 1):
+        raise ValueError(f"{where}: expected 'iscrowd' to be 0 or 1, got {crowd!r:.80}")
+    return _Object(images[image], categories[category], box, float(measured), bool(crowd))
+
+
+def truth_of_rows(rows: Iterable[tuple[str, str, Target, str]]) -> GroundTruth:
+    """What rows say is in their images, the images in the order of their names.
+
+    Args:
+        rows: (image, kind of question, target, image file). Of an image that is asked about all categories at once
+            that row counts; of any other, all rows together, each list of categories once.
+
+    Returns:
+        The table; an object's area is that of its box, and there are no crowds.
+    """
+    by_image: dict[str, dict[tuple[str, ...], tuple[Target, str]]] = {}
+    for image, question, target, file in rows:
+        names_asked = target.categories or tuple(sorted(set(target.labels)))
+        by_image.setdefault(image, {})[() if question == "categories" else names_asked] = (target, file)
+    whole = {image: [held[()]] if () in held else list(held.values()) for image, held in sorted(by_image.items())}
+    found = [(index, target) for index, held in enumerate(whole.values()) for target, _ in held]
+    names = dict.fromkeys(name for _, target in found for name in target.categories or target.labels)
+    number = {name: index for index, name in enumerate(names)}
+    boxes = as_boxes([box for _, target in found for box in target.boxes.tolist()])
+    return GroundTruth(
+        images=tuple(whole),
+        categories=tuple(names),
+        image=np.array([index for index, target in found for _ in target.labels], dtype=np.intp),
+        category=np.array([number[label] for _, target in found for label in target.labels], dtype=np.intp),
+        boxes=boxes,
+        areas=area(boxes),
+        crowd=np.zeros(len(boxes), dtype=np.bool_),
+        files=tuple(held[0][1] for held in whole.values()),
+    )
+
+
+def with_files(truth: GroundTruth, known: dict[str, str]) -> GroundTruth:
+    """The table with image files that are known from elsewhere, by image, where its own are not here."""
+    pairs = zip(truth.images, truth.files, strict=True)
+    return replace(
+        truth, files=tuple(file if file and Path(file).is_file() else known.get(image, file) for image, file in pairs)
+    )
+
+
+def part_of(truth: GroundTruth, images: Iterable[str]) -> GroundTruth:
+    """The table of some of its images."""
+    wanted = set(images)
+    kept = [index for index, image in enumerate(truth.images) if image in wanted]
+    number = np.full(len(truth.images), -1, dtype=np.intp)
+    number[kept] = np.arange(len(kept))
+    here = number[truth.image] >= 0
+    return GroundTruth(
+        images=tuple(truth.images[index] for index in kept),
+        categories=truth.categories,
+        image=number[truth.image[here]],
+        category=truth.category[here],
+        boxes=truth.boxes[here],
+        areas=truth.areas[here],
+        crowd=truth.crowd[here],
+        files=tuple(truth.files[index] for index in kept),
+        sizes=tuple(truth.sizes[index] for index in kept) if truth.sizes else (),
+    )

@@ -1,0 +1,171 @@
+"""Answers as the published evaluations read them. Nothing here raises, whatever the text holds.
+
+Each follows the rules of one published script, its accidents included; the parsers of `answers` are ours. Their boxes
+may have their corners the wrong way round: then they are predictions that overlap nothing.
+"""
+
+import ast
+import warnings
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from verl_vision_r1.frames import Size
+from verl_vision_r1.rewards.answers import Answer, parse_json_boxes
+from verl_vision_r1.rewards.answers.answer import fit
+from verl_vision_r1.rewards.answers.tagged import NOTHING, answer_content, parse_tagged_boxes, parse_tagged_corners
+from verl_vision_r1.rewards.releases import visual_rft
+
+FENCE: Final = "```"
+LONGEST: Final = 200_000
+"""Letters of a text that are looked at: more than 65,536 tokens write."""
+LAST: Final = '"}'
+"""What the last whole item of a list ends with."""
+
+
+def read_vision_r1(completion: str, frame: Size) -> Answer:
+    r"""The list after a line that is exactly ```json, or else the whole text, as a Python literal.
+
+    A list that does not end is cut after its last `"}`. Items that are no box with a label are skipped one by one.
+
+    Source:
+        Vision-R1, `eval_localization.py` of 2025, for Qwen models.
+
+    Example:
+        >>> text = '```json\n[{"bbox_2d": [1, 2, 30, 40], "label": "cat"}, {"bbox_2d": [3'
+        >>> answer = read_vision_r1(text, (100, 100))
+        >>> answer.boxes.tolist(), answer.labels, answer.truncated
+        ([[1.0, 2.0, 30.0, 40.0]], ('cat',), True)
+    """
+    body = _after_fence(completion)
+    items = _literal(body)
+    truncated = items is None
+    if truncated and LAST in body:
+        items = _literal(body[: body.rfind(LAST) + len(LAST)] + "]")
+    read = [pair for item in _each(items) if (pair := _box_and_label(item)) is not None]
+    answer = _answer(read, completion, frame, parsed=isinstance(items, list | tuple), truncated=truncated)
+    return replace(answer, malformed=len(_each(items)) - len(read))
+
+
+def read_qwen3_vl(completion: str, frame: Size) -> Answer:
+    r"""What follows the thinking, less its fences, as a Python literal; one thing wrong in it, and nothing is read.
+
+    Source:
+        Vision-R1, `eval_qwen3_vl/run_odinw.py` of 2026, which is Qwen3-VL's own.
+
+    Example:
+        >>> read_qwen3_vl('```json\n[{"bbox_2d": [1, 2, 30, 40], "label": "cat"}, {"bbox_2d": [3', (9, 9)).parsed
+        False
+    """
+    body = completion.split("</think>")[-1].strip().replace(FENCE + "json", "").replace(FENCE, "")
+    items = _literal(body)
+    read = [_box_and_label(item) for item in _each(items) if not _is_of_another_length(item)]
+    if not isinstance(items, list | tuple) or None in read:
+        return Answer(text=completion, frame=frame)
+    return _answer([pair for pair in read if pair is not None], completion, frame, parsed=True)
+
+
+def read_visual_rft(completion: str, frame: Size) -> Answer:
+    """The boxes of the release's parser, the words `, ...` removed before. "No Objects" is an answer without any.
+
+    Of a list that does not end, within closed tags, what comes before its last `},` is read; without them nothing is.
+
+    Source:
+        Visual-RFT, the evaluation of COCO; its parser is `releases.visual_rft.parse_boxes`.
+
+    Example:
+        >>> text = "<answer>[{'Position': [1, 2, 30, 40], 'Confidence': 0.7}, ...]</answer>"
+        >>> read_visual_rft(text, (1000, 1000)).confidences.tolist()
+        [0.7]
+    """
+    answer = visual_rft.parse_boxes(completion[:LONGEST].replace(", ...", ""), frame)
+    confidences = answer.confidences if answer.confidences is not None else np.zeros(len(answer.boxes))
+    whole = np.isfinite(answer.boxes).all(axis=1) & np.isfinite(confidences)
+    content = answer_content(completion) or ""
+    return replace(
+        answer,
+        boxes=answer.boxes[whole],
+        confidences=confidences[whole],
+        parsed=answer.parsed or content.lower() in (NOTHING, "[]"),
+        truncated=answer.parsed and not content.endswith("]"),
+        malformed=int((~whole).sum()),
+        text=completion,
+    )
+
+
+def read_first_corners(completion: str, frame: Size) -> Answer:
+    """The first `(x1,y1),(x2,y2)` of the text, wherever it stands.
+
+    Source:
+        Visual-RFT, the evaluation of LISA.
+
+    Example:
+        >>> read_first_corners("It is at (1,2),(30,40).", (1000, 1000)).boxes.tolist()
+        [[1.0, 2.0, 30.0, 40.0]]
+    """
+    found = visual_rft.CORNERS.search(completion[:LONGEST])
+    box = [float(number[:20]) for number in found.groups()] if found else []
+    boxes, outside = fit(np.array(box, dtype=np.float64).reshape(-1, 4), frame)
+    return Answer(boxes=boxes, parsed=found is not None, out_of_frame=outside, text=completion, frame=frame)
+
+
+def read_any(completion: str, frame: Size) -> Answer:
+    """A JSON list of boxes, bare, fenced or between answer tags; boxes with confidence; or the corners of one box.
+
+    Example:
+        >>> read_any("<answer>(1,2),(30,40)</answer>", (100, 100)).boxes.tolist()
+        [[1.0, 2.0, 30.0, 40.0]]
+    """
+    completion = completion[:LONGEST]
+    content = answer_content(completion)
+    tagged = [parse_tagged_boxes(completion, frame), parse_tagged_corners(completion, frame)]
+    answers = [parse_json_boxes(content or completion, frame), *tagged]
+    with_boxes = (answer for answer in answers if len(answer.boxes))
+    parsed = (answer for answer in answers if answer.parsed)
+    return next(with_boxes, next(parsed, answers[0]))
+
+
+def _after_fence(text: str) -> str:
+    lines = text[:LONGEST].splitlines()
+    if FENCE + "json" not in lines:
+        return text[:LONGEST]
+    return "\n".join(lines[lines.index(FENCE + "json") + 1 :]).split(FENCE)[0]
+
+
+def _literal(text: str) -> Any:
+    """The value that a text spells in Python, or None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of code that looks like a slip, `1is 2`.
+            return ast.literal_eval(text[:LONGEST].strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _each(items: Any) -> list[Any]:
+    return list(items) if isinstance(items, list | tuple) else []
+
+
+def _is_of_another_length(item: Any) -> bool:
+    box = item.get("bbox_2d", []) if isinstance(item, dict) else None
+    return isinstance(box, list | tuple) and len(box) != 4
+
+
+def _box_and_label(item: Any) -> tuple[list[float], str] | None:
+    if not isinstance(item, dict):
+        return None
+    box, label = item.get("bbox_2d"), item.get("label")
+    if not isinstance(label, str) or not isinstance(box, list | tuple) or len(box) != 4:
+        return None
+    if not all(type(number) in (int, float) and abs(number) < 1e300 for number in box):
+        return None
+    return [float(number) for number in box], label
+
+
+def _answer(
+    read: list[tuple[list[float], str]], text: str, frame: Size, *, parsed: bool, truncated: bool = False
+) -> Answer:
+    boxes, outside = fit(np.array([box for box, _ in read], dtype=np.float64).reshape(-1, 4), frame)
+    labels = tuple(label for _, label in read)
+    return Answer(boxes, labels, parsed=parsed, truncated=truncated, out_of_frame=outside, text=text, frame=frame)

@@ -1,0 +1,1 @@
+"""What an evaluation shows and writes: tables, figures, example images and files."""

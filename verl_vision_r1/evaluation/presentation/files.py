@@ -1,0 +1,159 @@
+"""What an evaluation leaves in its folder: results.json, table.md and, of detection, figures and a gallery."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from verl_vision_r1.evaluation.compare import Difference, Differences
+from verl_vision_r1.evaluation.evaluate import Evaluation
+from verl_vision_r1.evaluation.measure import Measured
+from verl_vision_r1.evaluation.presentation.tables import Grid, basis, changes, few, grids, markdown, notes
+
+FIGURES: Final = (
+    *("precision_recall.png", "by_category.png", "by_size.png", "confusion.png", "calibration.png"),
+    *("before_after.png", "page.png", "worst.jpg"),
+)
+
+
+def folder_of(dump: Path, protocol: str) -> Path:
+    """Where the results of a dump go: beside it."""
+    return dump.parent / f"{dump.stem}-{protocol}"
+
+
+@dataclass(frozen=True)
+class Against:
+    """Another run, and what changed since.
+
+    Attributes:
+        before: The other run.
+        differences: Of each number.
+        resamples: How often the images were drawn.
+    """
+
+    before: Evaluation
+    differences: Differences
+    resamples: int
+
+
+def tables(evaluation: Evaluation, against: Against | None) -> list[Grid]:
+    """All tables of an evaluation."""
+    found = [*grids(evaluation)]
+    if against is None:
+        return found
+    return [*found, *changes(against.differences), basis(against.before, "what the numbers before rest on")]
+
+
+def sentences(evaluation: Evaluation, against: Against | None) -> list[str]:
+    """All that has to be said beside the tables."""
+    if against is None:
+        return notes(evaluation)
+    drawn = f"before: {against.before.dump}; intervals of {against.resamples} draws of the images"
+    return [*notes(evaluation), drawn, *few(evaluation)]
+
+
+def write_results(out: Path, evaluation: Evaluation, against: Against | None) -> list[Path]:
+    """Write the numbers.
+
+    Args:
+        out: The folder; it is made.
+        evaluation: What was measured.
+        against: Another run, where there is one.
+
+    Returns:
+        `results.json` and `table.md`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    document = evaluation.as_dict()
+    if against is not None:
+        document["against"] = against.before.as_dict() | {"resamples": against.resamples}
+        document["differences"] = {
+            name: {value: found.as_dict() for value, found in by_value.items()}
+            for name, by_value in against.differences.items()
+        }
+    results, table = out / "results.json", out / "table.md"
+    _write(results, json.dumps(plain(document), indent=2, ensure_ascii=False) + "\n")
+    parts = [markdown(grid) for grid in tables(evaluation, against)]
+    parts.append("\n".join(f"- {line}" for line in sentences(evaluation, against)))
+    _write(table, "\n\n".join(parts) + "\n")
+    return [results, table]
+
+
+def _write(path: Path, text: str) -> None:
+    # A model may have been shown halves of a pair of UTF-16, which no file holds.
+    path.write_text(text, encoding="utf-8", errors="replace")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: numbers that are not known are null.
+
+    Example:
+        >>> plain({"AP": float("nan"), "AP50": [0.5]})
+        {'AP': None, 'AP50': [0.5]}
+    """
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def draw_results(out: Path, evaluation: Evaluation, against: Against | None, worst: int = 12) -> list[Path]:
+    """Draw the figures of every detection set, and its worst images; those of a run before are replaced.
+
+    Args:
+        out: The folder; where there are several sets, each has a folder of its own in it.
+        evaluation: What was measured.
+        against: Another run, where there is one.
+        worst: How many images the gallery shows.
+
+    Raises:
+        ValueError: matplotlib is not installed.
+    """
+    found = [measured for measured in evaluation.sets if measured.tables is not None]
+    written = []
+    for folder, measured in zip(_folders(out, [measured.name for measured in found]), found, strict=True):
+        for name in FIGURES:
+            (folder / name).unlink(missing_ok=True)
+        changed = against.differences.get(measured.name) if against else None
+        written += _draw(folder, measured, changed, worst)
+    return written
+
+
+def _folders(out: Path, names: list[str]) -> list[Path]:
+    """A folder for each set within `out`, or `out` itself for the only one."""
+    if len(names) == 1:
+        return [out]
+    plain_names = [re.sub(r"[^\w-]+", "-", name).strip("-")[:80] or "set" for name in names]
+    return [
+        out / (f"{name}-{index}" if plain_names.count(name) > 1 else name) for index, name in enumerate(plain_names)
+    ]
+
+
+def _draw(folder: Path, measured: Measured, changed: dict[str, Difference] | None, worst: int) -> list[Path]:
+    from verl_vision_r1.evaluation.presentation.figures import Comparison, save_figures
+    from verl_vision_r1.evaluation.presentation.gallery import draw_gallery
+    from verl_vision_r1.evaluation.presentation.gallery import worst as worst_of
+
+    tables, comparison = measured.tables, None
+    assert tables is not None
+    if changed:
+        shares = {name: found for name, found in changed.items() if name != "count_error"}
+        comparison = Comparison(
+            before={name: found.before for name, found in shares.items()},
+            after={name: found.after for name, found in shares.items()},
+            intervals={name: (found.low, found.high) for name, found in shares.items()},
+        )
+    try:
+        written = save_figures(folder, tables.truth, tables.detections, tables.ap, tables.matches, comparison)
+    except ImportError as error:
+        raise ValueError(
+            f'figures: expected matplotlib installed: pip install "verl-vision-r1[eval]", or --no-figures; got {error}'
+        ) from error
+    chosen = worst_of(tables.truth, tables.detections, tables.by_image, worst)
+    if chosen:
+        draw_gallery(tables.truth, tables.detections, tables.by_image, chosen, folder / "worst.jpg")
+        written.append(folder / "worst.jpg")
+    return written

@@ -1,0 +1,159 @@
+"""Checks before Ray starts: what a person wrote wrong ends the run at once, by name, before a GPU is warm.
+
+Every recipe names this class under `hydra.callbacks`. Hydra turns an exception of a callback into a warning, so a
+mistake is raised as `SystemExit`.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from verl_vision_r1 import cpu, supported
+
+
+class Preflight(Callback):
+    """Checks the composed configuration of a training run."""
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra right before verl's `main`."""
+        import verl
+
+        try:
+            supported.require(verl.__version__)
+            check(config)
+        except (ValueError, FileNotFoundError, supported.UnsupportedError) as error:
+            raise SystemExit(f"verl-vision-r1: {error}") from error
+
+
+def check(config: DictConfig) -> None:
+    """Check what verl would only trip over later, or never notice.
+
+    Raises:
+        ValueError, FileNotFoundError: With the key, what was expected and what came.
+    """
+    from verl_vision_r1.data.parquet import check_rows
+    from verl_vision_r1.settings import Settings
+
+    settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
+    _check_trainer(config)
+    _check_advantage(config, settings.preset.criteria)
+    _check_frozen(config)
+    _check_packages()
+    _check_model(config.actor_rollout_ref.model)
+    _check_attention(config)
+    for key in ("train_files", "val_files"):
+        files = config.data[key]
+        paths = [files] if isinstance(files, str) else list(files)
+        here = [Path(path).expanduser() for path in paths if "://" not in path]
+        rows = sum(check_rows(path, settings.preset.tasks, settings.prompts) for path in here)
+        if key == "train_files" and len(here) == len(paths):
+            _check_batch(config, rows)
+
+
+def _check_trainer(config: DictConfig) -> None:
+    if not config.trainer.use_v1:
+        raise ValueError(
+            "trainer.use_v1: expected True, verl's older trainer does not tell a reward the step; got False"
+        )
+    for key in ("custom_reward_function", "reward_model"):
+        legacy = OmegaConf.select(config, f"{key}.path") or OmegaConf.select(config, f"{key}.reward_manager")
+        if legacy:
+            raise ValueError(f"{key}: verl 0.9 ignores this key, expected reward.{key}; got {legacy!r}")
+    if config.trainer.device == "cpu" and not cpu.requested():
+        raise ValueError(
+            "VERL_PLATFORM: expected cpu in the environment of a run on the CPU,"
+            f" got {os.environ.get('VERL_PLATFORM')!r};"
+            " start it as `VERL_PLATFORM=cpu python -m verl.trainer.main_ppo ...`"
+        )
+
+
+def _check_advantage(config: DictConfig, criteria: tuple[str, ...]) -> None:
+    estimator, keys = config.algorithm.adv_estimator, list(config.algorithm.get("gdpo_reward_keys") or ())
+    if estimator == "gdpo":
+        raise ValueError(
+            "algorithm.adv_estimator: expected vision_r1_gdpo, which verl's V1 trainer can compute, got 'gdpo', which"
+            " it cannot"
+        )
+    if estimator != "vision_r1_gdpo":
+        return
+    if not str(config.trainer.v1.trainer_mode).startswith("vision_r1_"):
+        raise ValueError(
+            "trainer.v1.trainer_mode: expected one that begins with vision_r1_ for adv_estimator=vision_r1_gdpo, got"
+            f" {config.trainer.v1.trainer_mode!r}"
+        )
+    known = {name for criterion in criteria for name in (criterion, f"{criterion}_raw")}
+    if not keys or not set(keys) <= known:
+        raise ValueError(f"algorithm.gdpo_reward_keys: expected some of {', '.join(criteria)}, got {keys}")
+
+
+def _check_frozen(config: DictConfig) -> None:
+    model, actor = config.actor_rollout_ref.model, config.actor_rollout_ref.actor
+    if not actor.get("freeze_vision_tower"):
+        return
+    if "verl_vision_r1.training.freeze" not in str(model.get("external_lib") or ""):
+        raise ValueError(
+            "actor_rollout_ref.actor.freeze_vision_tower: verl 0.9 declares this key and reads it nowhere; expected"
+            " vision_r1/freeze=vision_tower, which does it, got the key alone"
+        )
+    key = "megatron.override_transformer_config.freeze_vision_model"
+    if config.model_engine == "megatron" and not OmegaConf.select(actor, key):
+        raise ValueError(
+            "vision_r1/freeze: Megatron has a key of its own; expected vision_r1/engine=megatron, which sets it,"
+            " got model_engine=megatron alone"
+        )
+
+
+def _check_packages() -> None:
+    """What verl imports for images, but installs only with the extra of a rollout engine."""
+    for module in ("transfer_queue", "qwen_vl_utils"):
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(
+                f"expected the package {module}, found none; verl's extras bring it: pip install verl[vllm]"
+            )
+
+
+def _check_attention(config: DictConfig) -> None:
+    """What transformers needs for the attention that verl asks it for; Megatron has its own."""
+    import torch
+
+    if config.trainer.device != "cuda" or config.model_engine == "megatron" or not torch.cuda.is_available():
+        return
+    asked = OmegaConf.select(config, "actor_rollout_ref.model.override_config.attn_implementation")
+    packages = ("flash_attn", "kernels")  # transformers takes the second one in the place of the first.
+    if asked in (None, "flash_attention_2") and not any(importlib.util.find_spec(name) for name in packages):
+        raise ValueError(
+            "actor_rollout_ref.model.override_config.attn_implementation: expected the package flash_attn for"
+            " flash_attention_2, which verl takes by itself, found none; install the build that verl's extra fsdp"
+            " names, or go without: +actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+            " actor_rollout_ref.model.use_remove_padding=false actor_rollout_ref.model.use_fused_kernels=false"
+        )
+
+
+def _check_batch(config: DictConfig, rows: int) -> None:
+    """A step trains on a whole batch: with fewer rows than that verl has no step."""
+    limit, batch = config.data.get("train_max_samples", -1), config.data.train_batch_size
+    rows = min(rows, limit) if limit > 0 else rows
+    if rows < batch and not config.trainer.val_only:
+        raise ValueError(
+            f"data.train_batch_size: expected at most {rows}, the rows to train on, got {batch}; a smaller one wants"
+            " actor_rollout_ref.actor.ppo_mini_batch_size as small, and more of trainer.total_epochs"
+        )
+
+
+def _check_model(model: DictConfig) -> None:
+    """Its configuration can be read: from a folder, the cache or the hub."""
+    if "://" in model.path:
+        return
+    from verl_vision_r1.reward_manager.manager import load_model_config
+
+    try:
+        load_model_config(model)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise FileNotFoundError(
+            f"actor_rollout_ref.model.path: expected a model's folder or name on the hub, got {model.path!r}: {first}"
+        ) from error

@@ -1,0 +1,160 @@
+"""A model's shape without its weights: its configuration, and how many parameters of it are where."""
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from verl_vision_r1.preflight.doctor.check import one_line
+
+
+@dataclass(frozen=True)
+class Model:
+    """What of a model decides how much memory and time it takes.
+
+    Attributes:
+        config: Its Hugging Face configuration.
+        source: Where that came from.
+        parameters: All parameters, adapters included.
+        trained: Those with a gradient.
+        experts: Those of the experts of a mixture.
+        vision_trained: Whether the gradient reaches into the vision tower.
+        largest_layer: Parameters of the largest layer that FSDP gathers as one.
+        outside_layers: Parameters outside of all such layers: embeddings, head, connector.
+    """
+
+    config: Any
+    source: str
+    parameters: int
+    trained: int
+    experts: int
+    vision_trained: bool
+    largest_layer: int
+    outside_layers: int
+
+    @functools.cached_property
+    def text(self) -> Any:
+        """The configuration of the language model."""
+        return self.config.get_text_config()
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return int(getattr(self.text, "head_dim", None) or self.text.hidden_size // self.text.num_attention_heads)
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of the piece of an image that becomes one token."""
+        vision = self.config.vision_config
+        return int(vision.patch_size * vision.spatial_merge_size)
+
+    @property
+    def patches_of_token(self) -> int:
+        """Patches of the vision tower that are merged into one token."""
+        return int(self.config.vision_config.spatial_merge_size**2)
+
+
+def read_config(model: Mapping[str, Any], file: Path | None = None) -> tuple[Any, str]:
+    """The Hugging Face configuration of a run's model; the hub is not asked.
+
+    Args:
+        model: `actor_rollout_ref.model` of the run.
+        file: A `config.json`, or a folder with one, to read instead.
+
+    Returns:
+        The configuration, and where it came from: a path, the cache, or the published numbers that come with us.
+
+    Raises:
+        ValueError: It is in none of these places, or is not that of a vision-language model.
+    """
+    from transformers import AutoConfig
+
+    name, trust = str(file or model["path"]), bool(model.get("trust_remote_code", False))
+    try:
+        found = AutoConfig.from_pretrained(name, local_files_only=True, trust_remote_code=trust)
+        config, source = found, name if Path(name).exists() else f"{name}, in the hub's cache"
+    except (OSError, ValueError) as error:
+        if file is not None:
+            raise ValueError(
+                f"--model-config: expected a model's config.json, got {file}: {one_line(error)}"
+            ) from error
+        config, source = _published(name)
+    if not hasattr(config, "vision_config"):
+        raise ValueError(f"{source}: expected a vision-language model, got {config.model_type}")
+    return config, source
+
+
+def _published(name: str) -> tuple[Any, str]:
+    from transformers import AutoConfig
+
+    text = resources.files("verl_vision_r1.preflight.estimate").joinpath("sizes.json").read_text(encoding="utf-8")
+    models: dict[str, dict[str, Any]] = json.loads(text)["models"]
+    plain = re.sub(r"-(Instruct|Thinking)$", "", name.rstrip("/").rpartition("/")[2])
+    if plain not in models:
+        raise ValueError(
+            f"actor_rollout_ref.model.path: expected a folder, a model in the hub's cache, or one of"
+            f" {', '.join(models)}, got {name!r}; give its config.json with --model-config FILE"
+        )
+    return AutoConfig.for_model(**models[plain]), f"{plain}, as published"
+
+
+def measure(config: Any, source: str, actor: Mapping[str, Any]) -> Model:
+    """Build the model on torch's `meta` device, where tensors have a shape and no memory, and count.
+
+    Args:
+        config: The Hugging Face configuration.
+        source: Where it came from.
+        actor: `actor_rollout_ref` of the run: what is frozen, and the adapters.
+
+    Raises:
+        ValueError: transformers has no vision-language model of that configuration.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    with torch.device("meta"):
+        module = AutoModelForImageTextToText.from_config(config)
+        layers = [_count(part) for part in module.modules() if type(part).__name__ in _layer_names(module)]
+        _freeze(module, str(actor["model"].get("external_lib") or ""))
+        module = _with_adapters(module, actor["model"])
+    trained = [(name, part.numel()) for name, part in module.named_parameters() if part.requires_grad]
+    return Model(
+        config,
+        source,
+        parameters=_count(module),
+        trained=sum(count for _, count in trained),
+        experts=sum(part.numel() for name, part in module.named_parameters() if ".experts." in name),
+        vision_trained=any("visual." in name and ".blocks." in name for name, _ in trained),
+        largest_layer=max(layers),
+        outside_layers=_count(module) - sum(layers),
+    )
+
+
+def _count(module: Any) -> int:
+    return sum(part.numel() for part in module.parameters())
+
+
+def _layer_names(module: Any) -> set[str]:
+    """The classes that verl's FSDP engine gathers one by one."""
+    return set(module._no_split_modules or ())
+
+
+def _freeze(module: Any, library: str) -> None:
+    if "verl_vision_r1.training.freeze_vision" in library:
+        from verl_vision_r1.training.frozen import freeze
+
+        freeze(module, connector=library.endswith("freeze_vision"))
+
+
+def _with_adapters(module: Any, model: Mapping[str, Any]) -> Any:
+    if int(model.get("lora_rank") or 0) <= 0:
+        return module
+    from peft import LoraConfig, get_peft_model
+    from verl.utils.py_functional import convert_to_regular_types
+
+    chosen = {key: convert_to_regular_types(model.get(key)) for key in ("target_modules", "exclude_modules")}
+    return get_peft_model(module, LoraConfig(r=int(model["lora_rank"]), **chosen))

@@ -1,0 +1,27 @@
+"""From the text of a completion to an `Answer`. Nothing here raises, whatever the text holds.
+
+`PARSERS` names those that a configuration can use without giving a function of its own.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from verl_vision_r1.frames import Size
+from verl_vision_r1.rewards.answers.answer import Answer
+from verl_vision_r1.rewards.answers.json_boxes import parse_json_boxes, write_json_boxes
+from verl_vision_r1.rewards.answers.strict import parse_json_boxes_strictly, parse_tagged_text_strictly
+from verl_vision_r1.rewards.answers.tagged import parse_tagged_boxes, parse_tagged_corners, parse_tagged_text
+
+__all__ = ["PARSERS", "Answer", "Parser", "parse_json_boxes", "write_json_boxes"]
+
+Parser = Callable[[str, Size], Answer]
+"""(completion, size of the frame that the model answers in) -> answer."""
+
+PARSERS: Final[dict[str, Parser]] = {
+    "json_boxes": parse_json_boxes,
+    "json_boxes_strict": parse_json_boxes_strictly,
+    "tagged_boxes": parse_tagged_boxes,
+    "tagged_corners": parse_tagged_corners,
+    "tagged_text": parse_tagged_text,
+    "tagged_text_strict": parse_tagged_text_strictly,
+}

@@ -1,0 +1,53 @@
+"""`score`: one answer against one target, without verl."""
+
+import functools
+import logging
+
+from verl_vision_r1.frames import Size, frame_size
+from verl_vision_r1.rewards.presets import Preset, load_preset
+from verl_vision_r1.rewards.refinement import OFF, Stage
+from verl_vision_r1.rewards.scoring import Scores, score_completion
+from verl_vision_r1.targets import Target
+
+logger = logging.getLogger(__name__)
+
+
+def score(
+    completion: str,
+    target: Target,
+    preset: str | Preset = "vision_r1",
+    *,
+    frame: Size | None = None,
+    stage: Stage = OFF,
+) -> Scores:
+    """Score one completion against what is in the image.
+
+    Args:
+        completion: Any text; it never raises.
+        target: The ground truth, in original-image pixels.
+        preset: The name of a preset of the package, the path of a YAML file, which is read once, or a preset.
+        frame: (width, height) of the frame that the answer is in; by default the frame that the preset names for the
+            task, or else the original image.
+        stage: The thresholds in force; by default refinement is off.
+
+    Raises:
+        ValueError: The preset does not exist, or has no rules for the target's task.
+
+    Example:
+        >>> target = Target([[100, 100, 300, 300]], ["cat"], width=640, height=480)
+        >>> score('[{"bbox_2d": [100, 100, 300, 250], "label": "cat"}]', target).total
+        2.75
+    """
+    chosen = _loaded(preset) if isinstance(preset, str) else preset
+    rules = chosen.rules_of(target)
+    size = frame or frame_size(rules.frame or "resized_pixels", (target.width, target.height))
+    scores = score_completion(completion, target, rules, size, stage)
+    for name, error in scores.errors.items():
+        logger.error("criterion %s failed and counts 0", name, exc_info=error)
+    return scores
+
+
+@functools.lru_cache(maxsize=32)
+def _loaded(name: str) -> Preset:
+    """A preset by its name, read once: checking it takes longer than a thousand scores."""
+    return load_preset(name)

@@ -1,0 +1,241 @@
+"""Reward presets: from the Hydra group `vision_r1/reward` to checked rules.
+
+What a person wrote is checked here, once, before anything is trained: every mistake is a `ValueError` that names the
+key, what was expected and what came.
+"""
+
+import functools
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from verl_vision_r1.frames import FRAMES
+from verl_vision_r1.prompts import Prompts
+from verl_vision_r1.rewards.answers import PARSERS
+from verl_vision_r1.rewards.criteria import CRITERIA
+from verl_vision_r1.rewards.matching import MATCHERS
+from verl_vision_r1.rewards.refinement import Curriculum
+from verl_vision_r1.rewards.scoring import TOTALS, TaskRules, WeightedCriterion
+from verl_vision_r1.targets import TASKS, Target
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The rules of every task that a run may hold.
+
+    Attributes:
+        tasks: Rules by task name.
+    """
+
+    tasks: dict[str, TaskRules]
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """The names of all criteria of all tasks, sorted: the fixed keys of a score."""
+        return tuple(sorted({item.name for rules in self.tasks.values() for item in rules.criteria}))
+
+    def rules_of(self, target: Target) -> TaskRules:
+        """The rules of a target's task.
+
+        Raises:
+            ValueError: The preset has none.
+        """
+        if target.task not in self.tasks:
+            raise ValueError(f"preset: expected rules for one of {', '.join(self.tasks)}, got task {target.task!r}")
+        return self.tasks[target.task]
+
+
+def load_preset(name: str) -> Preset:
+    """Read a preset that comes with the package, or one of your own.
+
+    Args:
+        name: The name of a preset, or the path of a YAML file that ends in `.yaml`.
+
+    Raises:
+        ValueError: There is none of that name, or the file holds something else.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> load_preset("vision_r1").criteria
+        ('format', 'precision', 'recall')
+    """
+    if name.endswith(".yaml"):
+        return preset_from_config(_without_defaults(_read_yaml(Path(name))))
+    return preset_from_config(read_preset(name))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The configuration of a preset that comes with the package, to change before `preset_from_config` checks it.
+
+    Raises:
+        ValueError: There is none of that name.
+
+    Example:
+        >>> read_preset("vision_r1")["total"]
+        'sum'
+    """
+    config: dict[str, Any] = _read_group("reward", name)
+    return config
+
+
+def load_curriculum(name: str) -> Curriculum:
+    """Read a curriculum that comes with the package.
+
+    Raises:
+        ValueError: There is none of that name.
+
+    Example:
+        >>> [stage.xi2 for stage in load_curriculum("halfway").stages]
+        [0.75, 0.9]
+    """
+    return Curriculum.from_config(_read_group("curriculum", name))
+
+
+def load_prompts(name: str) -> Prompts:
+    """Read the words of the questions that come with the package under a name.
+
+    Raises:
+        ValueError: There are none of that name.
+
+    Example:
+        >>> sorted(load_prompts("visual_rft").templates)
+        ['category', 'class', 'count', 'expression']
+    """
+    return Prompts.from_config(_read_group("prompt", name))
+
+
+def names_in(group: str) -> tuple[str, ...]:
+    """The names in a Hydra group of ours, sorted.
+
+    Args:
+        group: `reward`, `curriculum`, `prompt` or another folder of `config/vision_r1`.
+
+    Example:
+        >>> names_in("curriculum")
+        ('halfway', 'linear', 'never', 'off', 'release_2025', 'third')
+    """
+    folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group)
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def preset_from_config(config: Mapping[str, Any]) -> Preset:
+    """Check a configuration of the group `vision_r1/reward`.
+
+    Raises:
+        ValueError: A key, task, parser, matcher, criterion or weight is not as expected.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"vision_r1.reward: expected a mapping, got {config!r:.60}")
+    _expect_keys("vision_r1.reward", config, required={"tasks"}, optional={"total", "on_error"})
+    on_error = _expect_one_of("vision_r1.reward.on_error", config.get("on_error", "zero"), ("zero", "raise"))
+    total = _expect_one_of("vision_r1.reward.total", config.get("total", "sum"), TOTALS)
+    _expect_mapping("vision_r1.reward.tasks", config["tasks"])
+    tasks = {name: _task_rules(name, task, total, on_error) for name, task in config["tasks"].items()}
+    return Preset(tasks)
+
+
+def _task_rules(name: str, config: Any, total: str, on_error: str) -> TaskRules:
+    _expect_one_of("vision_r1.reward.tasks: task", name, TASKS)
+    where = f"vision_r1.reward.tasks.{name}"
+    _expect_mapping(where, config)
+    _expect_keys(where, config, required={"answer", "match", "criteria"}, optional={"frame"})
+    answer = _function(f"{where}.answer", config["answer"], PARSERS)
+    match = _function(f"{where}.match", config["match"], MATCHERS)
+    frame = config.get("frame")
+    if frame is not None:
+        _expect_one_of(f"{where}.frame", frame, FRAMES)
+    _expect_mapping(f"{where}.criteria", config["criteria"])
+    criteria = tuple(_criterion(f"{where}.criteria.{key}", key, item) for key, item in config["criteria"].items())
+    if not math.fsum(item.weight for item in criteria) > 0:
+        raise ValueError(f"{where}.criteria: expected a sum of weights above 0, got {[c.weight for c in criteria]}")
+    return TaskRules(answer, match, criteria, frame, total, on_error)
+
+
+def _criterion(where: str, name: str, config: Any) -> WeightedCriterion:
+    _expect_mapping(where, config)
+    weight = config.get("weight", 1.0)
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not math.isfinite(weight) or weight < 0:
+        raise ValueError(f"{where}.weight: expected a finite number of at least 0, got {weight!r}")
+    named = {"function": name, **{key: value for key, value in config.items() if key != "weight"}}
+    return WeightedCriterion(name, _function(where, named, CRITERIA), float(weight))
+
+
+def _function(where: str, config: Any, known: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """A parser, matcher or criterion: a name, or a mapping of `function` (a name or a path) and its options."""
+    if isinstance(config, str):
+        config = {"function": config}
+    _expect_mapping(where, config)
+    _expect_keys(where, config, required={"function"}, optional=set(config))
+    options = {key: value for key, value in config.items() if key != "function"}
+    path = str(config["function"])
+    function = _import(where, path) if ":" in path else known[_expect_one_of(where, path, tuple(known))]
+    if not options:
+        return function
+    parameters = inspect.signature(function).parameters.values()
+    allowed = {item.name for item in parameters if item.kind is item.KEYWORD_ONLY}
+    anything = any(item.kind is item.VAR_KEYWORD for item in parameters)
+    if (unknown := set(options) - allowed) and not anything:
+        raise ValueError(f"{where}: expected options of {path} among {sorted(allowed)}, got {sorted(unknown)}")
+    if hasattr(function, "check_options"):
+        function.check_options(**options)
+    return functools.partial(function, **options)
+
+
+def _import(where: str, path: str) -> Callable[..., Any]:
+    module, _, attribute = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{where}.function: expected package.module:function, got {path!r}: {error}") from error
+    if not callable(function):
+        raise ValueError(f"{where}.function: expected a function, got {type(function).__name__} from {path!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def _read_group(group: str, name: str) -> Any:
+    _expect_one_of(f"vision_r1/{group}", name, names_in(group))
+    file = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group, f"{name}.yaml")
+    return _without_defaults(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        where = str(error).replace("\n", " ")
+        raise ValueError(f"{path}: expected YAML, got something else: {where}") from error
+
+
+def _without_defaults(config: Any) -> Any:
+    """A file of a Hydra group as Hydra gives it: its list of defaults is not part of it."""
+    return {key: value for key, value in config.items() if key != "defaults"} if isinstance(config, dict) else config
+
+
+def _expect_one_of(where: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{where}: expected one of {', '.join(allowed)}, got {value!r}")
+    return str(value)
+
+
+def _expect_mapping(where: str, value: Any) -> None:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"{where}: expected keys with values, got {value!r}")
+
+
+def _expect_keys(
+    where: str, config: Mapping[str, Any], required: set[str], optional: frozenset[str] | set[str] = frozenset()
+) -> None:
+    missing, unknown = required - set(config), set(config) - required - set(optional)
+    if missing or unknown:
+        raise ValueError(
+            f"{where}: expected the keys {sorted(required | set(optional))}, got {sorted(config)}"
+            f" (missing {sorted(missing)}, unknown {sorted(unknown)})"
+        )

@@ -1,0 +1,177 @@
+"""From the text of a completion to a number and all its parts. Pure: no state, no clock, no verl."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+from verl_vision_r1.frames import Size
+from verl_vision_r1.rewards.answers import Answer, Parser
+from verl_vision_r1.rewards.criteria import Criterion
+from verl_vision_r1.rewards.matching import Match, Matcher
+from verl_vision_r1.rewards.refinement import OFF, Stage
+from verl_vision_r1.targets import Target, normalise_label
+
+TOTALS: Final = ("sum", "mean")
+
+
+@dataclass(frozen=True)
+class WeightedCriterion:
+    """A criterion of a preset under its name, with its weight in the total (finite, not negative)."""
+
+    name: str
+    function: Criterion
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class TaskRules:
+    """How the completions of one task are read, matched, judged and summed up.
+
+    Attributes:
+        answer: How a completion is read.
+        match: How predicted and true boxes are paired.
+        criteria: At least one; their weights sum to more than 0.
+        frame: The frame that the task's prompt asks for, one of `frames.FRAMES`; None for that of the model's family.
+        total: `sum` or `mean` of the weighted parts.
+        on_error: What a criterion does that raises, or returns no finite number: `zero` (it counts 0) or `raise`.
+    """
+
+    answer: Parser
+    match: Matcher
+    criteria: tuple[WeightedCriterion, ...]
+    frame: str | None = None
+    total: str = "sum"
+    on_error: str = "zero"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the criteria, in their order."""
+        return tuple(item.name for item in self.criteria)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One completion's total and everything that it is made of.
+
+    Attributes:
+        total: The weighted sum (or mean) of the refined parts.
+        parts: Each criterion's value under the stage in force.
+        raw: Each criterion's value with refinement off.
+        stage: The thresholds in force.
+        predicted: N, boxes predicted.
+        targets: M, boxes in the ground truth.
+        matched: K = min(N, M), matched pairs.
+        mean_iou: Mean IoU of the matched pairs; 0 without pairs.
+        flags: Whether the answer was parsed, its JSON truncated, a box out of its frame, a label unknown, a criterion
+            failed.
+        errors: What a criterion of the user's own raised, by its name; it counts 0.
+    """
+
+    total: float
+    parts: dict[str, float]
+    raw: dict[str, float]
+    stage: Stage
+    predicted: int
+    targets: int
+    matched: int
+    mean_iou: float
+    flags: dict[str, bool] = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict, compare=False)
+
+    def as_dict(self, criteria: tuple[str, ...]) -> dict[str, float]:
+        """The same keys for every completion, whatever its task: what verl logs.
+
+        Args:
+            criteria: All criteria of the preset. One that the task does not have is 0.
+
+        Returns:
+            `total`; `NAME` and `NAME_raw` for each criterion; `stage`, `xi0`, `xi1`, `xi2`; `predicted_boxes`,
+            `target_boxes`, `matched_boxes`, `mean_iou`; each flag as 0 or 1. All finite.
+        """
+        values = {"total": self.total}
+        for name in criteria:
+            values[name] = self.parts.get(name, 0.0)
+            values[f"{name}_raw"] = self.raw.get(name, 0.0)
+        values |= {"stage": self.stage.index, "xi0": self.stage.xi0, "xi1": self.stage.xi1, "xi2": self.stage.xi2}
+        values |= {"predicted_boxes": self.predicted, "target_boxes": self.targets, "matched_boxes": self.matched}
+        values |= {"mean_iou": self.mean_iou, **self.flags}
+        return {name: float(value) for name, value in values.items()}
+
+    def __str__(self) -> str:
+        parts = "  ".join(f"{name} {value:.3f}" for name, value in self.parts.items())
+        flags = ", ".join(name for name, value in self.flags.items() if value)
+        boxes = f"{self.predicted} predicted, {self.targets} true, mean IoU {self.mean_iou:.3f}"
+        return f"total {self.total:.3f}  =  {parts}   ({boxes}; {flags})"
+
+
+def score_completion(completion: str, target: Target, rules: TaskRules, frame: Size, stage: Stage = OFF) -> Scores:
+    """Score one completion.
+
+    Args:
+        completion: Any text.
+        target: The ground truth, in original-image pixels.
+        rules: The rules of the target's task.
+        frame: (width, height) of the frame that the model answers in.
+        stage: The thresholds in force.
+
+    Returns:
+        The scores. The text never raises; a criterion of the user's own may.
+    """
+    answer = rules.answer(completion, frame)
+    match = rules.match(answer, target, stage)
+    parts, errors = _parts(rules, answer, target, match, stage)
+    raw = parts if stage == OFF else _parts(rules, answer, target, match, OFF)[0]
+    return Scores(
+        total=_total(parts, rules),
+        parts=parts,
+        raw=raw,
+        stage=stage,
+        predicted=len(answer.boxes),
+        targets=len(target.boxes),
+        matched=len(match.iou),
+        mean_iou=sum(match.iou.tolist()) / len(match.iou) if len(match.iou) else 0.0,
+        flags={**_flags(answer, target), "criterion_failed": bool(errors)},
+        errors=errors,
+    )
+
+
+def nothing_scored(target: Target, rules: TaskRules, stage: Stage, **errors: Exception) -> Scores:
+    """All zero, for a sample that could not be scored through no fault of the model."""
+    zeros = {item.name: 0.0 for item in rules.criteria}
+    flags = dict.fromkeys(("parsed", "truncated", "out_of_frame", "label_unknown"), False)
+    flags["criterion_failed"] = bool(errors)
+    return Scores(0.0, zeros, zeros, stage, 0, len(target.boxes), 0, 0.0, flags, errors)
+
+
+def _parts(
+    rules: TaskRules, answer: Answer, target: Target, match: Match, stage: Stage
+) -> tuple[dict[str, float], dict[str, Exception]]:
+    """The value of each criterion, and what those raised that failed, which only a user's own can."""
+    parts, errors = {}, {}
+    for item in rules.criteria:
+        try:
+            value = float(item.function(answer, target, match, stage))
+            if not math.isfinite(value):
+                raise ValueError(f"criterion {item.name}: expected a finite number, got {value}")
+        except Exception as error:
+            if rules.on_error == "raise":
+                raise
+            value, errors[item.name] = 0.0, error
+        parts[item.name] = value
+    return parts, errors
+
+
+def _total(parts: dict[str, float], rules: TaskRules) -> float:
+    total = math.fsum(item.weight * parts[item.name] for item in rules.criteria)
+    return total / math.fsum(item.weight for item in rules.criteria) if rules.total == "mean" else total
+
+
+def _flags(answer: Answer, target: Target) -> dict[str, bool]:
+    known = target.known_labels
+    return {
+        "parsed": answer.parsed,
+        "truncated": answer.truncated,
+        "out_of_frame": answer.out_of_frame,
+        "label_unknown": not known.issuperset(answer.labels)
+        and any(label is None or normalise_label(label) not in known for label in set(answer.labels)),
+    }

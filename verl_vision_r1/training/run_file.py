@@ -1,0 +1,113 @@
+"""`run.yaml`, the file beside verl's rollout files that says which reward configuration scored them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from verl_vision_r1.rewards.presets import Preset, preset_from_config
+from verl_vision_r1.rewards.refinement import Curriculum, Stage
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+NAME: Final = "run.yaml"
+KINDS: Final = ("training", "validation")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The reward configuration that scored a run's completions.
+
+    Attributes:
+        preset: The rewards.
+        curriculum: The refinement.
+        total_steps: Steps of the whole training run.
+    """
+
+    preset: Preset
+    curriculum: Curriculum
+    total_steps: int
+
+    def stage(self, kind: str, step: int) -> Stage:
+        """The thresholds that scored the completions of a step, `kind` being one of `KINDS`."""
+        if kind == "validation":
+            return self.curriculum.validation_stage()
+        return self.curriculum.stage(step, self.total_steps)
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What `run.yaml` says of the rollout files beside it.
+
+    Attributes:
+        kind: One of `KINDS`.
+        samples: The files of samples that the model answered.
+        rules: The reward configuration; None where it cannot be built here.
+        note: Why it cannot be built.
+    """
+
+    kind: str
+    samples: tuple[Path, ...]
+    rules: Rules | None
+    note: str = ""
+
+
+def read_run_file(file: Path) -> RunFile:
+    """Read `run.yaml`.
+
+    Raises:
+        ValueError: It is not of the form that `write_run_file` writes.
+    """
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    expected = {"kind", "total_steps", "samples", "vision_r1"}
+    if not isinstance(content, dict) or not expected <= set(content) or content["kind"] not in KINDS:
+        raise ValueError(f"{file}: expected the keys {', '.join(sorted(expected))}, got {content!r:.160}")
+    samples = tuple(map(Path, content["samples"]))
+    try:
+        return RunFile(content["kind"], samples, _rules(content))
+    except ValueError as error:
+        return RunFile(content["kind"], samples, None, f"{file}: {error}")
+
+
+def _rules(content: Mapping[str, Any]) -> Rules:
+    settings = content["vision_r1"]
+    return Rules(
+        preset_from_config(settings["reward"]),
+        Curriculum.from_config(settings["curriculum"]),
+        int(content["total_steps"]),
+    )
+
+
+def write_run_file(folder: Path, config: "DictConfig") -> None:
+    """Write `run.yaml` into a folder of rollout files, unless it is there and up to date.
+
+    Args:
+        folder: `trainer.rollout_data_dir` or `trainer.validation_data_dir`; it is created.
+        config: The run's configuration.
+    """
+    text = yaml.safe_dump(_content(folder, config), sort_keys=False, allow_unicode=True)
+    file = folder / NAME
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def _content(folder: Path, config: "DictConfig") -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    from verl_vision_r1.reward_manager.manager import total_steps
+
+    validation = config.trainer.get("validation_data_dir")
+    validates = validation is not None and Path(validation).absolute() == folder.absolute()
+    files = config.data.val_files if validates else config.data.train_files
+    return {
+        "kind": "validation" if validates else "training",
+        "experiment": str(config.trainer.experiment_name),
+        "total_steps": total_steps(config),
+        "samples": [str(Path(file).absolute()) for file in ([files] if isinstance(files, str) else files)],
+        "vision_r1": OmegaConf.to_container(config.vision_r1, resolve=True),
+    }
