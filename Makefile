@@ -61,8 +61,8 @@ docs-generate: install
 
 # What the presets pay for answers that cheat, as the documentation shows it.
 attacks: install
-	sed -i '/^| completion/,$$d' docs/attacks.md
-	$(VENV)/bin/vision-r1 attacks >> docs/attacks.md
+	sed -i '/^| completion/,$$d' docs/background/attacks.md
+	$(VENV)/bin/vision-r1 attacks >> docs/background/attacks.md
 
 # How long scoring takes, and a million completions that must neither raise nor take long.
 bench: install

@@ -16,6 +16,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("shapes")
     source = Source("coco", str(write_shapes(folder / "source", "train", 12)))
-    prepare([source], folder, Writing(validation_share=0.25))
+    prepare([source], folder, Writing(val_fraction=0.25))
     build_tiny_model(folder / "model", texts_of(read_rows(folder / "train.parquet")))
     return folder

@@ -1,4 +1,4 @@
-"""docs/command_line.md: every command of `vision-r1`, from the functions behind it."""
+"""docs/reference/command_line.md: every command of `vision-r1`, from the functions behind it."""
 
 import inspect
 import types

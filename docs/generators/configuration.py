@@ -1,4 +1,4 @@
-"""docs/configuration.md: every key of the configuration, from the configuration."""
+"""docs/reference/configuration.md: every key of the configuration, from the configuration."""
 
 import re
 from collections.abc import Iterator
@@ -154,15 +154,16 @@ def _default(key: str) -> str:
 def _groups() -> Iterator[tuple[str, ...]]:
     for group in ("reward", "curriculum", "prompt", "freeze", "evaluation"):
         names = " ".join(f"`{name}`" for name in names_in(group))
-        default = {"prompt": "the preset's", "evaluation": "none"}.get(group) or code(_chosen(group))
-        yield f"`{'+' if group == 'evaluation' else ''}vision_r1/{group}`", default, names
+        default = "the preset's" if group == "prompt" else code(_chosen(group))
+        yield f"`vision_r1/{group}`", default, names
 
 
 def _chosen(group: str) -> Any:
     from omegaconf import OmegaConf
 
     defaults = OmegaConf.load(CONFIG / "base.yaml").defaults
-    return next(entry[f"/vision_r1/{group}"] for entry in defaults if f"/vision_r1/{group}" in entry)
+    # `evaluation` is no default of base.yaml: it stands last in each recipe, so that it overrides the recipe.
+    return next((entry[f"/vision_r1/{group}"] for entry in defaults if f"/vision_r1/{group}" in entry), "none")
 
 
 def _questions() -> Iterator[str]:
@@ -177,6 +178,6 @@ def _questions() -> Iterator[str]:
     yield table(("key", "meaning", "words in"), rows) + "\n"
     for name, file in prompts.items():
         yield f"### `vision_r1/prompt={name.split('/')[1]}`\n\n{linked(file.header)}\n"
-        if name != "prompt/as_prepared":
+        if name != "prompt/none":
             words = [f"{question}:\n{text}\n" for question, text in file.values.items()]
             yield "```text\n" + "\n".join(words) + "```\n"

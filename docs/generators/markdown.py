@@ -34,7 +34,7 @@ def linked(text: str) -> str:
     """Text in which the pages of this folder are links.
 
     Example:
-        >>> linked("docs/robust.md has the reasons.")
+        >>> linked("docs/background/robust.md has the reasons.")
         '[robust.md](robust.md) has the reasons.'
     """
     return re.sub(r"docs/(\w+\.md)", r"[\1](\1)", text)

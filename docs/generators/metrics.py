@@ -1,4 +1,4 @@
-"""The generated part of docs/metrics.md: every name that a sample's scores are logged under."""
+"""The generated part of docs/reference/metrics.md: every name that a sample's scores are logged under."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +70,7 @@ def page(written: str) -> str:
     before, begin, rest = written.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"docs/metrics.md: expected the marks {BEGIN} and {END}, got a page without")
+        raise ValueError(f"docs/reference/metrics.md: expected the marks {BEGIN} and {END}, got a page without")
     return before + begin + "\n\n" + "\n".join(_sections()) + "\n" + end + after
 
 

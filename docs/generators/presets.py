@@ -1,4 +1,4 @@
-"""The sections of docs/configuration.md on rewards and curricula: presets, and the functions that they can name."""
+"""The sections of the configuration reference on rewards and curricula: presets, and the functions they can name."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping

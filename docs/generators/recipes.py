@@ -1,4 +1,4 @@
-"""The sections of docs/configuration.md on recipes: what of verl's configuration they set, and why."""
+"""The sections of docs/reference/configuration.md on recipes: what of verl's configuration they set, and why."""
 
 import contextlib
 import io

@@ -108,7 +108,7 @@ def test_a_reader_that_has_had_enough_is_no_error() -> None:
     [
         ("vision-r1 at", {"attacks"}),
         ("vision-r1 attacks --preset rob", {"robust"}),
-        ("vision-r1 attacks --curriculum ", {"off", "never", "third", "halfway", "linear", "release_2025"}),
+        ("vision-r1 attacks --curriculum ", {"none", "beginner_only", "third", "halfway", "linear", "release_2025"}),
         ("vision-r1 prepare ref", {"refcoco", "refcoco+", "refcocog"}),
         ("vision-r1 prepare coco --prompt qw", set()),
     ],

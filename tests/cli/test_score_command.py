@@ -61,7 +61,7 @@ def lines(tmp_path: Path) -> Path:
     entries = [
         dump_line(TARGET, ANSWER, frame=(640.0, 480.0), image=str(image)),
         dump_line(TARGET, json.dumps([{"bbox_2d": [156, 208, 469, 625], "label": "cat"}])),
-        {"answer": "<answer>3</answer>", "target": counting},
+        {"completion": "<answer>3</answer>", "target": counting},
     ]
     path = tmp_path / "answers.jsonl"
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
@@ -253,7 +253,7 @@ PICTURED = re.compile(r"[^\n\x20-\x7e\x80-\U0010ffff]|[\x80-\x9f\u200e\u200f\u20
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_a_model_wrote_is_printed_as_text_and_nothing_else(text: str, tmp_path: Path) -> None:
     file = tmp_path / "answers.jsonl"
-    file.write_text(json.dumps({"answer": text, "target": json.loads(TARGET.to_json())}), encoding="utf-8")
+    file.write_text(json.dumps({"completion": text, "target": json.loads(TARGET.to_json())}), encoding="utf-8")
     drawn = tmp_path / "drawn.png"
     for options in ([], ["--line", "1", "--draw", str(drawn)], ["--json"], ["--line", "1", "--json"]):
         for preset in ("robust", "vision_r1"):
@@ -270,21 +270,23 @@ def test_markup_is_shown_as_it_was_written() -> None:
 BAD_LINES = {
     "no JSON at all": "expected a JSON object with output and gts",
     "[1, 2]": "expected a JSON object with output and gts",
-    '{"answer": "x"}': "got the keys answer",
+    '{"completion": "x"}': "got the keys answer",
     '{"output": "x"}': "got the keys output",
-    '{"answer": 3, "target": {}}': "answer: expected a text, got 3",
-    '{"answer": "x", "target": {}}': "target: ground_truth: expected the keys",
-    '{"answer": "x", "target": [1]}': "target: ground_truth: expected a JSON object",
+    '{"completion": 3, "target": {}}': "completion: expected a text, got 3",
+    '{"completion": "x", "target": {}}': "target: ground_truth: expected the keys",
+    '{"completion": "x", "target": [1]}': "target: ground_truth: expected a JSON object",
     '{"output": "x", "gts": "{"}': "gts: ground_truth: expected one JSON string",
-    '{"answer": "x", "target": {"boxes": [[9, 9, 1, 1]], "labels": ["cat"], "width": 9, "height": 9}}': "boxes[0]",
+    '{"completion": "x", "target": {"boxes": [[9, 9, 1, 1]], "labels": ["cat"], "width": 9, "height": 9}}': "boxes[0]",
     json.dumps(
-        {"answer": "x", "target": json.loads(TARGET.to_json()), "frame": "wide"}
+        {"completion": "x", "target": json.loads(TARGET.to_json()), "frame": "wide"}
     ): "frame: expected WIDTHxHEIGHT",
-    json.dumps({"answer": "x", "target": json.loads(TARGET.to_json()), "frame": 7}): "frame: expected WIDTHxHEIGHT",
     json.dumps(
-        {"answer": "x", "target": {**json.loads(TARGET.to_json()), "task": "counting", "count": 2}}
+        {"completion": "x", "target": json.loads(TARGET.to_json()), "frame": 7}
+    ): "frame: expected WIDTHxHEIGHT",
+    json.dumps(
+        {"completion": "x", "target": {**json.loads(TARGET.to_json()), "task": "counting", "count": 2}}
     ): "rules for",
-    '{"answer": "x", "target": {"boxes": [['
+    '{"completion": "x", "target": {"boxes": [['
     + "9" * 400
     + ', 1, 2, 3]], "labels": ["a"], "width": 9, "height": 9}}': "boxes: expected N lists of four numbers",
 }
@@ -293,7 +295,7 @@ BAD_LINES = {
 @pytest.mark.parametrize(("text", "said"), BAD_LINES.items(), ids=range(len(BAD_LINES)))
 def test_a_bad_line_is_told_with_its_file_and_number(text: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.jsonl"
-    good = json.dumps({"answer": "x", "target": json.loads(TARGET.to_json())})
+    good = json.dumps({"completion": "x", "target": json.loads(TARGET.to_json())})
     file.write_text(f"{good}\n{text}\n{good}\n", encoding="utf-8")
     told = refused("--from", file)
     assert f"{file} line 2" in told

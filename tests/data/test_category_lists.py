@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
-from verl_vision_r1.data.category_lists import read_existence
+from verl_vision_r1.data.category_lists import read_category_list
 from verl_vision_r1.data.options import Source, Writing
 from verl_vision_r1.data.prepare import Prepared, prepare
 from verl_vision_r1.data.selection import Selection
@@ -22,9 +22,9 @@ def listed(path: Path, content: Any) -> Path:
     return path
 
 
-def asked(source: Path, out: Path, existence: Path, **options: Any) -> Prepared:
-    wanted = Source("coco", str(source), **{"ask": "category", "existence": existence, **options})
-    return prepare([wanted], out, Writing(validation_share=1))
+def asked(source: Path, out: Path, category_list: Path, **options: Any) -> Prepared:
+    wanted = Source("coco", str(source), **{"ask": "category", "category_list": category_list, **options})
+    return prepare([wanted], out, Writing(val_fraction=1))
 
 
 def pairs(path: Path) -> list[tuple[str, str, int]]:
@@ -36,7 +36,7 @@ def pairs(path: Path) -> list[tuple[str, str, int]]:
 
 def test_an_image_is_named_by_its_id_or_its_file(tmp_path: Path) -> None:
     content = {"000": ["cat"], "train/001.jpg": [], "002.PNG": ["dog", "cat"], "v1.5": ["cat"]}
-    found = read_existence(listed(tmp_path / "list.json", content))
+    found = read_category_list(listed(tmp_path / "list.json", content))
     assert found == {"000": ["cat"], "train/001": [], "002": ["dog", "cat"], "v1.5": ["cat"]}
 
 
@@ -56,7 +56,7 @@ def test_an_image_is_named_by_its_id_or_its_file(tmp_path: Path) -> None:
 )
 def test_another_file_is_refused(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        read_existence(listed(tmp_path / "list.json", content))
+        read_category_list(listed(tmp_path / "list.json", content))
     assert str(caught.value).startswith(str(tmp_path / "list.json"))
 
 
@@ -65,8 +65,10 @@ def test_a_pair_is_a_question_whether_or_not_it_is_there(coco: Callable[..., Pat
         document["annotations"][2]["iscrowd"] = 1  # Which other questions are not asked about.
         del document["annotations"][4]
 
-    existence = listed(tmp_path / "list.json", {"000": ["cat", "dog"], "001.jpg": [], "002": ["dog"], "004": ["cat"]})
-    prepared = asked(coco(crowd), tmp_path / "out", existence)
+    category_list = listed(
+        tmp_path / "list.json", {"000": ["cat", "dog"], "001.jpg": [], "002": ["dog"], "004": ["cat"]}
+    )
+    prepared = asked(coco(crowd), tmp_path / "out", category_list)
     assert pairs(tmp_path / "out" / "val.parquet") == [
         ("000", "cat", 0),
         ("000", "dog", 1),
@@ -99,11 +101,11 @@ def test_what_the_data_set_does_not_have_is_refused(
     [
         (
             {"ask": "categories"},
-            "existence: expected ask='category', whose questions .*list.json lists, got 'categories'",
+            "category_list: expected ask='category', whose questions .*list.json lists, got 'categories'",
         ),
-        ({"negatives": 0.5}, "expected no negatives beside it, got 0.5"),
-        ({"rows": 3}, "expected no rows beside it, got 3"),
-        ({"selection": Selection(limit=3)}, "expected no selection beside it, got .*limit=3"),
+        ({"negatives": 0.5}, "expected no negatives, got 0.5"),
+        ({"max_samples": 3}, "expected no max_samples, got 3"),
+        ({"selection": Selection(max_images=3)}, "expected no selection, got .*max_images=3"),
     ],
 )
 def test_nothing_else_decides_what_is_asked(
@@ -118,10 +120,12 @@ def test_the_command_takes_the_list(coco: Callable[..., Path], tmp_path: Path) -
         command = ["prepare", "coco", "--source", str(source), "--out", str(tmp_path / "out"), *more]
         return CliRunner().invoke(app, command)
 
-    source, existence = coco(), listed(tmp_path / "list.json", {"000": ["cat"], "001": ["dog"]})
-    done = run("--ask", "category", "--existence", str(existence), "--validation-share", "1")
+    source, category_list = coco(), listed(tmp_path / "list.json", {"000": ["cat"], "001": ["dog"]})
+    done = run("--ask", "category", "--category-list", str(category_list), "--val-fraction", "1")
     assert done.exit_code == 0, done.stderr
     assert pairs(tmp_path / "out" / "val.parquet") == [("000", "cat", 0), ("001", "dog", 1)]
-    assert run("--existence", str(existence)).stderr.startswith("error: existence: expected ask='category'")
-    missing = run("--ask", "category", "--existence", str(tmp_path / "gone.json"))
+    assert run("--category-list", str(category_list)).stderr.startswith(
+        "error: category_list: expected ask='category'"
+    )
+    missing = run("--ask", "category", "--category-list", str(tmp_path / "gone.json"))
     assert (missing.exit_code, "gone.json" in missing.stderr) == (1, True)

@@ -24,7 +24,7 @@ def test_rows_of_several_sets_are_mixed(coco: Callable[..., Path], voc: Callable
     coco(), voc()
     parts = [
         {"name": "coco", "source": "coco", "ask": "category", "negatives": 1.0, "alias": "one"},
-        {"name": "coco", "source": "coco", "ask": "class", "rows": 2, "max_boxes": 5},
+        {"name": "coco", "source": "coco", "ask": "class", "max_samples": 2, "max_boxes": 5},
         {"name": "voc", "source": str(tmp_path / "voc")},
     ]
     out = tmp_path / "out"
@@ -58,7 +58,7 @@ def test_rows_of_several_sets_are_mixed(coco: Callable[..., Path], voc: Callable
         ({"parts": [{"name": "coco"}]}, r"parts\[0\]: expected at least the keys name and source"),
         ({"parts": [{"name": "coco", "source": "x", "share": 1}]}, r"parts\[0\]: .* got also \['share'\]"),
         (
-            {"parts": [{"name": "coco", "source": "x", "rows": 0}]},
+            {"parts": [{"name": "coco", "source": "x", "max_samples": 0}]},
             r"parts\[0\]: rows: expected a number above 0, got 0",
         ),
         ({"parts": [{"name": "coco", "source": "x", "max_boxes": "many"}]}, r"parts\[0\]: "),

@@ -60,7 +60,7 @@ def test_a_coco_folder_becomes_rows(coco: Callable[..., Path], tmp_path: Path) -
 
 
 def test_a_voc_folder_becomes_rows(voc: Callable[..., Path], tmp_path: Path) -> None:
-    prepared = taken(voc(), tmp_path / "out", "voc", alias="pets", validation_share=0.4, max_pixels=10_000)
+    prepared = taken(voc(), tmp_path / "out", "voc", alias="pets", val_fraction=0.4, max_pixels=10_000)
     assert prepared.rows == {"train": 3, "val": 2}
     assert rows(tmp_path / "out")[0]["data_source"] == "pets/detection"
     assert rows(tmp_path / "out")[0]["images"][0]["max_pixels"] == 10_000
@@ -75,7 +75,7 @@ def test_two_annotation_files_are_the_two_parts(coco: Callable[..., Path], tmp_p
         shutil.copytree(source / "images", tmp_path / "moved" / folder.format(part))
     shutil.rmtree(source / "images")
     shutil.copytree(tmp_path / "moved", source, dirs_exist_ok=True)
-    prepared = taken(source, tmp_path / "out", limit=3)
+    prepared = taken(source, tmp_path / "out", max_images=3)
     assert prepared.rows == {"train": 3, "val": 3}
     assert prepared.accounts[0].left_out == {"above the limit or beside the hard share": 3, "no boxes": 1}
     assert folder.format("val") in rows(tmp_path / "out", "val")[0]["images"][0]["image"]
@@ -150,16 +150,16 @@ def _with_empty_and_crowded(document: Any) -> None:
     [
         ({}, "234", 3),
         ({"negatives": 1}, "0234", 3),  # Not the image with the crowd: nobody knows what is not in it.
-        ({"whole": True}, "01234", 3),
+        ({"keep_empty": True}, "01234", 3),
         ({"ask": "category"}, "34", 2),
-        ({"ask": "category", "whole": True}, "234", 3),
-        ({"whole": True, "max_boxes": 1, "limit": 4}, None, None),
+        ({"ask": "category", "keep_empty": True}, "234", 3),
+        ({"keep_empty": True, "max_boxes": 1, "max_images": 4}, None, None),
     ],
 )
 def test_a_set_for_evaluation_is_whole(
     coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], images: str | None, boxes: int | None
 ) -> None:
-    prepared = taken(coco(_with_empty_and_crowded), tmp_path / "out", validation_share=1, **options)
+    prepared = taken(coco(_with_empty_and_crowded), tmp_path / "out", val_fraction=1, **options)
     found = sorted(row["extra_info"]["image_id"][-1] for row in rows(tmp_path / "out", "val"))
     if images is None:
         assert prepared.rows == {"val": options["limit"]}
@@ -171,7 +171,7 @@ def test_a_set_for_evaluation_is_whole(
 def test_the_validation_part_alone(coco: Callable[..., Path], tmp_path: Path) -> None:
     source = coco(name="instances_train2017.json")
     coco(_with_empty_and_crowded, name="instances_val2017.json")
-    assert taken(source, tmp_path / "out", split="val", whole=True).rows == {"val": 5}
+    assert taken(source, tmp_path / "out", split="val", keep_empty=True).rows == {"val": 5}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
 
 
@@ -257,11 +257,11 @@ def test_images_are_looked_at_as_closely_as_asked(coco: Callable[..., Path], tmp
     damage(source / "images" / "003.jpg")
     with pytest.raises(ValueError, match="does not decode"):
         taken(source, tmp_path / "out")
-    assert taken(source, tmp_path / "out", images="header").defects == 0
+    assert taken(source, tmp_path / "out", image_check="header").defects == 0
     shrink(source / "images" / "003.jpg")
     with pytest.raises(ValueError, match="expected 40x30 pixels"):
-        taken(source, tmp_path / "out", images="header")
-    assert taken(source, tmp_path / "out", images="none").defects == 0
+        taken(source, tmp_path / "out", image_check="header")
+    assert taken(source, tmp_path / "out", image_check="none").defects == 0
 
 
 def test_an_image_may_be_too_narrow(coco: Callable[..., Path], tmp_path: Path) -> None:
@@ -330,17 +330,17 @@ def test_rows_may_hold_their_images(coco: Callable[..., Path], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation_share": 1.1}, "validation_share: expected a number above 0, up to 1, got 1.1"),
-        ({"validation_share": 0.0}, "validation_share: expected a number above 0, up to 1, got 0.0"),
-        ({"whole": True, "negatives": 1}, "negatives: expected 0 beside whole, which has them, got 1"),
-        ({"limit": 0}, "limit: expected a number above 0, got 0"),
+        ({"val_fraction": 1.1}, "val_fraction: expected a number above 0, up to 1, got 1.1"),
+        ({"val_fraction": 0.0}, "val_fraction: expected a number above 0, up to 1, got 0.0"),
+        ({"keep_empty": True, "negatives": 1}, "negatives: expected 0 beside keep_empty, which has them, got 1"),
+        ({"max_images": 0}, "max_images: expected a number above 0, got 0"),
         ({"max_boxes": -1}, "max_boxes: expected a number above 0, got -1"),
         ({"max_boxes": 2, "min_boxes": 3}, "min_boxes, max_boxes: expected min <= max, got 3 and 2"),
-        ({"hard_share": 1.5}, "hard_share: expected a number from 0 to 1, got 1.5"),
+        ({"hard_fraction": 1.5}, "hard_fraction: expected a number from 0 to 1, got 1.5"),
         ({"negatives": -1}, "negatives: expected a number from 0 on, got -1"),
-        ({"rows": 0}, "rows: expected a number above 0, got 0"),
+        ({"max_samples": 0}, "max_samples: expected a number above 0, got 0"),
         ({"ask": "riddle"}, "ask: expected one of categories, category, referring, class, count, got 'riddle'"),
-        ({"images": "closely"}, "images: expected one of decode, header, none, got 'closely'"),
+        ({"image_check": "closely"}, "image_check: expected one of decode, header, none, got 'closely'"),
         ({"prompt": "poem"}, "vision_r1/prompt: expected one of .*visual_rft.*, got 'poem'"),
         ({"min_pixels": 500, "max_pixels": 400}, "expected 0 < min <= max, got 500 and 400"),
         ({"max_boxes": 1, "min_boxes": 1, "difficulty": Path("gone.json")}, "gone.json"),

@@ -31,11 +31,11 @@ def counts(selection: Selection, samples: list[Sample] = EASY + HARD, seed: int 
     ("options", "easy", "hard"),
     [
         ({}, 60, 20),
-        ({"hard_share": 0.5}, 20, 20),
-        ({"hard_share": 0.5, "limit": 10}, 5, 5),
-        ({"hard_share": 0.1}, 59, 7),
-        ({"hard_share": 0.0}, 60, 0),
-        ({"hard_share": 1.0}, 0, 20),
+        ({"hard_fraction": 0.5}, 20, 20),
+        ({"hard_fraction": 0.5, "max_images": 10}, 5, 5),
+        ({"hard_fraction": 0.1}, 59, 7),
+        ({"hard_fraction": 0.0}, 60, 0),
+        ({"hard_fraction": 1.0}, 0, 20),
         ({"max_boxes": 10}, 60, 0),
         ({"min_boxes": 4}, 0, 20),
     ],
@@ -46,7 +46,7 @@ def test_images_are_chosen(options: dict[str, Any], easy: int, hard: int) -> Non
 
 def test_the_seed_decides_which_and_the_order_of_reading_does_not() -> None:
     names = [
-        [item.image_id for item in select(samples, Selection(limit=8, hard_share=0.25), seed)[0]]
+        [item.image_id for item in select(samples, Selection(max_images=8, hard_fraction=0.25), seed)[0]]
         for samples, seed in ((EASY + HARD, 0), (HARD[::-1] + EASY, 0), (EASY + HARD, 1))
     ]
     assert names[0] == names[1] != names[2]

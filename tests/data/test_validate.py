@@ -92,9 +92,9 @@ def test_defects_of_images_are_those_of_every_row_about_them(write: Callable[...
     folder = write(row(tmp_path), row(tmp_path))
     (tmp_path / "1.jpg").write_text("no image")
     assert kinds(folder) == {"image undecodable": 2}
-    assert kinds(folder, images="none") == {}
+    assert kinds(folder, image_check="none") == {}
     (tmp_path / "1.jpg").unlink()
-    assert kinds(folder, images="header") == {"image missing": 2}
+    assert kinds(folder, image_check="header") == {"image missing": 2}
 
 
 def test_a_file_that_cannot_be_read_is_a_defect(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -51,11 +51,11 @@ def differing(first: Any, second: Any, where: str = "") -> set[str]:
     [
         ("vision_r1_release_2025", ".vision_r1.reward."),
         ("robust", ".vision_r1.reward."),
-        ("never", ".vision_r1.curriculum."),
+        ("beginner_only", ".vision_r1.curriculum."),
         ("halfway", ".vision_r1.curriculum."),
         ("third", ".vision_r1.curriculum."),
         ("no_precision", ".vision_r1.reward.tasks.detection.criteria.precision.weight"),
-        ("with_label", ".vision_r1.reward.tasks.detection.match"),
+        ("with_label", ".vision_r1.reward.tasks.detection.matcher"),
         ("kl", ".actor_rollout_ref.actor.use_kl_loss"),
     ],
 )

@@ -39,7 +39,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     document = json.loads(Path("sets/coco/annotations/instances_val2017.json").read_text(encoding="utf-8"))
     names = {entry["id"]: entry["name"] for entry in document["categories"]}
     asked = {entry["file_name"]: sorted(names.values())[:1] for entry in document["images"]}
-    Path("existence.json").write_text(json.dumps(asked))
+    Path("category_list.json").write_text(json.dumps(asked))
     Path("cases.json").write_text(json.dumps({"source": "a page", "cases": [CASE]}))
     yield folder
     os.chdir(before)

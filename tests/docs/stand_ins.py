@@ -26,7 +26,7 @@ SETS = ("coco", "odinw", "refcoco", "ReasonSeg", "v3det", "visual_genome", "flow
 PLACES = {
     **{f"/data/{name}": f"sets/{name}" for name in SETS},
     "instances_val2017.json": "sets/coco/annotations/instances_val2017.json",
-    "list.json": "existence.json",
+    "list.json": "category_list.json",
     "val.parquet": "asked/val.parquet",
     "AFTER": "validation/20.jsonl",
     "BEFORE": "validation/0.jsonl",

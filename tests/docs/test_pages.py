@@ -145,8 +145,7 @@ def test_every_key_of_the_papers_composes_and_the_recipe_has_its_value(choice: s
     key = choice.split("=")[0]
     recipe = [] if key == "+recipe" else ["+recipe=vision_r1_qwen7b"]
     of_release = ["vision_r1/reward=visual_rft_release"] if "math_verify" in choice else []
-    added = "+" if key == "vision_r1/evaluation" else ""
-    given: Any = recipes.composed(*recipe, *of_release, added + choice)
+    given: Any = recipes.composed(*recipe, *of_release, choice)
     if "." in key:
         offered = key in OFFERED or choice.endswith("_gdpo")
         held = given if offered else recipes.composed(*recipe)

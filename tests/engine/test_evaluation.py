@@ -34,15 +34,17 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     demo = Demo(tmp_path_factory.mktemp("run"), steps=2, teaching_steps=25)
     source = write_shapes(demo.folder / "source", "train", IMAGES)
     _empty_the_first(source / "annotations" / "instances_train.json")
-    asked = [Source("coco", str(source), alias="shapes", ask=ask, whole=True) for ask in ("categories", "category")]
-    prepare(asked, demo.rows, Writing(validation_share=1))
+    asked = [
+        Source("coco", str(source), alias="shapes", ask=ask, keep_empty=True) for ask in ("categories", "category")
+    ]
+    prepare(asked, demo.rows, Writing(val_fraction=1))
     rows = read_rows(demo.rows / "val.parquet")
     build_tiny_model(demo.model, texts_of(rows))
     teach(demo.model, lambda examples: batches_of_rows(examples, rows), demo.teaching_steps, lambda step, loss: None)
     before = _weights(demo.model)
     finished = run_trainer(
         demo,
-        *("+vision_r1/evaluation=greedy", f"trainer.experiment_name={NAME}", "data.val_batch_size=4"),
+        *("vision_r1/evaluation=greedy", f"trainer.experiment_name={NAME}", "data.val_batch_size=4"),
         *(f"data.train_files={demo.rows / 'val.parquet'}", f"trainer.validation_data_dir={_folder(demo)}"),
     )
     assert finished.status == 0, finished.log[-3000:]

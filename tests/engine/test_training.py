@@ -41,8 +41,8 @@ STAGES = (
 ASKED = ("categories", "category", "referring", "class")
 TASKS = {"detection", "grounding", "classification"}
 CLASSES = {
-    "answer": "tagged_text",
-    "match": "none",
+    "parser": "tagged_text",
+    "matcher": "none",
     "criteria": {"format": {"weight": 1.0}, "accuracy": {"weight": 1.0}},
 }
 """Rules that the preset `vision_r1` does not have: a run may add a task of its own."""
@@ -70,7 +70,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     source = write_shapes(demo.folder / "source", "train", 96)
     _shrink(source)
     mix = [Source("coco", str(source), alias="shapes", ask=ask, negatives=0.1) for ask in ASKED]
-    prepare(mix, demo.rows, Writing(validation_share=0.25, seed=1))  # Each task in both files.
+    prepare(mix, demo.rows, Writing(val_fraction=0.25, seed=1))  # Each task in both files.
     rows = read_rows(demo.rows / "train.parquet")
     build_tiny_model(demo.model, texts_of(rows))
     teach(demo.model, lambda examples: batches_of_rows(examples, rows), demo.teaching_steps, lambda step, loss: None)

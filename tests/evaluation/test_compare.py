@@ -14,7 +14,7 @@ from verl_vision_r1.evaluation.compare import Difference, compare
 from verl_vision_r1.evaluation.evaluate import Evaluation, evaluate
 from verl_vision_r1.evaluation.measure import Effort
 
-QUICK = Effort(orders=0)
+QUICK = Effort(permutations=0)
 
 
 def evaluated(

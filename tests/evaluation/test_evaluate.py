@@ -15,7 +15,7 @@ from verl_vision_r1.evaluation.measure import Effort, details
 from verl_vision_r1.evaluation.predictions.protocols import FEW_SHOT_8
 from verl_vision_r1.evaluation.presentation.tables import notes
 
-QUICK = Effort(orders=0)
+QUICK = Effort(permutations=0)
 ALIKE = 1e-6
 
 
@@ -94,7 +94,7 @@ def test_both_libraries_say_the_same_on_coco128(
 ) -> None:
     dump, _ = files(tmp_path, coco128, prediction_lines.perturbed(seed))
     found = [
-        evaluate(dump, coco128_annotations, protocol, effort=Effort(orders=0, library=library)).sets[0]
+        evaluate(dump, coco128_annotations, protocol, effort=Effort(permutations=0, library=library)).sets[0]
         for library in ("faster-coco-eval", "pycocotools")
     ]
     assert 0.1 < found[0].values["AP"] < 0.6
@@ -105,7 +105,7 @@ def test_both_libraries_say_the_same_on_coco128(
 
 def test_the_order_of_equal_scores_makes_a_spread(tmp_path: Path, coco128: list[Any]) -> None:
     dump, annotations = files(tmp_path, coco128, prediction_lines.perturbed(0))
-    measured = evaluate(dump, annotations, "vision_r1", effort=Effort(orders=4)).sets[0]
+    measured = evaluate(dump, annotations, "vision_r1", effort=Effort(permutations=4)).sets[0]
     low, high = measured.spread["AP"]
     assert low < high
     assert low <= measured.values["AP"] <= high

@@ -88,7 +88,7 @@ def test_any_recipe_can_be_evaluated(recipe: str, name: str) -> None:
     from verl.utils.config import validate_config
 
     config = composed(
-        f"+recipe={recipe}", f"+vision_r1/evaluation={name}", "actor_rollout_ref.rollout.max_model_len=65536"
+        f"+recipe={recipe}", f"vision_r1/evaluation={name}", "actor_rollout_ref.rollout.max_model_len=65536"
     )
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     assert not need_reference_policy(config)
@@ -136,7 +136,7 @@ def test_groups_and_numbers_are_swapped_by_overrides() -> None:
     [
         ("+recipe=vision_r1_qwen8b", "recipe/vision_r1_qwen8b"),
         ("vision_r1/reward=nonsense", "vision_r1/reward/nonsense"),
-        ("+vision_r1/evaluation=nonsense", "vision_r1/evaluation/nonsense"),
+        ("vision_r1/evaluation=nonsense", "vision_r1/evaluation/nonsense"),
     ],
 )
 def test_what_does_not_exist_fails_by_name(override: str, name: str) -> None:
@@ -176,4 +176,4 @@ def test_other_words_are_one_override() -> None:
     assert "JSON" in config.vision_r1.prompt.category
     config = composed("+recipe=vision_r1_qwen7b", "vision_r1.prompt.category='Where is each {category}?'")
     assert config.data.prompt_templates.category == "Where is each {category}?"
-    assert not composed("+recipe=vision_r1_qwen7b", "vision_r1/prompt=as_prepared").data.prompt_templates
+    assert not composed("+recipe=vision_r1_qwen7b", "vision_r1/prompt=none").data.prompt_templates

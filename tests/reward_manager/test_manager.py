@@ -39,7 +39,7 @@ def manager(monkeypatch: pytest.MonkeyPatch, family: str = "qwen2_5_vl", frame: 
     model = SimpleNamespace(model_type=family, image_token_id=IMAGE, vision_config=vision)
     monkeypatch.setattr(module, "load_model_config", lambda config: model)
     weights = {name: {"weight": 1.0} for name in ("format", "recall", "precision")}
-    rules = {"answer": "json_boxes", "match": "assignment", "criteria": weights}
+    rules = {"parser": "json_boxes", "matcher": "assignment", "criteria": weights}
     config = OmegaConf.create(
         {
             "vision_r1": {

@@ -13,7 +13,7 @@ from verl_vision_r1.rewards.refinement import OFF, Stage
 
 ROBUST = load_preset("robust")
 STAGES = [OFF, *load_curriculum("halfway").stages]
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "attacks.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "background" / "attacks.md"
 
 
 def test_there_are_enough_attacks_and_each_has_its_own_name() -> None:

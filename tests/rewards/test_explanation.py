@@ -41,7 +41,7 @@ def rules(preset: str, task: str = "detection") -> TaskRules:
 def explained(preset: str, *items: Item, target: Target = SCENE, stage: Stage = OFF) -> Explanation:
     """Boxes with labels, spelled as a preset reads them."""
     own = rules(preset)
-    return explain(FORMS[own.answer].answer(items), target, own, FRAME, stage)
+    return explain(FORMS[own.parser].answer(items), target, own, FRAME, stage)
 
 
 def reasons(preset: str, *items: Item, target: Target = SCENE, stage: Stage = OFF) -> list[str]:
@@ -267,7 +267,7 @@ def test_worth_is_what_the_answer_without_the_box_lacks(
     """The oracle writes the shorter answer and scores it: no box is taken out of anything."""
     own = rules(preset)
     target = Target([box for box, _ in there], [str(label) for _, label in there], SIDE, SIDE, ("cat", "dog"))
-    write = FORMS[own.answer].answer
+    write = FORMS[own.parser].answer
     whole = score_completion(write(said), target, own, FRAME, stage).total
     rest = [
         score_completion(write(said[:i] + said[i + 1 :]), target, own, FRAME, stage).total for i in range(len(said))
@@ -282,8 +282,8 @@ def test_worth_is_what_the_answer_without_the_box_lacks(
 def test_reasons_say_what_the_matcher_did(preset: str, said: list[Item], there: list[Item], stage: Stage) -> None:
     own = rules(preset)
     target = Target([box for box, _ in there], [str(label) for _, label in there], SIDE, SIDE, ("cat", "dog"))
-    found = explain(FORMS[own.answer].answer(said), target, own, FRAME, stage)
-    match = own.match(found.answer, target, stage)
+    found = explain(FORMS[own.parser].answer(said), target, own, FRAME, stage)
+    match = own.matcher(found.answer, target, stage)
     pairs = dict(zip(match.predicted.tolist(), match.target.tolist(), strict=True))
     for verdict in found.verdicts:
         column = pairs.get(verdict.number - 1)
@@ -337,7 +337,7 @@ def test_an_answer_of_hundreds_of_boxes_says_how_many_are_worth_what() -> None:
 
 def test_a_criterion_that_reads_the_text_reads_the_text_without_the_box() -> None:
     """In the text that is left nothing of the box is left, spelled however it was."""
-    own = TaskRules(rules("vision_r1").answer, match_nothing, (WeightedCriterion("cats", cats_in_the_text),))
+    own = TaskRules(rules("vision_r1").parser, match_nothing, (WeightedCriterion("cats", cats_in_the_text),))
     text = '[{"label": "cat", "bbox_2d": [1, 2, 3, 4]} , {"bbox_2d": [1, 2, 3, 4], "label": "dog"}]'
     found = explain(text, SCENE, own, FRAME)
     assert [verdict.worth for verdict in found.verdicts] == [1.0, 0.0]
@@ -348,7 +348,7 @@ def test_where_an_item_cannot_be_cut_out_its_worth_is_not_known(more: str) -> No
     for preset, text in {"vlm_r1_od_ap": "<answer>```json{}```</answer>", "cats": "{}"}.items():
         own = rules("vision_r1") if preset == "cats" else rules(preset)
         if preset == "cats":
-            own = TaskRules(own.answer, match_nothing, (WeightedCriterion("cats", cats_in_the_text),))
+            own = TaskRules(own.parser, match_nothing, (WeightedCriterion("cats", cats_in_the_text),))
         item = f'[{{"bbox_2d": [1, 2, 3, 4], "label": "cat", "more": {more}}}]'
         found = explain(text.replace("{}", item), SCENE, own, FRAME)
         assert [verdict.worth for verdict in found.verdicts] == [None]
@@ -381,14 +381,14 @@ def one_box_or_worse(answer: Answer, *others: Any) -> float:
 @pytest.mark.parametrize(("on_error", "worth"), [("zero", 1.0), ("raise", None)])
 def test_a_criterion_that_fails_on_less_fails_as_it_would_in_a_run(on_error: str, worth: float | None) -> None:
     criteria = (WeightedCriterion("share", one_box_or_worse),)
-    own = TaskRules(rules("vision_r1").answer, match_by_assignment, criteria, on_error=on_error)
+    own = TaskRules(rules("vision_r1").parser, match_by_assignment, criteria, on_error=on_error)
     found = explain('[{"bbox_2d": [1, 2, 3, 4], "label": "cat"}]', SCENE, own, FRAME)
     assert found.verdicts[0].worth == worth
 
 
 def test_a_criterion_that_fails_is_told() -> None:
     own = TaskRules(
-        rules("vision_r1").answer, match_nothing, (WeightedCriterion("share", one_box_or_worse),), on_error="zero"
+        rules("vision_r1").parser, match_nothing, (WeightedCriterion("share", one_box_or_worse),), on_error="zero"
     )
     found = explain("[]", SCENE, own, FRAME)
     assert "criterion share failed and counts 0: ZeroDivisionError: float division by zero" in found.notes

@@ -10,7 +10,7 @@ from verl_vision_r1 import load_preset
 from verl_vision_r1.rewards.presets import preset_from_config
 from verl_vision_r1.settings import Settings
 
-DETECTION: dict[str, Any] = {"answer": "json_boxes", "match": "assignment", "criteria": {"recall": {"weight": 1.0}}}
+DETECTION: dict[str, Any] = {"parser": "json_boxes", "matcher": "assignment", "criteria": {"recall": {"weight": 1.0}}}
 STAGES = {"stages": [{"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}]}
 
 
@@ -34,8 +34,8 @@ def criteria(**items: Any) -> dict[str, Any]:
             {"tasks": {"dancing": DETECTION}},
             "task: expected one of detection, grounding, classification, counting, got 'dancing'",
         ),
-        (preset(answer="xml"), "detection.answer: expected one of json_boxes, .*, got 'xml'"),
-        (preset(match="closest"), "detection.match: expected one of assignment, .*, got 'closest'"),
+        (preset(parser="xml"), "detection.parser: expected one of json_boxes, .*, got 'xml'"),
+        (preset(matcher="closest"), "detection.matcher: expected one of assignment, .*, got 'closest'"),
         (preset(speed=1), r"tasks\.detection: expected the keys .* unknown .'speed'."),
         (criteria(), "criteria: expected keys with values"),
         (criteria(beauty={}), "beauty: expected keys with values, got {}"),
@@ -46,9 +46,9 @@ def criteria(**items: Any) -> dict[str, Any]:
         (criteria(recall={"weight": "much"}), "weight: expected a finite number of at least 0, got 'much'"),
         (criteria(recall={"weight": 0}), r"expected a sum of weights above 0, got \[0.0\]"),
         (criteria(recall={"weight": 1, "tau": 1}), r"recall: expected options of recall among \[\], got \['tau'\]"),
-        (preset(match={"function": "greedy_confidence", "tau": 1}), r"among \['iou_above'\], got \['tau'\]"),
-        (preset(match={"iou_above": 1}), r"match: expected the keys .*missing \['function'\]"),
-        (preset(answer=7), "answer: expected keys with values, got 7"),
+        (preset(matcher={"function": "greedy_confidence", "tau": 1}), r"among \['iou_above'\], got \['tau'\]"),
+        (preset(matcher={"iou_above": 1}), r"matcher: expected the keys .*missing \['function'\]"),
+        (preset(parser=7), "parser: expected keys with values, got 7"),
         (preset(frame="pixels"), "frame: expected one of resized_pixels, relative_1000, relative_1, got 'pixels'"),
         (criteria(mine={"function": "nowhere:mine"}), "mine.function: expected package.module:function, got 'nowhere"),
         (criteria(mine={"function": "json:mine"}), "mine.function: expected package.module:function, got 'json:mine'"),

@@ -78,7 +78,7 @@ def perfect(preset: str, task: str) -> str:
     rules = load_preset(preset).tasks[task]
     scale = (10, 12.5, 10, 12.5) if rules.frame == "relative_1000" else (1, 1, 1, 1)
     boxes = [[side * factor for side, factor in zip(box, scale, strict=True)] for box in target.boxes.tolist()]
-    return FORMS[rules.answer].answer(list(zip(map(tuple, boxes), target.labels, strict=True)))  # type: ignore[arg-type]
+    return FORMS[rules.parser].answer(list(zip(map(tuple, boxes), target.labels, strict=True)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -101,7 +101,7 @@ def test_a_perfect_answer_earns_the_maximum_in_the_frame_of_the_model(preset: st
         (tuple(2 * side for side in box), label)
         for box, label in zip(target.boxes.tolist(), target.labels, strict=True)
     ]
-    scores = score(FORMS[rules.answer].answer(items), target, preset, frame=(200, 160))  # type: ignore[arg-type]
+    scores = score(FORMS[rules.parser].answer(items), target, preset, frame=(200, 160))  # type: ignore[arg-type]
     assert scores.total == pytest.approx(1.0 if rules.total == "mean" else sum(item.weight for item in rules.criteria))
 
 

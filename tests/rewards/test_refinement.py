@@ -19,8 +19,8 @@ def thresholds(stage: Stage) -> tuple[float, float, float]:
     ("name", "expected"),
     [
         # Steps 0 (before training), 1, 4, 5, 6 and 12 of 12.
-        ("off", [(0.5, 0.0, 1.0)] * 6),
-        ("never", [BEGINNER] * 6),
+        ("none", [(0.5, 0.0, 1.0)] * 6),
+        ("beginner_only", [BEGINNER] * 6),
         ("third", [BEGINNER, BEGINNER, BEGINNER, ADVANCED, ADVANCED, ADVANCED]),
         ("halfway", [BEGINNER, BEGINNER, BEGINNER, BEGINNER, BEGINNER, ADVANCED]),
     ],
@@ -51,8 +51,8 @@ def test_a_step_of_ones_own_does_not_move_with_the_total() -> None:
 
 
 def test_off_is_not_never() -> None:
-    assert load_curriculum("off").stages[0] == OFF
-    assert load_curriculum("off") != load_curriculum("never")
+    assert load_curriculum("none").stages[0] == OFF
+    assert load_curriculum("none") != load_curriculum("beginner_only")
 
 
 def test_validation_keeps_to_one_stage() -> None:

@@ -83,7 +83,7 @@ def test_a_box_moved_towards_its_object_is_never_worth_less(
     scene: tuple[Target, Any], stage: Stage, data: st.DataObject
 ) -> None:
     target, items = scene
-    match = ROBUST.tasks["detection"].match(
+    match = ROBUST.tasks["detection"].matcher(
         ROBUST.tasks["detection"].answer(json.dumps(items), (WIDTH, HEIGHT)), target, stage
     )
     assume(len(match.iou))

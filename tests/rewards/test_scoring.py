@@ -40,7 +40,7 @@ def boxes_times(answer: Answer, target: Target, match: Match, stage: Stage, *, f
 
 def preset_with(function: str, on_error: str = "zero", **options: Any) -> Any:
     criteria = {"format": {"weight": 1}, "mine": {"weight": 2, "function": f"{__name__}:{function}", **options}}
-    detection = {"answer": "json_boxes", "match": "assignment", "criteria": criteria}
+    detection = {"parser": "json_boxes", "matcher": "assignment", "criteria": criteria}
     return preset_from_config({"tasks": {"detection": detection}, "on_error": on_error})
 
 
@@ -71,7 +71,7 @@ def test_flags(text: str, flag: str) -> None:
 def test_the_total_is_a_weighted_sum_or_mean() -> None:
     text = json.dumps(PERFECT[:1])  # format 1, recall 0.5, precision 1
     config = {"format": {"weight": 2}, "recall": {"weight": 1}, "precision": {"weight": 0}}
-    detection = {"answer": "json_boxes", "match": "assignment", "criteria": config}
+    detection = {"parser": "json_boxes", "matcher": "assignment", "criteria": config}
     for total, expected in (("sum", 2.5), ("mean", 2.5 / 3)):
         preset = preset_from_config({"tasks": {"detection": detection}, "total": total})
         assert score(text, TARGET, preset).total == pytest.approx(expected)

@@ -1,6 +1,6 @@
 """How long scoring takes, beside what cannot be done without and beside what others do, in one run and one thread.
 
-    python tests/speed/bench.py            # or: make bench; writes docs/benchmark.json and the table of docs/speed.md
+    python tests/speed/bench.py  # or: make bench; writes docs/benchmark.json and a table of docs/development/speed.md
 
 For each number of boxes the contestants take turns, round after round; figures and ratios are medians over the rounds.
 """
@@ -26,7 +26,7 @@ from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import score_completion
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-RESULTS, PAGE = DOCS / "benchmark.json", DOCS / "speed.md"
+RESULTS, PAGE = DOCS / "benchmark.json", DOCS / "development" / "speed.md"
 HEADING = "## Measured"
 SIZES = (5, 20, 80, 300)
 LABELS = ("cat", "dog", "person", "bicycle", "traffic light")

@@ -1,6 +1,6 @@
 """How long 50,000 rows take to prepare and to open, and what travels to the workers, beside verl's own dataset class.
 
-    python tests/speed/bench_data.py  # make bench-data; writes docs/benchmark_data.json and the table of docs/data.md
+    python tests/speed/bench_data.py  # or: make bench-data; writes docs/benchmark_data.json and a table of the data page
 
 Opening is measured in a fresh process, after the imports; memory is the greatest size of that whole process.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-RESULTS, PAGE = DOCS / "benchmark_data.json", DOCS / "data.md"
+RESULTS, PAGE = DOCS / "benchmark_data.json", DOCS / "guides" / "data.md"
 HEADING = "## Measured"
 IMAGES, CATEGORIES = 50_000, 80
 
@@ -52,7 +52,7 @@ def prepare_report(source: Path, out: Path) -> dict[str, float]:
     from verl_vision_r1.data.prepare import prepare
 
     start = time.perf_counter()
-    prepared = prepare([Source("coco", str(source))], out, Writing(images="none", validation_share=0.0001))
+    prepared = prepare([Source("coco", str(source))], out, Writing(image_check="none", val_fraction=0.0001))
     return {"rows": sum(prepared.rows.values()), "seconds": time.perf_counter() - start}
 
 

@@ -105,7 +105,7 @@ def report() -> dict[str, Any]:
         "seconds": {library: statistics.median(times) for library, times in taken.items()},
         "times faster": statistics.median(slow / fast for fast, slow in zip(faster, slower, strict=True)),
         "greatest difference of a measure": max(abs(found[0][name] - found[1][name]) for name in found[0]),
-        f"seconds of the spread over {ORDERS} orders": seconds(lambda: spread(truth, said, orders=ORDERS)),
+        f"seconds of the spread over {ORDERS} orders": seconds(lambda: spread(truth, said, permutations=ORDERS)),
         f"seconds of {RESAMPLES} resamples": seconds(lambda: resampled_average_precision(truth, said, drawn)),
     }
 

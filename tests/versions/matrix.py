@@ -27,7 +27,7 @@ from environments import make_environment, versions_of
 from verl_vision_r1.supported import VERL
 
 BUILD: Final = ROOT / "build" / "versions"
-PAGE: Final = ROOT / "docs" / "versions.md"
+PAGE: Final = ROOT / "docs" / "development" / "versions.md"
 TESTS: Final = (
     *(
         "tests/plugin",
@@ -155,7 +155,7 @@ def main() -> int:
     parser.add_argument("--pythons", default=",".join(PYTHONS), help="which to try, comma-separated")
     parser.add_argument("--train", action="store_true", help="train a tiny model on the CPU in each")
     parser.add_argument("--keep", action="store_true", help="leave the environments in build/versions")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/versions.md")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/development/versions.md")
     options = parser.parse_args()
     known = {cell.name: cell for cell in cells(releases(), options.pythons.split(","))}
     if unknown := set(options.cells) - set(known):

@@ -83,7 +83,7 @@ def test_names_are_never_mangled(name: str, prompts: str) -> None:
 
 
 def test_every_template_asks_a_question_that_exists() -> None:
-    for name in ("as_prepared", "vision_r1", "vision_r1_release_2026", "visual_rft", "vlm_r1"):
+    for name in ("none", "vision_r1", "vision_r1_release_2026", "visual_rft", "vlm_r1"):
         assert set(load_prompts(name).templates) <= set(QUESTIONS) - {"own"}
 
 

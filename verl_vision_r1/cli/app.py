@@ -15,6 +15,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines."
 class _Commands(TyperGroup):
     """Shows what a person got wrong as one line instead of a traceback."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, *_ = resolved = super().resolve_command(ctx, args)
+        _refuse_old_options(str(name), args[1:])
+        return resolved
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -27,6 +32,15 @@ class _Commands(TyperGroup):
             raise typer.Exit(1) from error
 
 
+def _refuse_old_options(command: str, arguments: list[str]) -> None:
+    from verl_vision_r1.renamed import OPTIONS
+
+    for word in arguments:
+        old = word.partition("=")[0]
+        if new := OPTIONS.get(command, {}).get(old):
+            raise ValueError(f"vision-r1 {command}: expected {new}, got its old name {old}")
+
+
 def _tell(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
@@ -37,8 +51,20 @@ def _tell(message: str) -> None:
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from verl_vision_r1 import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def vision_r1() -> None:
+def vision_r1(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Reinforcement fine-tuning of vision-language models for seeing, with verl."""
 
 

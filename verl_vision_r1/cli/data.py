@@ -32,17 +32,19 @@ def prepare(
         str, typer.Option(help="Of boxes: categories, category, referring, class or count.")
     ] = "categories",
     negatives: Annotated[float, typer.Option(help="Questions about what is not there, for each other one.")] = 0.0,
-    whole: Annotated[
-        bool, typer.Option("--whole", help="For evaluation: images without objects too, and crowds.")
+    keep_empty: Annotated[
+        bool, typer.Option("--keep-empty", help="For evaluation: images without objects too, and crowds.")
     ] = False,
-    existence: Annotated[
+    category_list: Annotated[
         Path | None, typer.Option(help="JSON file of the categories to ask each image about.", show_default="no list")
     ] = None,
-    rows: Annotated[int | None, typer.Option(help="At most so many rows to train on.", show_default="all")] = None,
-    limit: Annotated[int | None, typer.Option(help="Take at most so many images.", show_default="all")] = None,
+    max_samples: Annotated[
+        int | None, typer.Option(help="At most so many rows to train on.", show_default="all")
+    ] = None,
+    max_images: Annotated[int | None, typer.Option(help="Take at most so many images.", show_default="all")] = None,
     min_boxes: Annotated[int, typer.Option(help="Leave out images with fewer, but not those with none.")] = 1,
     max_boxes: Annotated[int | None, typer.Option(help="Leave out images with more.", show_default="no limit")] = None,
-    hard_share: Annotated[
+    hard_fraction: Annotated[
         float | None, typer.Option(help="Share of images with more than 10 boxes.", show_default="as it is")
     ] = None,
     difficulty: Annotated[Path | None, typer.Option(help="JSON {image_id: number} to choose by.")] = None,
@@ -51,11 +53,11 @@ def prepare(
         str, typer.Option(help="Words of the questions, of vision_r1/prompt.", autocompletion=names_of("prompt"))
     ] = "vision_r1",
     alias: Annotated[str | None, typer.Option(help="Name in data_source.", show_default="NAME")] = None,
-    validation_share: Annotated[float, typer.Option(help="Share of the images that go to val.parquet; 1: all.")] = 0.2,
+    val_fraction: Annotated[float, typer.Option(help="Share of the images that go to val.parquet; 1: all.")] = 0.2,
     max_pixels: Annotated[int, typer.Option(help="Largest area an image is resized to.")] = MAX_PIXELS,
     min_pixels: Annotated[int, typer.Option(help="Smallest area an image is resized to.")] = MIN_PIXELS,
     seed: Annotated[int, typer.Option(help="Decides the choice, the split and the order.")] = 0,
-    images: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
+    image_check: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
     embed: Annotated[bool, typer.Option("--embed", help="Rows hold the images, not their paths.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict/--skip-bad", help="Stop at defects, or leave out what has one.")
@@ -68,12 +70,12 @@ def prepare(
     from verl_vision_r1.data.prepare import prepare as run
     from verl_vision_r1.data.selection import Selection
 
-    writing = Writing(prompt, validation_share, seed, min_pixels, max_pixels, images, embed, strict)
+    writing = Writing(prompt, val_fraction, seed, min_pixels, max_pixels, image_check, embed, strict)
     if name == "mix":
         wanted = read_mix(Path(source))
     else:
-        chosen = Selection(min_boxes, max_boxes, hard_share, difficulty, difficulty_range, limit)
-        wanted = [Source(name, source, split, ask, negatives, rows, chosen, alias, whole, existence)]
+        chosen = Selection(min_boxes, max_boxes, hard_fraction, difficulty, difficulty_range, max_images)
+        wanted = [Source(name, source, split, ask, negatives, max_samples, chosen, alias, keep_empty, category_list)]
     prepared = run(wanted, out, writing)
     if as_json:
         typer.echo(json.dumps(asdict(prepared), indent=2))
@@ -100,17 +102,17 @@ def validate(
     max_prompt_length: Annotated[int, typer.Option(help="Tokens above which a prompt is a defect.")] = 1024,
     prompt: Annotated[
         str, typer.Option(help="Words that the run asks in, of vision_r1/prompt.", autocompletion=names_of("prompt"))
-    ] = "as_prepared",
-    images: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
+    ] = "none",
+    image_check: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with rows, and what is in them; exit status 1 if anything is wrong."""
     from verl_vision_r1.data.images import CHECKS
     from verl_vision_r1.data.validate import validate as run
 
-    if images not in CHECKS:
-        raise ValueError(f"images: expected one of {', '.join(CHECKS)}, got {images!r}")
-    report = run(source, images=images, lengths=_lengths(model, prompt), max_prompt_length=max_prompt_length)
+    if image_check not in CHECKS:
+        raise ValueError(f"image_check: expected one of {', '.join(CHECKS)}, got {image_check!r}")
+    report = run(source, image_check=image_check, lengths=_lengths(model, prompt), max_prompt_length=max_prompt_length)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:

@@ -21,7 +21,7 @@ def evaluate(
     against: Annotated[
         Path | None, typer.Option(help="Dump of another run, to compare with as the one before.")
     ] = None,
-    existence: Annotated[
+    category_list: Annotated[
         Path | None, typer.Option(help="JSON file of the categories that each image was asked about.")
     ] = None,
     partial: Annotated[
@@ -30,8 +30,8 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for results.", show_default="STEP-PROTOCOL beside the dump")
     ] = None,
-    orders: Annotated[int, typer.Option(help="Other orders of the boxes to measure AP in.", min=0)] = 5,
-    resamples: Annotated[int, typer.Option(help="Draws of the images for the intervals.", min=10)] = 1000,
+    permutations: Annotated[int, typer.Option(help="Other orders of the boxes to measure AP in.", min=0)] = 5,
+    bootstrap: Annotated[int, typer.Option(help="Draws of the images for the intervals.", min=10)] = 1000,
     seed: Annotated[int, typer.Option(help="Decides orders and draws.", min=0)] = 0,
     library: Annotated[str, typer.Option(help="faster-coco-eval or pycocotools.")] = "faster-coco-eval",
     figures: Annotated[bool, typer.Option(help="Draw figures and the worst images.")] = True,
@@ -46,13 +46,13 @@ def evaluate(
     from verl_vision_r1.evaluation.presentation import files
     from verl_vision_r1.evaluation.presentation.tables import show
 
-    effort = Effort(orders, seed, library)
-    found = run(dump, annotations, protocol, existence=existence, partial=partial, effort=effort)
+    effort = Effort(permutations, seed, library)
+    found = run(dump, annotations, protocol, category_list=category_list, partial=partial, effort=effort)
     other = None
     if against is not None:
         less = Effort(0, seed, library)
-        before = run(against, annotations, protocol, existence=existence, partial=partial, effort=less)
-        other = files.Against(before, compare(before, found, resamples, seed), resamples)
+        before = run(against, annotations, protocol, category_list=category_list, partial=partial, effort=less)
+        other = files.Against(before, compare(before, found, bootstrap, seed), bootstrap)
     out = out or files.folder_of(found.dump, protocol)
     written = files.write_results(out, found, other)
     if as_json:

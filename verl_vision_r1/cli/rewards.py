@@ -29,7 +29,7 @@ def score(
     ] = "vision_r1",
     curriculum: Annotated[
         str, typer.Option(help="Score under a stage of this curriculum.", autocompletion=names_of("curriculum"))
-    ] = "off",
+    ] = "none",
     stage: Annotated[int | None, typer.Option(help="Which of its stages, from 0.", show_default="last")] = None,
     frame: Annotated[
         str | None,
@@ -66,7 +66,7 @@ def attacks(
     curriculum: Annotated[
         str,
         typer.Option(help="Score under the last stage of this curriculum.", autocompletion=names_of("curriculum")),
-    ] = "off",
+    ] = "none",
     as_json: AsJson = False,
 ) -> None:
     """What each preset pays for answers that cheat, as a share of what it pays for a perfect one."""

@@ -19,7 +19,7 @@ ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".ti
 EXPECTED: Final = "expected JSON {image: [category, ...]}"
 
 
-def read_existence(path: Path) -> dict[str, list[str]]:
+def read_category_list(path: Path) -> dict[str, list[str]]:
     """Read such a list: JSON {image: [category, ...]}.
 
     Args:
@@ -80,11 +80,11 @@ def ask_existing(samples: list[Sample], path: Path) -> list[Sample]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: As `read_existence`; or an image, or a category that was looked for in it, is unknown.
+        ValueError: As `read_category_list`; or an image, or a category that was looked for in it, is unknown.
     """
     by_id = {sample.image_id: sample for sample in samples}
     questions = []
-    for image, names in read_existence(path).items():
+    for image, names in read_category_list(path).items():
         if image not in by_id:
             raise ValueError(
                 f"{path}: expected one of the {len(by_id)} images of the part (split), got {image!r:.160}"

@@ -1,8 +1,8 @@
 """A mix of data sets, as a YAML file lists them.
 
     parts:
-      - {name: coco, source: /data/coco, rows: 30000, hard_share: 0.5, max_boxes: 30}
-      - {name: refcoco, source: /data/refcoco, rows: 5000}
+      - {name: coco, source: /data/coco, max_samples: 30000, hard_fraction: 0.5, max_boxes: 30}
+      - {name: refcoco, source: /data/refcoco, max_samples: 5000}
 
 Keys are those of `plan.Source` and `selection.Selection`. A relative source is taken from the folder of the file.
 """
@@ -16,6 +16,7 @@ import yaml
 
 from verl_vision_r1.data.options import Source
 from verl_vision_r1.data.selection import Selection
+from verl_vision_r1.renamed import OPTIONS, hint
 
 SELECTION_KEYS = {field.name for field in dataclasses.fields(Selection)}
 SOURCE_KEYS = {field.name for field in dataclasses.fields(Source)} - {"selection"}
@@ -45,6 +46,7 @@ def _source(part: Any, path: Path, where: str) -> Source:
     if unknown:
         raise ValueError(
             f"{where}: expected the keys {sorted(SOURCE_KEYS | SELECTION_KEYS)}, got also {sorted(unknown)}"
+            f"{hint(sorted(unknown), {_key(old): _key(new) for old, new in OPTIONS['prepare'].items()})}"
         )
     chosen = {key: value for key, value in part.items() if key in SELECTION_KEYS}
     if "difficulty" in chosen:
@@ -52,8 +54,8 @@ def _source(part: Any, path: Path, where: str) -> Source:
     if "difficulty_range" in chosen:
         chosen["difficulty_range"] = tuple(chosen["difficulty_range"])
     given = {key: value for key, value in part.items() if key in SOURCE_KEYS}
-    if "existence" in given:
-        given["existence"] = path.parent / str(given["existence"])
+    if "category_list" in given:
+        given["category_list"] = path.parent / str(given["category_list"])
     nearby = path.parent / str(given["source"])
     try:
         return Source(
@@ -61,3 +63,8 @@ def _source(part: Any, path: Path, where: str) -> Source:
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _key(option: str) -> str:
+    """The key of a mix that an option of `vision-r1 prepare` is."""
+    return option.removeprefix("--").replace("-", "_")

@@ -19,12 +19,12 @@ class Source:
         split: The part to read; by default "train" and "val", or where there is only one, that one in two.
         ask: What is asked about annotated boxes, one of `questions.ASK`.
         negatives: Questions whose answer is "nothing", for each other one.
-        rows: Greatest number of rows of each file but "val".
+        max_samples: Greatest number of rows of each file but "val".
         selection: Which images.
         alias: The first half of `data_source`; by default the name.
-        whole: Whether nothing is left out for want of objects or because of a crowd: for evaluation, which counts
+        keep_empty: Whether nothing is left out for want of objects or because of a crowd: for evaluation, which counts
             every image, and takes what is found in a crowd for neither right nor wrong.
-        existence: JSON file {image: [category, ...]}. With `ask="category"` exactly these questions are asked.
+        category_list: JSON file {image: [category, ...]}. With `ask="category"` exactly these questions are asked.
     """
 
     name: str
@@ -32,34 +32,38 @@ class Source:
     split: str | None = None
     ask: str = "categories"
     negatives: float = 0.0
-    rows: int | None = None
+    max_samples: int | None = None
     selection: Selection = field(default_factory=Selection)
     alias: str | None = None
-    whole: bool = False
-    existence: Path | None = None
+    keep_empty: bool = False
+    category_list: Path | None = None
 
     def __post_init__(self) -> None:
         if self.ask not in ASK:
             raise ValueError(f"ask: expected one of {', '.join(ASK)}, got {self.ask!r}")
         if not 0 <= self.negatives < float("inf"):
             raise ValueError(f"negatives: expected a number from 0 on, got {self.negatives}")
-        if self.rows is not None and self.rows < 1:
-            raise ValueError(f"rows: expected a number above 0, got {self.rows}")
-        if self.whole and self.negatives:
-            raise ValueError(f"negatives: expected 0 beside whole, which has them, got {self.negatives}")
-        self._check_existence()
+        if self.max_samples is not None and self.max_samples < 1:
+            raise ValueError(f"max_samples: expected a number above 0, got {self.max_samples}")
+        if self.keep_empty and self.negatives:
+            raise ValueError(f"negatives: expected 0 beside keep_empty, which has them, got {self.negatives}")
+        self._check_category_list()
 
-    def _check_existence(self) -> None:
-        if self.existence is None:
+    def _check_category_list(self) -> None:
+        if self.category_list is None:
             return
         if self.ask != "category":
             raise ValueError(
-                f"existence: expected ask='category', whose questions {self.existence} lists, got {self.ask!r}"
+                f"category_list: expected ask='category', whose questions {self.category_list} lists, got {self.ask!r}"
             )
-        for name, chosen in (("negatives", self.negatives), ("rows", self.rows), ("selection", self.selection)):
+        for name, chosen in (
+            ("negatives", self.negatives),
+            ("max_samples", self.max_samples),
+            ("selection", self.selection),
+        ):
             if chosen not in (0, None, Selection()):
                 raise ValueError(
-                    f"existence: {self.existence} says what is asked; expected no {name} beside it, got {chosen}"
+                    f"category_list: {self.category_list} lists the questions; expected no {name}, got {chosen}"
                 )
 
 
@@ -69,30 +73,30 @@ class Writing:
 
     Attributes:
         prompt: The words that they are written with, of the group `vision_r1/prompt`.
-        validation_share: Share of the images that go to `val.parquet`, where the data set has no such part itself. Of
+        val_fraction: Share of the images that go to `val.parquet`, where the data set has no such part itself. Of
             1 there is no other file.
         seed: Decides which images go where, and the order of rows.
         min_pixels: Smallest area in pixels that an image is resized to.
         max_pixels: Largest area in pixels that an image is resized to.
-        images: How closely images are looked at, one of `images.CHECKS`.
+        image_check: How closely images are looked at, one of `images.CHECKS`.
         embed: Whether rows hold the images themselves.
         strict: Whether any defect stops all; else what has one is left out.
     """
 
     prompt: str = "vision_r1"
-    validation_share: float = 0.2
+    val_fraction: float = 0.2
     seed: int = 0
     min_pixels: int = MIN_PIXELS
     max_pixels: int = MAX_PIXELS
-    images: str = "decode"
+    image_check: str = "decode"
     embed: bool = False
     strict: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.validation_share <= 1:
-            raise ValueError(f"validation_share: expected a number above 0, up to 1, got {self.validation_share}")
-        if self.images not in CHECKS:
-            raise ValueError(f"images: expected one of {', '.join(CHECKS)}, got {self.images!r}")
+        if not 0 < self.val_fraction <= 1:
+            raise ValueError(f"val_fraction: expected a number above 0, up to 1, got {self.val_fraction}")
+        if self.image_check not in CHECKS:
+            raise ValueError(f"image_check: expected one of {', '.join(CHECKS)}, got {self.image_check!r}")
         if not 0 < self.min_pixels <= self.max_pixels:
             raise ValueError(
                 f"min_pixels, max_pixels: expected 0 < min <= max, got {self.min_pixels} and {self.max_pixels}"

@@ -112,10 +112,10 @@ def _take(
     for file, samples in read.items():
         questions = _questions(source, samples, writing.seed, left_out)
         # Cut before the images are looked at, which takes the longest.
-        most = source.rows if source.rows is not None and file != "val" else len(questions)
+        most = source.max_samples if source.max_samples is not None and file != "val" else len(questions)
         left_out["above the number of rows"] += max(len(questions) - most, 0)
         said = [question for question in questions[:most] if _is_sayable(question, prompts, problems)]
-        files[file] = check_images(said, images / "upright", problems, writing.images)
+        files[file] = check_images(said, images / "upright", problems, writing.image_check)
     questions = [question for questions in files.values() for question in questions]
     account = Account(
         source=f"{source.alias or source.name} ({source.source})",
@@ -154,13 +154,13 @@ def _held_out(undivided: list[list[Sample]], writing: Writing) -> set[str]:
     """
     names = sorted({sample.image.name for samples in undivided for sample in samples})
     random.Random(writing.seed).shuffle(names)
-    return set(names[: max(1, round(writing.validation_share * len(names)))])
+    return set(names[: max(1, round(writing.val_fraction * len(names)))])
 
 
 def _divided(files: Files, held_out: set[str], writing: Writing) -> Files:
     if "all" not in files:
         return files
-    if writing.validation_share == 1:
+    if writing.val_fraction == 1:
         return {"val": files["all"]}
     divided: Files = {"train": [], "val": []}
     for sample in files["all"]:
@@ -169,8 +169,8 @@ def _divided(files: Files, held_out: set[str], writing: Writing) -> Files:
 
 
 def _questions(source: Source, samples: list[Sample], seed: int, left_out: Counter[str]) -> list[Sample]:
-    if source.existence is not None:
-        questions = ask_existing(samples, source.existence)
+    if source.category_list is not None:
+        questions = ask_existing(samples, source.category_list)
         asked = {question.image_id for question in questions}
         left_out["not on the existence list"] += sum(sample.image_id not in asked for sample in samples)
     else:
@@ -180,10 +180,10 @@ def _questions(source: Source, samples: list[Sample], seed: int, left_out: Count
 
 
 def _chosen_questions(source: Source, samples: list[Sample], seed: int, left_out: Counter[str]) -> list[Sample]:
-    if source.whole:
+    if source.keep_empty:
         samples = [replace(sample, uncertain=frozenset()) for sample in samples]
-    held = [sample for sample in samples if source.whole or not _holds_nothing(sample)]
-    empty = [sample for sample in samples if not source.whole and _holds_nothing(sample)]
+    held = [sample for sample in samples if source.keep_empty or not _holds_nothing(sample)]
+    empty = [sample for sample in samples if not source.keep_empty and _holds_nothing(sample)]
     selected, reasons = select(held, source.selection, seed)
     left_out.update(reasons)
     questions = ask(selected, source.ask)

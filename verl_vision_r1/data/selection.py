@@ -22,28 +22,32 @@ class Selection:
     Attributes:
         min_boxes: Least number of objects in an image that has any.
         max_boxes: Greatest number of objects in an image.
-        hard_share: Share of images with more than `HARD` objects among those kept; None leaves it as it is.
+        hard_fraction: Share of images with more than `HARD` objects among those kept; None leaves it as it is.
         difficulty: JSON file {image_id: number}, such as a model's mean score for each image.
         difficulty_range: Images whose number lies within are kept, borders included; others, and those without one,
             are not.
-        limit: Greatest number of images.
+        max_images: Greatest number of images.
     """
 
     min_boxes: int = 1
     max_boxes: int | None = None
-    hard_share: float | None = None
+    hard_fraction: float | None = None
     difficulty: Path | None = None
     difficulty_range: tuple[float, float] = (0.0, 1.0)
-    limit: int | None = None
+    max_images: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("limit", self.limit), ("max_boxes", self.max_boxes), ("min_boxes", self.min_boxes)):
+        for name, value in (
+            ("max_images", self.max_images),
+            ("max_boxes", self.max_boxes),
+            ("min_boxes", self.min_boxes),
+        ):
             if value is not None and value < 1:
                 raise ValueError(f"{name}: expected a number above 0, got {value}")
         if self.max_boxes is not None and self.min_boxes > self.max_boxes:
             raise ValueError(f"min_boxes, max_boxes: expected min <= max, got {self.min_boxes} and {self.max_boxes}")
-        if self.hard_share is not None and not 0 <= self.hard_share <= 1:
-            raise ValueError(f"hard_share: expected a number from 0 to 1, got {self.hard_share}")
+        if self.hard_fraction is not None and not 0 <= self.hard_fraction <= 1:
+            raise ValueError(f"hard_fraction: expected a number from 0 to 1, got {self.hard_fraction}")
         if not self.difficulty_range[0] <= self.difficulty_range[1]:
             raise ValueError(f"difficulty_range: expected low <= high, got {self.difficulty_range}")
 
@@ -69,8 +73,8 @@ def select(samples: list[Sample], selection: Selection, seed: int) -> tuple[list
         else:
             kept.append(sample)
     random.Random(seed).shuffle(kept)
-    chosen = _with_hard_share(kept, selection.hard_share, selection.limit)
-    left_out["above the limit or beside the hard share"] += len(kept) - len(chosen)
+    chosen = _with_hard_fraction(kept, selection.hard_fraction, selection.max_images)
+    left_out["above max_images or beside hard_fraction"] += len(kept) - len(chosen)
     return chosen, {reason: count for reason, count in left_out.items() if count}
 
 
@@ -96,7 +100,7 @@ def _difficulty(selection: Selection) -> dict[str, float] | None:
         raise ValueError(f"{selection.difficulty}: expected JSON {{image_id: number}}, got {error}") from error
 
 
-def _with_hard_share(samples: list[Sample], share: float | None, limit: int | None) -> list[Sample]:
+def _with_hard_fraction(samples: list[Sample], share: float | None, limit: int | None) -> list[Sample]:
     """As many as there can be with that share; of the two kinds, the first ones."""
     if share is None:
         return samples[:limit]

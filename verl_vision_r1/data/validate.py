@@ -64,13 +64,17 @@ class Report:
 
 
 def validate(
-    source: Path, *, images: str = "decode", lengths: PromptLength | None = None, max_prompt_length: int | None = None
+    source: Path,
+    *,
+    image_check: str = "decode",
+    lengths: PromptLength | None = None,
+    max_prompt_length: int | None = None,
 ) -> Report:
     """Look at all rows of a folder, and at their images; every defect is kept.
 
     Args:
         source: A folder of `.parquet` and `.jsonl` files, or one such file.
-        images: How closely images are looked at, one of `images.CHECKS`.
+        image_check: How closely images are looked at, one of `images.CHECKS`.
         lengths: Measures prompts for a model.
         max_prompt_length: Tokens above which a prompt is a defect.
 
@@ -90,11 +94,11 @@ def validate(
                     _count(row, target, report)
                     _measure(row, target, where, report, lengths, max_prompt_length)
                     size = (target.width, target.height)
-                    for image in row["images"] if images != "none" else ():
-                        _look_at_image(image, size, where, report, files, images == "decode")
+                    for image in row["images"] if image_check != "none" else ():
+                        _look_at_image(image, size, where, report, files, image_check == "decode")
         except ValueError as error:
             report.defects.append(("file", str(error)))
-    _look_at_files(files, images == "decode", report)
+    _look_at_files(files, image_check == "decode", report)
     return report
 
 

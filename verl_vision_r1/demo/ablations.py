@@ -1,7 +1,7 @@
 """`vision-r1 ablations`: what each choice of the method is worth, at the demo's scale, over several seeds.
 
 Each run is the demo's, with one thing changed, and leaves its numbers in a file; a run whose file is there is not made
-again, so that hours of runs may be cut short and taken up later. docs/ablations.md says how far a toy may be believed.
+again, so that hours of runs may be cut short and taken up later. docs/background/ablations.md says how far a toy may be believed.
 """
 
 import json
@@ -64,9 +64,9 @@ VARIANTS: Final[dict[str, Variant]] = {
     "visual_rft": _preset("visual_rft", "visual_rft", "vision_r1.reward.tasks.detection.frame=resized_pixels"),
     "vlm_r1_od_ap": _preset("vlm_r1_od_ap", "vlm_r1"),
     "vlm_r1_od_length": _preset("vlm_r1_od_length", "vlm_r1"),
-    "with_label": _vision_r1("boxes matched with their label", "vision_r1.reward.tasks.detection.match=same_label"),
+    "with_label": _vision_r1("boxes matched with their label", "vision_r1.reward.tasks.detection.matcher=same_label"),
     "no_precision": _vision_r1("without precision", f"{PRECISION}=0"),
-    "never": _vision_r1("refinement never", "vision_r1/curriculum=never"),
+    "beginner_only": _vision_r1("refinement beginner_only", "vision_r1/curriculum=beginner_only"),
     "halfway": _vision_r1("refinement halfway", "vision_r1/curriculum=halfway"),
     "third": _vision_r1("refinement third", "vision_r1/curriculum=third"),
     "kl": _vision_r1("KL to the start, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),

@@ -45,7 +45,7 @@ def evaluated(demo: Demo, step: int) -> "Evaluation":
     from verl_vision_r1.evaluation.measure import Effort
 
     dump = demo.validations / f"{step}.jsonl"
-    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(orders=0))
+    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(permutations=0))
 
 
 def _overall(evaluation: "Evaluation", name: str) -> float:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_vision_r1.data.category_lists import read_existence
+from verl_vision_r1.data.category_lists import read_category_list
 from verl_vision_r1.evaluation.measure import TASKS, Effort, Measured, details, measure
 from verl_vision_r1.evaluation.predictions.annotations import read_annotations
 from verl_vision_r1.evaluation.predictions.coverage import Coverage, assign, expect_complete
@@ -21,7 +21,7 @@ class Evaluation:
         dump: The file of answers.
         annotations: What they are held against.
         protocol: How they are read.
-        existence: The list of categories that were to be asked about.
+        category_list: The list of categories that were to be asked about.
         effort: How much was computed.
         sets: The data sets.
         unanswered: Data sets without any answer; there are such only where a part was to be measured.
@@ -33,7 +33,7 @@ class Evaluation:
     dump: Path
     annotations: Path
     protocol: Protocol
-    existence: Path | None
+    category_list: Path | None
     effort: Effort
     sets: tuple[Measured, ...]
     unanswered: dict[str, Coverage]
@@ -57,7 +57,7 @@ class Evaluation:
         return {
             "dump": str(self.dump),
             "annotations": str(self.annotations),
-            "existence": self.existence and str(self.existence),
+            "category_list": self.category_list and str(self.category_list),
             "protocol": self.protocol.name,
             "assumes": list(self.protocol.assumes),
             "effort": asdict(self.effort),
@@ -75,7 +75,7 @@ def evaluate(
     annotations: Path,
     protocol: str,
     *,
-    existence: Path | None = None,
+    category_list: Path | None = None,
     partial: bool = False,
     effort: Effort | None = None,
 ) -> Evaluation:
@@ -85,7 +85,7 @@ def evaluate(
         dump: A file of verl's validation dump, or the folder that holds only it.
         annotations: COCO JSON, or the file of rows that was asked.
         protocol: One of `protocols.PROTOCOLS`.
-        existence: JSON {image: [category, ...]}: the categories that each image was to be asked about.
+        category_list: JSON {image: [category, ...]}: the categories that each image was to be asked about.
         partial: Whether to measure a dump that does not answer everything that the annotations have.
         effort: What is computed beside.
 
@@ -94,7 +94,7 @@ def evaluate(
         ValueError: A file is not as expected, or the dump does not answer what the annotations have.
     """
     rules, answers = protocol_of(protocol), read_predictions(dump)
-    listed = None if existence is None else read_existence(existence)
+    listed = None if category_list is None else read_category_list(category_list)
     sets = read_annotations(annotations, answers.lines, listed)
     by_name = {
         annotated.name: [line for line in answers.lines if line.data_source == annotated.name] for annotated in sets
@@ -111,7 +111,7 @@ def evaluate(
         dump=answers.path,
         annotations=annotations,
         protocol=rules,
-        existence=existence,
+        category_list=category_list,
         effort=effort,
         sets=tuple(measure(annotated, *assigned[annotated.name], rules, effort) for annotated in kept),
         unanswered={name: coverage for name, (held, coverage) in assigned.items() if not held},

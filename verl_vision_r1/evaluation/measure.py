@@ -43,12 +43,12 @@ class Effort:
     """How much is computed beside the numbers themselves.
 
     Attributes:
-        orders: How many other orders of the boxes COCO's measures are computed for; 0 for none.
+        permutations: How many other orders of the boxes COCO's measures are computed for; 0 for none.
         seed: Decides the orders.
         library: What computes COCO's measures, one of `average_precision.LIBRARIES`.
     """
 
-    orders: int = 5
+    permutations: int = 5
     seed: int = 0
     library: str = LIBRARIES[0]
 
@@ -183,8 +183,8 @@ def _detection(
     by_category = counts_by_category(truth, detections, matches)
     ratios = _ratios(by_image)
     orders = {}
-    if effort.orders:
-        orders = spread(truth, detections, protocol.limits, effort.orders, effort.seed, effort.library, ap)
+    if effort.permutations:
+        orders = spread(truth, detections, protocol.limits, effort.permutations, effort.seed, effort.library, ap)
     return Measured(
         name=annotated.name,
         task=annotated.task,

@@ -54,9 +54,9 @@ def read_answer(line: Line, rules: TaskRules | None, stage: Stage | None) -> Rea
     if rules is None or stage is None:
         answer, match, total = read_any(line.text, line.frame), NO_PAIRS, None
     else:
-        answer = rules.answer(line.text, line.frame)
-        match = rules.match(answer, line.target, stage)
-        read = replace(rules, answer=lambda text, frame: answer, match=lambda answer, target, stage: match)
+        answer = rules.parser(line.text, line.frame)
+        match = rules.matcher(answer, line.target, stage)
+        read = replace(rules, parser=lambda text, frame: answer, matcher=lambda answer, target, stage: match)
         total = score_completion(line.text, line.target, read, line.frame, stage).total
     boxes = np.round(boxes_in_pixels(answer, line.target), 2)
     return Reading(

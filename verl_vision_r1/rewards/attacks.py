@@ -99,9 +99,9 @@ def share(preset: Preset, attack: Attack, stage: Stage = OFF) -> float | None:
         ValueError: The preset has no rules for detection, or a parser of its own, for which no attack is spelled.
     """
     rules = preset.rules_of(target())
-    form = FORMS.get(rules.answer)
+    form = FORMS.get(rules.parser)
     if form is None:
-        raise ValueError(f"attacks: expected one of the parsers that come with the package, got {rules.answer}")
+        raise ValueError(f"attacks: expected one of the parsers that come with the package, got {rules.parser}")
     if attack.on_labels and not form.labels:
         return None
     total = score_completion(attack.text(form), target(attack.negative), rules, FRAME, stage).total

@@ -18,6 +18,7 @@ import yaml
 
 from verl_vision_r1.frames import FRAMES
 from verl_vision_r1.prompts import Prompts
+from verl_vision_r1.renamed import KEYS, hint
 from verl_vision_r1.rewards.answers import PARSERS
 from verl_vision_r1.rewards.criteria import CRITERIA
 from verl_vision_r1.rewards.matching import MATCHERS
@@ -119,7 +120,7 @@ def names_in(group: str) -> tuple[str, ...]:
 
     Example:
         >>> names_in("curriculum")
-        ('halfway', 'linear', 'never', 'off', 'release_2025', 'third')
+        ('beginner_only', 'halfway', 'linear', 'none', 'release_2025', 'third')
     """
     folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group)
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
@@ -145,9 +146,9 @@ def _task_rules(name: str, config: Any, total: str, on_error: str) -> TaskRules:
     _expect_one_of("vision_r1.reward.tasks: task", name, TASKS)
     where = f"vision_r1.reward.tasks.{name}"
     _expect_mapping(where, config)
-    _expect_keys(where, config, required={"answer", "match", "criteria"}, optional={"frame"})
-    answer = _function(f"{where}.answer", config["answer"], PARSERS)
-    match = _function(f"{where}.match", config["match"], MATCHERS)
+    _expect_keys(where, config, required={"parser", "matcher", "criteria"}, optional={"frame"})
+    parser = _function(f"{where}.parser", config["parser"], PARSERS)
+    matcher = _function(f"{where}.matcher", config["matcher"], MATCHERS)
     frame = config.get("frame")
     if frame is not None:
         _expect_one_of(f"{where}.frame", frame, FRAMES)
@@ -155,7 +156,7 @@ def _task_rules(name: str, config: Any, total: str, on_error: str) -> TaskRules:
     criteria = tuple(_criterion(f"{where}.criteria.{key}", key, item) for key, item in config["criteria"].items())
     if not math.fsum(item.weight for item in criteria) > 0:
         raise ValueError(f"{where}.criteria: expected a sum of weights above 0, got {[c.weight for c in criteria]}")
-    return TaskRules(answer, match, criteria, frame, total, on_error)
+    return TaskRules(parser, matcher, criteria, frame, total, on_error)
 
 
 def _criterion(where: str, name: str, config: Any) -> WeightedCriterion:
@@ -237,5 +238,5 @@ def _expect_keys(
     if missing or unknown:
         raise ValueError(
             f"{where}: expected the keys {sorted(required | set(optional))}, got {sorted(config)}"
-            f" (missing {sorted(missing)}, unknown {sorted(unknown)})"
+            f" (missing {sorted(missing)}, unknown {sorted(unknown)}){hint(sorted(unknown), KEYS)}"
         )

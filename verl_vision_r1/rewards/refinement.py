@@ -72,7 +72,7 @@ class Stage:
 
 
 OFF: Final = Stage(xi0=0.5, xi1=0.0, xi2=1.0, precision_xi0=0.0)
-"""No differentiation at all: raw values. Not the same as `never`, which keeps the beginner's thresholds."""
+"""No differentiation at all: raw values. Not the same as `beginner_only`, which keeps the beginner's thresholds."""
 
 
 @dataclass(frozen=True)

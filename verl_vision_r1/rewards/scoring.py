@@ -28,16 +28,16 @@ class TaskRules:
     """How the completions of one task are read, matched, judged and summed up.
 
     Attributes:
-        answer: How a completion is read.
-        match: How predicted and true boxes are paired.
+        parser: How a completion is read.
+        matcher: How predicted and true boxes are paired.
         criteria: At least one; their weights sum to more than 0.
         frame: The frame that the task's prompt asks for, one of `frames.FRAMES`; None for that of the model's family.
         total: `sum` or `mean` of the weighted parts.
         on_error: What a criterion does that raises, or returns no finite number: `zero` (it counts 0) or `raise`.
     """
 
-    answer: Parser
-    match: Matcher
+    parser: Parser
+    matcher: Matcher
     criteria: tuple[WeightedCriterion, ...]
     frame: str | None = None
     total: str = "sum"
@@ -117,8 +117,8 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
     Returns:
         The scores. The text never raises; a criterion of the user's own may.
     """
-    answer = rules.answer(completion, frame)
-    match = rules.match(answer, target, stage)
+    answer = rules.parser(completion, frame)
+    match = rules.matcher(answer, target, stage)
     parts, errors = _parts(rules, answer, target, match, stage)
     raw = parts if stage == OFF else _parts(rules, answer, target, match, OFF)[0]
     return Scores(

@@ -272,19 +272,19 @@ def test_the_spread_of_different_scores_is_none() -> None:
 def test_the_spread_of_equal_scores_reaches_the_best_and_the_worst_order() -> None:
     """Two predictions of one object, one of them wrong: half or all, by who was first."""
     truth, said = scene(True, False, scores=[1.0, 1.0], objects=1)
-    found = spread(truth, said, orders=20)
+    found = spread(truth, said, permutations=20)
     assert found["AP"] == pytest.approx((0.5, 1.0))
     assert found["AP50"] == pytest.approx((0.5, 1.0))
     assert found["AR100"] == (1.0, 1.0)
     assert found["AR1"] == (0.0, 1.0)
-    assert spread(truth, said, orders=0)["AP"] == (1.0, 1.0)
+    assert spread(truth, said, permutations=0)["AP"] == (1.0, 1.0)
 
 
 def test_the_spread_is_over_the_order_of_the_images_too() -> None:
     """Each image has one prediction, so only the order of the images can change anything."""
     truth, said = scene(True, False, scores=[1.0, 1.0])
     said = replace(said, image=np.array([0, 1]))
-    found = spread(truth, said, orders=20)
+    found = spread(truth, said, permutations=20)
     assert found["AP50"] == pytest.approx((51 / 101 * 0.5, 51 / 101))
 
 
@@ -298,9 +298,9 @@ def test_the_spread_holds_the_order_given_and_is_repeatable() -> None:
         calls.append((orders, told))
         return orders
 
-    found = spread(truth, said, orders=3, seed=1, progress=watched)
-    assert found == spread(truth, said, orders=3, seed=1)
-    assert found != spread(truth, said, orders=3, seed=2)
+    found = spread(truth, said, permutations=3, seed=1, progress=watched)
+    assert found == spread(truth, said, permutations=3, seed=1)
+    assert found != spread(truth, said, permutations=3, seed=2)
     assert all(found[name][0] <= value <= found[name][1] for name, value in known.items())
     assert 0.0 < found["AP"][1] - found["AP"][0] < 0.1
     assert calls[0][0] == range(3)

@@ -17,7 +17,7 @@ from verl_vision_r1.evaluation.predictions.coverage import assign
 from verl_vision_r1.evaluation.predictions.predictions_file import read_predictions
 from verl_vision_r1.evaluation.presentation.tables import notes
 
-QUICK = Effort(orders=0)
+QUICK = Effort(permutations=0)
 
 
 def rows(images: int = 3, question: str = "categories", source: str = "coco/detection") -> list[Any]:
@@ -138,29 +138,29 @@ def test_questions_by_category_may_ask_for_what_is_absent(tmp_path: Path) -> Non
 
 
 def test_an_existence_list_says_what_was_to_be_asked(tmp_path: Path) -> None:
-    listed = tmp_path / "existence.json"
+    listed = tmp_path / "category_list.json"
     listed.write_text(json.dumps({"0": ["cat", "dog"], "1": ["dog"], "2": ["dog"]}))
     lines = list(prediction_lines.lines_of(rows(question="category"), prediction_lines.exact))
     path = prediction_lines.write(tmp_path / "0.jsonl", lines)
     with pytest.raises(ValueError, match="2 images of coco/detection with answers to other questions"):
-        evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
+        evaluate(path, coco(tmp_path), "plain", category_list=listed, effort=QUICK)
     asked = [line for line in lines if line["subject"] == "dog" or line["image_id"] == "0"]
     path = prediction_lines.write(tmp_path / "0.jsonl", asked)
-    found = evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
+    found = evaluate(path, coco(tmp_path), "plain", category_list=listed, effort=QUICK)
     assert found.sets[0].values["recall_50"] == pytest.approx(1 / 3)  # What the list leaves out cannot be found.
     assert "what it leaves out is missed" in found.sets[0].basis
-    with pytest.raises(ValueError, match="--existence: expected a COCO file beside it"):
-        evaluate(path, Path("rows.parquet"), "plain", existence=listed, effort=QUICK)
+    with pytest.raises(ValueError, match="--category-list: expected a COCO file beside it"):
+        evaluate(path, Path("rows.parquet"), "plain", category_list=listed, effort=QUICK)
     listed.write_text(json.dumps({"9": ["cat"]}))
     with pytest.raises(
-        ValueError, match="--existence: expected images of the annotations' 3, got 1 others, such as '9'"
+        ValueError, match="--category-list: expected images of the annotations' 3, got 1 more, such as '9'"
     ):
-        evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
+        evaluate(path, coco(tmp_path), "plain", category_list=listed, effort=QUICK)
     listed.write_text(json.dumps({"0": ["Cat"]}))
     with pytest.raises(
-        ValueError, match="--existence: expected categories of the annotations' 2, got 1 others, such as"
+        ValueError, match="--category-list: expected categories of the annotations' 2, got 1 more, such as"
     ):
-        evaluate(path, coco(tmp_path), "plain", existence=listed, effort=QUICK)
+        evaluate(path, coco(tmp_path), "plain", category_list=listed, effort=QUICK)
 
 
 def test_coco_knows_boxes_of_categories_only(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def files(tmp_path: Path, scattered: list[Any]) -> list[str]:
     dump = prediction_lines.write(
         tmp_path / "7.jsonl", prediction_lines.lines_of(scattered, prediction_lines.perturbed(0))
     )
-    return [str(dump), "--annotations", str(tmp_path / "rows.parquet"), "--protocol", "plain", "--orders", "2"]
+    return [str(dump), "--annotations", str(tmp_path / "rows.parquet"), "--protocol", "plain", "--permutations", "2"]
 
 
 def run(*arguments: str, status: int = 0) -> str:
@@ -48,7 +48,7 @@ def test_figures_of_each_set_and_a_comparison(tmp_path: Path, scattered: list[An
     other = prediction_lines.write(
         tmp_path / "0.jsonl", prediction_lines.lines_of(scattered, prediction_lines.perturbed(9, jitter=0.4))
     )
-    said = run(*files, "--against", str(other), "--resamples", "50", "--out", str(tmp_path / "out"))
+    said = run(*files, "--against", str(other), "--bootstrap", "50", "--out", str(tmp_path / "out"))
     assert "made_up/a/detection: change" in said
     assert "mean of 2, detection: change" in said
     drawn = {path.name for path in (tmp_path / "out" / "made_up-a-detection").iterdir()}
@@ -79,7 +79,7 @@ def test_four_sets_are_rows(tmp_path: Path, scattered: list[Any]) -> None:
         (["--protocol", "coco"], "error: protocol: expected one of vision_r1"),
         (["--library", "mine"], "error: library: expected one of faster-coco-eval, pycocotools, got 'mine'"),
         (["--annotations", "nowhere.json"], "nowhere.json"),
-        (["--existence", "nowhere.json"], "nowhere.json"),
+        (["--category-list", "nowhere.json"], "nowhere.json"),
     ],
 )
 def test_what_a_person_got_wrong_is_one_line(files: list[str], change: list[str], message: str) -> None:
@@ -102,10 +102,10 @@ def test_what_a_run_was_made_with_stays_with_it(tmp_path: Path, scattered: list[
     other = prediction_lines.write(
         tmp_path / "0.jsonl", prediction_lines.lines_of(scattered, lambda target: "nothing")
     )
-    said = run(*files, "--against", str(other), "--no-figures", "--library", "pycocotools", "--resamples", "20")
+    said = run(*files, "--against", str(other), "--no-figures", "--library", "pycocotools", "--bootstrap", "20")
     assert "what the numbers before rest on" in said
     results = json.loads((tmp_path / "7-plain" / "results.json").read_text())
-    assert results["effort"] == {"orders": 2, "seed": 0, "library": "pycocotools"}
+    assert results["effort"] == {"permutations": 2, "seed": 0, "library": "pycocotools"}
     assert results["against"]["dump"] == str(other)
     assert results["against"]["sets"]["made_up/a/detection"]["reading"]["unparsed"] == 30
 
@@ -115,7 +115,7 @@ def test_names_are_text_in_tables_and_folders(tmp_path: Path, scattered: list[An
     rows = [{**row, "data_source": name if index % 2 else "other"} for index, row in enumerate(scattered[:20])]
     write_rows(tmp_path / "rows.parquet", rows)
     dump = prediction_lines.write(tmp_path / "0.jsonl", prediction_lines.lines_of(rows, prediction_lines.perturbed(0)))
-    arguments = ["--annotations", str(tmp_path / "rows.parquet"), "--protocol", "plain", "--orders", "0"]
+    arguments = ["--annotations", str(tmp_path / "rows.parquet"), "--protocol", "plain", "--permutations", "0"]
     said = run(str(dump), *arguments, "--out", str(tmp_path / "deep" / "out"))
     assert "".join(name.split())[:30] in "".join(said.split()).replace("│", "")
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"out"}
@@ -126,7 +126,7 @@ def test_figures_of_a_run_before_do_not_stay(tmp_path: Path, scattered: list[Any
     rows = [row for row in scattered if "/a/" in row["data_source"]]
     write_rows(tmp_path / "rows.parquet", rows)
     prediction_lines.write(Path(files[0]), prediction_lines.lines_of(rows, prediction_lines.perturbed(0)))
-    run(*files, "--against", files[0], "--resamples", "10")
+    run(*files, "--against", files[0], "--bootstrap", "10")
     assert (tmp_path / "7-plain" / "before_after.png").exists()
     run(*files)
     assert not (tmp_path / "7-plain" / "before_after.png").exists()

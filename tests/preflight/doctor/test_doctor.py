@@ -382,7 +382,7 @@ def test_other_rewards(folder: Path, reward: str) -> None:
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        (f"{DETECTION}.match=none", "recall is 0.000, expected 1"),
+        (f"{DETECTION}.matcher=none", "recall is 0.000, expected 1"),
         (f"{DETECTION}.criteria.format.weight=5", ""),
         (f"+{DETECTION}.criteria.mine={{function: 'math:sqrt'}}", "a criterion raised"),
         (f"~{DETECTION}", "rules for one of grounding"),
@@ -397,7 +397,7 @@ def test_rewards_that_do_not_pay(folder: Path, override: str, text: str) -> None
 
 
 def test_a_parser_of_ones_own(folder: Path) -> None:
-    found = sample.sample(run(folder, f"{DETECTION}.answer='{__name__}:nothing_read'"))
+    found = sample.sample(run(folder, f"{DETECTION}.parser='{__name__}:nothing_read'"))
     assert found.ok, found
     assert "parser of your own" in found.found
 

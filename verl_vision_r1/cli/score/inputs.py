@@ -138,7 +138,7 @@ def read_lines(path: Path, on_cut_off: Callable[[str], None]) -> Iterator[Given]
     """The answers of a file, one by one.
 
     Args:
-        path: Lines of verl's dumps (`output`, `gts`, `frame`, `image`), or `{"answer": ..., "target": ...}` with
+        path: Lines of verl's dumps (`output`, `gts`, `frame`, `image`), or `{"completion": ..., "target": ...}` with
             `frame` and `image` where they are known.
         on_cut_off: Told about a last line that was cut off half-way, which is left out.
 
@@ -197,11 +197,11 @@ def _entry(line: str) -> Any:
 
 def _given(entry: Any, where: str, number: int) -> Given:
     """A line of either form."""
-    text, target = ("output", "gts") if isinstance(entry, dict) and "output" in entry else ("answer", "target")
+    text, target = ("output", "gts") if isinstance(entry, dict) and "output" in entry else ("completion", "target")
     if not isinstance(entry, dict) or not {text, target} <= entry.keys():
         got = f"the keys {', '.join(map(str, entry))}" if isinstance(entry, dict) else "none"
         raise ValueError(
-            f"{where}: expected a JSON object with output and gts, as in verl's dumps, or answer and target, got {got}"
+            f"{where}: expected a JSON object with output and gts, as verl writes, or completion and target, got {got}"
         )
     if not isinstance(entry[text], str):
         raise ValueError(f"{where}: {text}: expected a text, got {entry[text]!r:.60}")

@@ -90,7 +90,7 @@ def spread(
     truth: GroundTruth,
     detections: Detections,
     limits: Sequence[int] = LIMITS,
-    orders: int = 5,
+    permutations: int = 5,
     seed: int = 0,
     library: str = LIBRARIES[0],
     given: AveragePrecision | None = None,
@@ -102,7 +102,7 @@ def spread(
         truth: I images, K categories, M objects.
         detections: N predictions in the order in which they were said.
         limits: As for `average_precision`.
-        orders: How many times images and predictions are put into another order at random.
+        permutations: How many times images and predictions are put into another order at random.
         seed: Decides these orders.
         library: One of `LIBRARIES`.
         given: The measures of the order given, where they are known.
@@ -116,7 +116,7 @@ def spread(
     """
     generator = np.random.default_rng(seed)
     found = [(given or average_precision(truth, detections, limits, library)).values]
-    for _ in progress(range(orders), desc="orders of equal scores", unit="order"):
+    for _ in progress(range(permutations), desc="orders of equal scores", unit="order"):
         found.append(average_precision(*_reordered(truth, detections, generator), limits, library).values)
     by_name = {name: [values[name] for values in found] for name in found[0]}
     return {name: (min(values), max(values)) for name, values in by_name.items()}

@@ -54,23 +54,23 @@ class AnnotatedSet:
 
 
 def read_annotations(
-    path: Path, lines: Sequence[Line], existence: dict[str, list[str]] | None = None
+    path: Path, lines: Sequence[Line], category_list: dict[str, list[str]] | None = None
 ) -> list[AnnotatedSet]:
     """The sets that a file describes.
 
     Args:
         path: COCO JSON, or a `.parquet` or `.jsonl` file of rows.
         lines: The answers: of a COCO file they say whether all categories were asked about at once.
-        existence: The categories that each image was to be asked about.
+        category_list: The categories that each image was to be asked about.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is neither; or the answers to a COCO file's images are of several data sets or kinds.
     """
     if path.suffix in READERS:
-        if existence is not None:
+        if category_list is not None:
             raise ValueError(
-                f"--existence: expected a COCO file beside it, which has what the list leaves out, got the rows {path}"
+                f"--category-list: expected a COCO file beside it, which has what the list lacks, got the rows {path}"
             )
         return list(_sets_of_rows(path))
     truth = read_coco_truth(path)
@@ -82,10 +82,10 @@ def read_annotations(
         )
     ((name, question),) = kinds
     _expect_sizes(truth, lines, path)
-    basis = "list" if existence is not None else "images" if question == "categories" else "objects"
+    basis = "list" if category_list is not None else "images" if question == "categories" else "objects"
     questions: Counter[Key] = _objects(truth)
-    if existence is not None:
-        questions = _listed(existence, truth)
+    if category_list is not None:
+        questions = _listed(category_list, truth)
     elif question == "categories":
         questions = Counter((image, question, "") for image in truth.images)
     return [AnnotatedSet(name, "detection", questions, truth, basis)]
@@ -107,17 +107,17 @@ def _objects(truth: GroundTruth) -> Counter[Key]:
     return Counter({(truth.images[image], "category", truth.categories[category]) for image, category in held})
 
 
-def _listed(existence: dict[str, list[str]], truth: GroundTruth) -> Counter[Key]:
+def _listed(category_list: dict[str, list[str]], truth: GroundTruth) -> Counter[Key]:
     for what, given, known in (
-        ("images", set(existence), set(truth.images)),
-        ("categories", {name for names in existence.values() for name in names}, set(truth.categories)),
+        ("images", set(category_list), set(truth.images)),
+        ("categories", {name for names in category_list.values() for name in names}, set(truth.categories)),
     ):
         if unknown := given - known:
             raise ValueError(
-                f"--existence: expected {what} of the annotations' {len(known)}, got {len(unknown)} others, such as"
+                f"--category-list: expected {what} of the annotations' {len(known)}, got {len(unknown)} more, such as"
                 f" {min(unknown)!r}"
             )
-    return Counter((image, "category", name) for image, names in existence.items() for name in names)
+    return Counter((image, "category", name) for image, names in category_list.items() for name in names)
 
 
 def _sets_of_rows(path: Path) -> Iterator[AnnotatedSet]:

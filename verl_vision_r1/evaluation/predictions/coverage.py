@@ -102,7 +102,7 @@ def expect_complete(dump: PredictionsFile, found: dict[str, Coverage], others: C
 
 def _complaints(name: str, coverage: Coverage) -> list[str]:
     words = {
-        "missing": "without an answer (rows for an evaluation are prepared with --whole)",
+        "missing": "without an answer (rows for an evaluation are prepared with --keep-empty)",
         "doubled": "answered more than once (val_kwargs.n is 1 in an evaluation)",
         "foreign": "with answers to other questions than the annotations have",
     }

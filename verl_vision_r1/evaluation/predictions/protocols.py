@@ -153,7 +153,7 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         assumes=(
             "Visual-RFT (arXiv 2503.01785), its released evaluation",
             "the score of a box is the confidence that the model writes",
-            "one question for each category that an existence list names for the image (--existence); what the list"
+            "one question for each category that an existence list names for the image (--category-list); what it"
             " leaves out cannot be found, so its recall bounds the model's",
             "every box is of the category that was asked for",
             "classes: no closed answer is wrong; the published rule takes a part of the name for the name, and an"

@@ -125,7 +125,7 @@ def perfect_answer(target: Target, rules: TaskRules, boxes: Boxes) -> str | None
         >>> perfect_answer(SCENES["grounding"], rules, SCENES["grounding"].boxes)
         '<think> </think> <answer>(100,80),(340,360)</answer>'
     """
-    parser = getattr(rules.answer, "func", rules.answer)
+    parser = getattr(rules.parser, "func", rules.parser)
     rows = [tuple(int(x) if x == int(x) else float(x) for x in box) for box in boxes.tolist()]
     if parser in attacks.FORMS and target.task in ("detection", "grounding"):
         return attacks.FORMS[parser].answer(list(zip(rows, target.labels, strict=True)))  # type: ignore[arg-type]

@@ -100,9 +100,9 @@ def explain(completion: str, target: Target, rules: TaskRules, frame: Size, stag
         >>> found.scores.total, found.verdicts[0].worth
         (2.75, 1.75)
     """
-    answer = rules.answer(completion, frame)
-    scores = score_completion(completion, target, replace(rules, answer=lambda text, size: answer), frame, stage)
-    scene = Scene(answer, target, rules.match(answer, target, stage), rules, stage)
+    answer = rules.parser(completion, frame)
+    scores = score_completion(completion, target, replace(rules, parser=lambda text, size: answer), frame, stage)
+    scene = Scene(answer, target, rules.matcher(answer, target, stage), rules, stage)
     worth, told = worths(answer, target, rules, stage, scores)
     numbered = scene.numbered_alike and not scene.pairs_nothing
     free = tuple(column + 1 for column in range(len(target.boxes)) if column not in scene.taker)

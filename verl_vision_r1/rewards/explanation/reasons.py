@@ -80,7 +80,7 @@ class Scene:
     @property
     def pairs_nothing(self) -> bool:
         """Whether these rules have no use for pairs."""
-        return _plain(self.rules.match) is match_nothing
+        return _plain(self.rules.matcher) is match_nothing
 
     @functools.cached_property
     def functions(self) -> set[Callable[..., Any]]:
@@ -225,10 +225,10 @@ def _compared(iou: float, relation: str, name: str, bound: float) -> str:
 
 def _least_iou(rules: TaskRules) -> float | None:
     """The IoU that a pair of the greedy matcher must exceed; None of the other matchers."""
-    if _plain(rules.match) is not match_by_confidence:
+    if _plain(rules.matcher) is not match_by_confidence:
         return None
     default = inspect.signature(match_by_confidence).parameters["iou_above"].default
-    return float(getattr(rules.match, "keywords", {}).get("iou_above", default))
+    return float(getattr(rules.matcher, "keywords", {}).get("iou_above", default))
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -67,7 +67,7 @@ def _without(answer: Answer, index: int) -> Answer:
 
 
 def _score(answer: Answer, target: Target, rules: TaskRules, stage: Stage) -> Scores:
-    given = replace(rules, answer=lambda text, frame: answer, on_error="zero")
+    given = replace(rules, parser=lambda text, frame: answer, on_error="zero")
     return score_completion(answer.text, target, given, answer.frame, stage)
 
 
@@ -96,7 +96,7 @@ def _reads_words(answer: Answer, target: Target, rules: TaskRules, stage: Stage)
 
     watched = copy(answer)
     object.__setattr__(watched, "__class__", Watched)
-    given = replace(rules, answer=lambda text, frame: watched, on_error="zero")
+    given = replace(rules, parser=lambda text, frame: watched, on_error="zero")
     score_completion("", target, given, answer.frame, stage)
     return any(name in WORDS for name in asked)
 
@@ -114,7 +114,7 @@ def _cut_out(answer: Answer, rules: TaskRules) -> dict[int, Answer]:
             continue  # Part of an item, or of a text.
         if not item.group().endswith(","):
             head = head.removesuffix(",")
-        read = rules.answer(head + answer.text[item.end() :], answer.frame)
+        read = rules.parser(head + answer.text[item.end() :], answer.frame)
         index = _taken_out(answer, read, first)
         if index is not None and len(found) < MOST:
             found[index] = replace(_without(answer, index), text=read.text, content=read.content)

@@ -1,1 +1,1 @@
-"""What `+vision_r1/evaluation=NAME` can name."""
+"""The choices of `vision_r1/evaluation=NAME`."""
