@@ -1,40 +1,50 @@
-"""What is really in the image: the ground truth of one row, and how it travels as JSON.
+"""The ground truth of one sample, and its JSON form.
 
-A row's `reward_model.ground_truth` is one JSON string, because verl turns nested lists in a row into numeric arrays on
-their way to the reward workers. A target is written by a person, so every defect raises `ValueError` when the row is
-prepared or loaded, never during training.
+A sample's `reward_model.ground_truth` is one JSON string, because verl converts nested lists to numeric arrays on the
+way to the reward workers. Targets are user input: every error raises `ValueError` when the sample is prepared or
+loaded, never during training.
 """
 
 import functools
 import json
+import re
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import Boxes, as_boxes
 
+SEPARATORS: Final = re.compile(r"[\s_-]+")
+
+LabelForm = Callable[[str], str]
+"""A label -> the form in which it is compared."""
+
+LabelCodes = tuple[NDArray[np.intp], dict[str, int]]
+
 TASKS = ("detection", "grounding", "classification", "counting")
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The ground truth of one row.
+    """The ground truth of one sample.
 
     Attributes:
-        boxes: (M, 4) float64 `xyxy` in original-image pixels, `x1 < x2` and `y1 < y2`. M = 0 is a negative image.
-        labels: M names, one for each box.
+        boxes: (M, 4) float64 `xyxy` in original-image pixels, `x1 < x2` and `y1 < y2`. M = 0 is a negative sample.
+        labels: M names, one per box. For classification: one name, the class, and no boxes.
         width: Width of the original image in pixels.
         height: Height of the original image in pixels.
-        categories: The names that the prompt asks for; empty where the prompt has no closed list.
-        task: One of `TASKS`. Of classification the label is the class, and there is no box.
-        count: How many objects there are, where that is not the number of boxes.
-        solution: The reference answer as a published dataset has it. Only the presets of the releases read it.
+        categories: The names that the prompt lists; empty if the prompt has no closed list.
+        task: One of `TASKS`.
+        count: Number of objects, if it is not the number of boxes. Required for counting.
+        solution: The reference answer of a published dataset. Only the presets of the releases read it.
 
     Raises:
-        ValueError: A box is inverted, not finite or outside the image; the counts differ; a label is missing, blank or
-            not among the categories; the task is unknown.
+        ValueError: A box is inverted, not finite or outside the image; the numbers of boxes and labels differ; a label
+            is missing, blank or not among the categories; the task is unknown; the count is missing or invalid.
 
     Example:
         >>> target = Target([[10, 20, 110, 220]], ["cat"], width=640, height=480)
@@ -65,13 +75,13 @@ class Target:
 
     @classmethod
     def unchecked(cls, boxes: Any, labels: tuple[str, ...], width: int, height: int, **fields: Any) -> "Target":
-        """Ground truth taken as it is, for recorded cases that are wrong on purpose.
+        """Build a target without checks, for recorded cases that are invalid on purpose.
 
         Args:
-            boxes: As of `Target`, but they may be inverted or without area.
-            labels: As of `Target`.
-            width: As of `Target`.
-            height: As of `Target`.
+            boxes: As in `Target`, but inverted boxes and boxes without area are accepted.
+            labels: As in `Target`.
+            width: As in `Target`.
+            height: As in `Target`.
             fields: `task`, `count`, `solution`.
         """
         target = object.__new__(cls)
@@ -83,25 +93,27 @@ class Target:
 
     @property
     def instances(self) -> int:
-        """How many objects there are."""
+        """Number of objects."""
         return len(self.boxes) if self.count is None else self.count
 
     @functools.cached_property
     def known_labels(self) -> frozenset[str]:
-        """The names that an answer may use, as they stand and normalised: the categories, or else the labels."""
+        """The labels a prediction may use, verbatim and plain: the categories, or else the target's labels."""
         names = self.categories or self.labels
-        return frozenset((*names, *map(normalise_label, names)))
+        return frozenset((*names, *map(plain_label, names)))
 
-    @functools.cached_property
-    def label_codes(self) -> tuple[NDArray[np.intp], dict[str, int]]:
-        """(M,) a number for each label, the same for those that are the same normalised, and the number by name."""
-        codes: dict[str, int] = {}
-        for label in self.labels:
-            codes[label] = codes.setdefault(normalise_label(label), len(codes))
-        return np.array([codes[label] for label in self.labels], dtype=np.intp), codes
+    def label_codes(self, form: LabelForm) -> LabelCodes:
+        """(M,) codes of the labels, equal for labels that are equal in a form, and the code of each name."""
+        cached = self.__dict__.setdefault("_label_codes", {})
+        if form not in cached:
+            codes: dict[str, int] = {}
+            for label in self.labels:
+                codes[label] = codes.setdefault(form(label), len(codes))
+            cached[form] = np.array([codes[label] for label in self.labels], dtype=np.intp), codes
+        return cached[form]  # type: ignore[no-any-return]
 
     def to_json(self) -> str:
-        """The JSON string that a row carries in `reward_model.ground_truth`."""
+        """The JSON string for a sample's `reward_model.ground_truth`."""
         fields: dict[str, Any] = {
             "task": self.task,
             "boxes": self.boxes.tolist(),
@@ -118,10 +130,10 @@ class Target:
 
     @classmethod
     def from_json(cls, text: str) -> "Target":
-        """Read what `to_json` wrote.
+        """Read the output of `to_json`.
 
         Raises:
-            ValueError: Not a JSON object, or a key is missing or unknown, or the target itself is wrong.
+            ValueError: The text is not a JSON object, a key is missing or unknown, or the target is invalid.
         """
         try:
             fields: Any = json.loads(text)
@@ -140,13 +152,23 @@ class Target:
 
 
 def normalise_label(label: str) -> str:
-    """The form in which labels are compared.
+    """Strip and lowercase a label, for comparison.
 
     Example:
         >>> normalise_label(" Traffic Light ")
         'traffic light'
     """
     return label.strip().lower()
+
+
+def plain_label(label: str) -> str:
+    """A label without what spellings differ in: Unicode NFKC, case folded, runs of blanks, `_` and `-` as one blank.
+
+    Example:
+        >>> plain_label("Traffic_light "), plain_label("traffic  LIGHT")
+        ('traffic light', 'traffic light')
+    """
+    return SEPARATORS.sub(" ", unicodedata.normalize("NFKC", label).casefold()).strip()
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Recorded cases: those beside the project are met, and what differs is told."""
+"""Recorded cases: all match, and differences are reported."""
 
 import json
 from pathlib import Path
@@ -22,12 +22,21 @@ FILES = {
     "vlm_r1_detection": 338,
 }
 SETTLED_OTHERWISE = {
-    "dev-hand-eq-label_space-beginner",  # A label of blanks is no label.
-    "dev-hand-det-c_minus2",  # A confidence outside [0, 1] is cut to it.
-    "dev-hand-det-c_nan_two",  # A confidence that is no number makes its item malformed, not the answer.
+    "dev-hand-eq-label_space-beginner",  # A blank label is no label.
+    "dev-hand-det-c_minus2",  # A confidence outside [0, 1] is clipped.
+    "dev-hand-det-c_nan_two",  # A confidence that is not a number makes only its item malformed.
     "dev-hand-det-inverted_x",  # Boxes without positive area count as predictions.
     "dev-hand-det-zero_all",
 }
+READ_OTHERWISE = {
+    "vision_r1_paper": {
+        "dev-hand-eq-two_fences-advanced",  # Recorded: the second list is not read.
+        "dev-hand-eq-single_quotes-off",  # Recorded: single quotes are not read.
+        "dev-hand-eq-box_key_bbox-advanced",  # Recorded: the key `bbox` is no box.
+    }
+}
+"""Cases recorded before every list was read, whatever surrounds it, with the usual slips and keys."""
+
 TARGET = {"width": 100, "height": 100, "input_width": 100, "input_height": 100, "boxes": [[0, 0, 50, 50]]}
 CASE: dict[str, Any] = {
     "id": "one",
@@ -38,12 +47,12 @@ CASE: dict[str, Any] = {
 }
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded cases are not beside the project")
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded cases are not available")
 @pytest.mark.parametrize("name", FILES)
-def test_every_recorded_case_is_met(name: str) -> None:
+def test_every_recorded_case_matches(name: str) -> None:
     report = check_file(RECORDED / f"{name}.json")
     assert len(report.results) >= FILES[name]
-    assert [result for result in report.results if result.verdict == DIFFERS] == []
+    assert {result.id for result in report.results if result.verdict == DIFFERS} == READ_OTHERWISE.get(name, set())
     unequal = {result.id for result in report.results if result.verdict in APART and not result.equal}
     assert unequal <= SETTLED_OTHERWISE
 
@@ -76,7 +85,7 @@ def test_the_verdict(changes: dict[str, Any], verdict: str) -> None:
         ({"math_verify": False}, {"accuracy": 0.0, "format": 0.0}),
     ],
 )
-def test_the_preset_shows_in_the_case(params: dict[str, Any], expected: dict[str, float]) -> None:
+def test_the_preset_follows_from_the_case(params: dict[str, Any], expected: dict[str, float]) -> None:
     box = "[0, 0, 500, 500]" if "overall" in expected else "[0, 0, 50, 50]"
     completion = f'[{{"bbox_2d": {box}, "label": "cat"}}]'
     assert check_case({**CASE, "completion": completion, "params": params, "expected": expected}).verdict == "match"
@@ -103,7 +112,7 @@ def test_the_command(tmp_path: Path) -> None:
     wrong.write_text(json.dumps({"cases": [{**CASE, "id": "off", "expected": {"recall": 0.5}}]}))
     done = CliRunner().invoke(app, ["conformance", str(right)])
     assert done.exit_code == 0
-    assert "right.json: 2 cases, 1 match, 0 differ, 1 tie apart" in done.output
+    assert "right.json: 2 cases, 1 match, 0 differ; counted separately: 1 tie" in done.output
     assert "torn" in done.output
     done = CliRunner().invoke(app, ["conformance", str(right), str(wrong)])
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""What an explanation says is what the presets do."""
+"""Explanations agree with the scores and matches of the presets."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from test_properties import CASES, STAGES, TARGETS, TEXTS
 
 from verl_vision_r1 import Target, load_curriculum, load_preset
 from verl_vision_r1.rewards.answers import Answer
-from verl_vision_r1.rewards.attacks import FORMS, PRESETS, Item
+from verl_vision_r1.rewards.attacks import PRESETS, Item, form_of
 from verl_vision_r1.rewards.criteria import CRITERIA
 from verl_vision_r1.rewards.explanation import Explanation, explain
 from verl_vision_r1.rewards.explanation.words import printable
@@ -29,9 +29,9 @@ BEGINNER, ADVANCED = load_curriculum("halfway").stages
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 
 
-def tall(box: tuple[float, ...], share: float) -> tuple[float, float, float, float]:
-    """A box cut to a share of its height: that is its IoU with the whole."""
-    return box[0], box[1], box[2], box[1] + share * (box[3] - box[1])
+def tall(box: tuple[float, ...], fraction: float) -> tuple[float, float, float, float]:
+    """A box cut to a fraction of its height, which is its IoU with the whole box."""
+    return box[0], box[1], box[2], box[1] + fraction * (box[3] - box[1])
 
 
 def rules(preset: str, task: str = "detection") -> TaskRules:
@@ -39,9 +39,9 @@ def rules(preset: str, task: str = "detection") -> TaskRules:
 
 
 def explained(preset: str, *items: Item, target: Target = SCENE, stage: Stage = OFF) -> Explanation:
-    """Boxes with labels, spelled as a preset reads them."""
+    """Boxes with labels, written in the format of a preset."""
     own = rules(preset)
-    return explain(FORMS[own.parser].answer(items), target, own, FRAME, stage)
+    return explain(form_of(own.parser).answer(items), target, own, FRAME, stage)
 
 
 def reasons(preset: str, *items: Item, target: Target = SCENE, stage: Stage = OFF) -> list[str]:
@@ -54,7 +54,7 @@ def sure(*boxes: tuple[Any, float]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("share", "stage", "said"),
+    ("fraction", "stage", "expected"),
     [
         (0.85, BEGINNER, "IoU 0.85, at least xi2 0.75: found, counts 1.00 in precision"),
         (0.75, BEGINNER, "IoU 0.75, at least xi2 0.75: found, counts 1.00 in precision"),
@@ -67,70 +67,69 @@ def sure(*boxes: tuple[Any, float]) -> str:
         (0.6, Stage(0.5, 0.7, 0.9), "IoU 0.60, below xi1 0.70: found, counts 0.00 in precision"),
     ],
 )
-def test_the_paper_of_vision_r1_counts_by_thresholds(share: float, stage: Stage, said: str) -> None:
+def test_vision_r1_counts_by_thresholds(fraction: float, stage: Stage, expected: str) -> None:
     one = Target([CAT], ["cat"], SIDE, SIDE)
-    found = explained("vision_r1", (tall(CAT, share), "cat"), target=one, stage=stage)
-    assert found.verdicts[0].reason == f"matched to object 1 (cat), {said}"
-    assert found.scores.parts["recall"] == float(": found" in said)
-    assert found.scores.parts["precision"] == pytest.approx(float(said.split("counts ")[1][:4]), abs=0.005)
+    found = explained("vision_r1", (tall(CAT, fraction), "cat"), target=one, stage=stage)
+    assert found.verdicts[0].reason == f"matched to object 1 (cat), {expected}"
+    assert found.scores.parts["recall"] == float(": found" in expected)
+    assert found.scores.parts["precision"] == pytest.approx(float(expected.split("counts ")[1][:4]), abs=0.005)
 
 
-def test_the_assignment_leaves_over_what_others_have() -> None:
+def test_the_assignment_leaves_duplicates_unmatched() -> None:
     boxes = ((tall(CAT, 0.9), "cat"), (CAT, "cat"), (DOG, "cat"), ((800, 800, 900, 900), "dog"))
     assert reasons("vision_r1", *boxes) == [
-        "overlaps object 1 (cat) most, IoU 0.90, which prediction 2 has",
+        "overlaps object 1 (cat) most, IoU 0.90, which is matched to prediction 2",
         "matched to object 1 (cat), IoU 1.00, at least xi2 1.00: found, counts 1.00 in precision",
         "matched to object 2 (dog), IoU 1.00, at least xi2 1.00: found, counts 1.00 in precision;"
-        " it is called cat, object 2 is called dog",
+        " its label is cat, that of object 2 is dog",
         "overlaps no object",
     ]
 
 
-def test_the_assignment_may_take_a_box_from_the_object_that_it_lies_on() -> None:
-    """It minimises the sum of all distances, so a box far off pulls a good one to another object."""
+def test_the_assignment_may_match_a_box_to_an_object_it_does_not_overlap() -> None:
+    """It minimises the sum of all costs, so a distant box can push a good one to another object."""
     target = Target([[100, 100, 300, 300], [400, 50, 600, 250]], ["cat", "dog"], SIDE, SIDE)
     near, far = ((100.0, 100.0, 300.0, 260.0), "cat"), ((20.0, 350.0, 120.0, 450.0), "dog")
-    said = reasons("vision_r1", near, far, target=target)
-    assert said[0] == (
+    found = reasons("vision_r1", near, far, target=target)
+    assert found[0] == (
         "matched to object 2 (dog), IoU 0.00, below xi0 0.50: not found, counts 0.00 in precision;"
-        " it overlaps object 1 (cat) more, IoU 0.80; it is called cat, object 2 is called dog"
+        " it overlaps object 1 (cat) more, IoU 0.80; its label is cat, that of object 2 is dog"
     )
     assert reasons("vision_r1", near, target=target)[0].startswith("matched to object 1 (cat), IoU 0.80")
 
 
 @pytest.mark.parametrize(
-    ("item", "said"),
+    ("item", "expected"),
     [
         ((CAT, "cat"), "matched to object 1 (cat), IoU 1.00, at least xi2 0.75: credit 1.00"),
-        ((tall(CAT, 0.625), "cat"), "matched to object 1 (cat), IoU 0.62, at least xi0 0.50: credit 0.55"),
-        ((tall(CAT, 0.25), "cat"), "matched to object 1 (cat), IoU 0.25, below xi0 0.50: credit 0.05"),
-        ((CAT, "dog"), "overlaps object 1 (cat) most, IoU 1.00; it is called dog, object 1 is called cat"),
-        ((CAT, "zebra"), "overlaps object 1 (cat) most, IoU 1.00; its label 'zebra' is none of the categories"),
+        ((tall(CAT, 0.625), "cat"), "matched to object 1 (cat), IoU 0.62, at least xi0 0.50: credit 0.75"),
+        ((tall(CAT, 0.25), "cat"), "matched to object 1 (cat), IoU 0.25, below xi0 0.50: credit 0.16"),
+        ((CAT, "dog"), "overlaps object 1 (cat) most, IoU 1.00; its label is dog, that of object 1 is cat"),
+        ((CAT, "zebra"), "overlaps object 1 (cat) most, IoU 1.00; its label 'zebra' is not one of the categories"),
         ((CAT, None), "overlaps object 1 (cat) most, IoU 1.00; it has no label"),
         (((800, 800, 900, 900), "cat"), "overlaps no object"),
         (
             ((-20.0, 100.0, 300.0, 300.0), "cat"),
-            "matched to object 1 (cat), IoU 0.62, at least xi0 0.50: credit 0.55;"
-            " it reaches beyond the frame 1000x1000",
+            "matched to object 1 (cat), IoU 0.67, at least xi0 0.50: credit 0.83",
         ),
     ],
 )
-def test_robust_pays_credit_for_the_right_label(item: Item, said: str) -> None:
-    assert reasons("robust", item, stage=BEGINNER) == [said]
+def test_robust_gives_credit_for_the_correct_label(item: Item, expected: str) -> None:
+    assert reasons("robust", item, stage=BEGINNER) == [expected]
 
 
-def test_robust_says_who_has_the_object() -> None:
-    said = reasons("robust", (CAT, "cat"), (tall(CAT, 0.9), "cat"))
-    assert said[1] == "overlaps object 1 (cat) most, IoU 0.90, which prediction 1 has"
+def test_robust_names_the_prediction_matched_to_the_object() -> None:
+    found = reasons("robust", (CAT, "cat"), (tall(CAT, 0.9), "cat"))
+    assert found[1] == "overlaps object 1 (cat) most, IoU 0.90, which is matched to prediction 1"
 
 
-def test_the_greedy_matcher_goes_by_confidence_and_its_threshold() -> None:
+def test_the_greedy_matcher_goes_by_confidence_and_threshold() -> None:
     text = sure(
         (CAT, 0.8), (tall(CAT, 0.9), 0.9), (tall(DOG, 0.4), 0.5), (DOG[2:] + DOG[:2], 0.1), ([5, 5, 5, 9], 0.1)
     )
     found = explain(text, SCENE, rules("visual_rft"), FRAME)
     assert [verdict.reason for verdict in found.verdicts] == [
-        "overlaps object 1 (cat) most, IoU 1.00, which prediction 2 has",
+        "overlaps object 1 (cat) most, IoU 1.00, which is matched to prediction 2",
         "matched to object 1 (cat), IoU 0.90, above 0.50",
         "overlaps object 2 (dog) most, IoU 0.40, not above 0.50",
         "overlaps no object; its corners are in the wrong order",
@@ -140,17 +139,17 @@ def test_the_greedy_matcher_goes_by_confidence_and_its_threshold() -> None:
     assert found.missed == (2,)
 
 
-def test_the_greedy_matcher_tells_the_threshold_that_a_configuration_gives_it() -> None:
+def test_the_reason_has_the_configured_threshold() -> None:
     config = read_preset("visual_rft")
-    config["tasks"]["detection"]["match"]["iou_above"] = 0.3
+    config["tasks"]["detection"]["matcher"]["iou_above"] = 0.3
     own = preset_from_config(config).tasks["detection"]
     assert explain(sure((tall(CAT, 0.4), 1)), SCENE, own, FRAME).verdicts[0].reason.endswith("IoU 0.40, above 0.30")
-    config["tasks"]["detection"]["match"] = "greedy_confidence"
+    config["tasks"]["detection"]["matcher"] = "greedy_confidence"
     own = preset_from_config(config).tasks["detection"]
     assert explain(sure((tall(CAT, 0.4), 1)), SCENE, own, FRAME).verdicts[0].reason.endswith("not above 0.50")
 
 
-def test_of_grounding_every_overlap_counts() -> None:
+def test_in_grounding_every_overlap_counts() -> None:
     target = Target([CAT], ["the sleeping one"], SIDE, SIDE, task="grounding")
     found = explain(
         "<think></think><answer>(100,100),(300,101)</answer>", target, rules("visual_rft", "grounding"), FRAME
@@ -160,37 +159,37 @@ def test_of_grounding_every_overlap_counts() -> None:
 
 
 @pytest.mark.parametrize("preset", ["vision_r1_release_2025", "vision_r1_release_2026"])
-def test_of_the_releases_only_facts_are_told(preset: str) -> None:
-    """They score GIoU, so that nothing that is said of IoU and thresholds would be true."""
+def test_for_the_releases_only_facts_are_given(preset: str) -> None:
+    """They score GIoU, so a comparison of the IoU with the thresholds would be wrong."""
     assert reasons(preset, (tall(CAT, 0.6), "cat"), stage=BEGINNER) == ["matched to object 1 (cat), IoU 0.60"]
 
 
 @pytest.mark.parametrize("preset", ["vlm_r1_od_ap", "vlm_r1_od_length", "vlm_r1_weighted"])
-def test_where_nothing_is_matched_nothing_is_said_of_pairs(preset: str) -> None:
+def test_without_a_matcher_only_overlaps_are_given(preset: str) -> None:
     found = explained(preset, (CAT, "Cat"), (tall(CAT, 0.9), "cat"))
     assert found.missed is None
     assert [verdict.reason for verdict in found.verdicts] == [
-        "overlaps object 1 (cat) most, IoU 1.00; it is called Cat, object 1 is called cat",
+        "overlaps object 1 (cat) most, IoU 1.00; its label is Cat, that of object 1 is cat",
         "overlaps object 1 (cat) most, IoU 0.90",
     ]
     assert all(verdict.object is None and verdict.overlaps == 1 and verdict.label_equal for verdict in found.verdicts)
-    assert any("makes no pairs" in note for note in found.notes)
+    assert any("does not match boxes" in note for note in found.notes)
 
 
-def test_where_there_is_no_object_every_box_costs() -> None:
+def test_in_a_negative_sample_every_box_lowers_the_total() -> None:
     empty = Target([], [], SIDE, SIDE, ("cat",))
     found = explained("vision_r1", (CAT, "cat"), target=empty)
     assert [(verdict.reason, verdict.worth) for verdict in found.verdicts] == [("there is no object", -2.0)]
 
 
-def test_a_position_that_is_no_box_is_told() -> None:
+def test_an_invalid_position_is_named() -> None:
     text = "<think>a</think><answer>[{'Position': 'here', 'Confidence': 1}]</answer>"
     found = explain(text, SCENE, rules("visual_rft_release"), FRAME)
-    assert found.verdicts[0].reason == "its position is no box"
+    assert found.verdicts[0].reason == "invalid position"
     assert found.as_dict()["predictions"][0]["box"] == [None] * 4
 
 
-def test_a_reference_answer_with_other_boxes_is_not_taken_for_the_objects() -> None:
+def test_a_reference_answer_with_other_boxes_has_no_object_numbers() -> None:
     solution = sure(([700, 100, 800, 300], 1), (CAT, 1))
     target = Target([CAT, DOG], ["cat", "dog"], SIDE, SIDE, solution=solution)
     found = explain(sure((tall(CAT, 0.9), 1)), target, rules("visual_rft_release"), FRAME)
@@ -200,7 +199,7 @@ def test_a_reference_answer_with_other_boxes_is_not_taken_for_the_objects() -> N
     assert any("reference answer" in note for note in found.notes)
 
 
-def test_a_verdict_says_where_and_how_well() -> None:
+def test_a_verdict_has_box_iou_and_label() -> None:
     own = rules("visual_rft")
     target = Target([[64, 48, 128, 96]], ["cat"], 640, 480)
     verdict = explain(sure(([100, 100, 200, 150], 0.5)), target, own, FRAME).verdicts[0]
@@ -209,43 +208,43 @@ def test_a_verdict_says_where_and_how_well() -> None:
     assert (verdict.label, verdict.confidence, verdict.label_equal) == (None, 0.5, False)
 
 
-def test_objects_that_nobody_found_are_named() -> None:
+def test_unmatched_objects_are_listed() -> None:
     assert explained("vision_r1", (CAT, "cat")).missed == (2,)
     assert explained("vision_r1", (CAT, "cat"), (DOG, "dog")).missed == ()
     assert explained("robust", (CAT, "dog"), (DOG, "cat")).missed == (1, 2)
 
 
 @pytest.mark.parametrize(
-    ("preset", "task", "text", "said"),
+    ("preset", "task", "text", "note"),
     [
         ("robust", "classification", "<answer>phlox</answer>", "the answer is 'phlox', the label is 'garden phlox'"),
         ("robust", "counting", "<answer>4</answer>", "the answer is '4', the number of objects is 3"),
         ("robust", "counting", "", "the answer is '', the number of objects is 3"),
-        ("robust", "detection", "no cat", "the parser read no answer"),
-        ("robust", "detection", '[{"bbox_2d": [1, 2', "the text ends inside its answer"),
+        ("robust", "detection", "no cat", "the completion could not be parsed"),
+        ("robust", "detection", '[{"bbox_2d": [1, 2', "the completion is truncated"),
         ("visual_rft", "detection", "<answer>No Objects</answer>", "the answer is 'No Objects'"),
-        ("robust", "detection", '[{"bbox_2d": [1]}]', "1 item of the answer that no box could be read from"),
-        ("robust", "detection", "[1, 2]", "2 items of the answer that no box could be read from"),
+        ("robust", "detection", '[{"bbox_2d": [1]}]', "1 malformed item: no box could be parsed"),
+        ("robust", "detection", "[1, 2]", "2 malformed items: no box could be parsed"),
         ("visual_rft_release", "grounding", "(1,2)", "the answer is '(1,2)'"),
-        ("robust", "detection", "[]\nNothing.", "the text does not have the form that was asked for"),
+        ("robust", "detection", "[]\nNothing.", "the completion is not well-formed"),
     ],
 )
-def test_what_is_not_of_a_box_is_a_note(preset: str, task: str, text: str, said: str) -> None:
-    assert said in explain(text, TARGETS[task], rules(preset, task), (100, 80)).notes
+def test_notes(preset: str, task: str, text: str, note: str) -> None:
+    assert note in explain(text, TARGETS[task], rules(preset, task), (100, 80)).notes
 
 
-def test_a_right_answer_in_the_right_form_needs_no_note() -> None:
+def test_a_correct_and_well_formed_completion_has_no_note() -> None:
     assert explained("robust", (CAT, "cat"), (DOG, "dog")).notes == ()
 
 
 def test_worth_by_hand() -> None:
-    """Total 3 of one box of two: format 1, recall 1/2, precision 1; and of both 1 + 1 + (1 + 0.6) / 2."""
+    """Total with both boxes: 1 + 1 + (1 + 0.6) / 2; with one: format 1, recall 1/2, precision 0.6 or 1."""
     both = explained("vision_r1", (CAT, "cat"), (tall(DOG, 0.6), "dog"))
     assert both.scores.total == pytest.approx(2.8)
     assert [verdict.worth for verdict in both.verdicts] == pytest.approx([2.8 - (1 + 0.5 + 0.6), 2.8 - (1 + 0.5 + 1)])
 
 
-def test_a_box_that_another_can_stand_in_for_is_worth_nothing_or_less() -> None:
+def test_a_duplicate_box_has_a_negative_worth() -> None:
     twice = explained("vision_r1", (CAT, "cat"), (CAT, "cat"), (DOG, "dog"))
     assert [verdict.worth for verdict in twice.verdicts[:2]] == pytest.approx([-1 / 3, -1 / 3])
 
@@ -259,41 +258,42 @@ ITEMS = st.lists(
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@given(said=ITEMS, there=ITEMS, stage=st.sampled_from(STAGES))
+@given(predicted=ITEMS, objects=ITEMS, stage=st.sampled_from(STAGES))
 @settings(max_examples=40, deadline=None)
-def test_worth_is_what_the_answer_without_the_box_lacks(
-    preset: str, said: list[Item], there: list[Item], stage: Stage
+def test_worth_is_the_difference_to_the_total_without_the_box(
+    preset: str, predicted: list[Item], objects: list[Item], stage: Stage
 ) -> None:
-    """The oracle writes the shorter answer and scores it: no box is taken out of anything."""
+    """The oracle writes and scores the completion without the box."""
     own = rules(preset)
-    target = Target([box for box, _ in there], [str(label) for _, label in there], SIDE, SIDE, ("cat", "dog"))
-    write = FORMS[own.parser].answer
-    whole = score_completion(write(said), target, own, FRAME, stage).total
+    target = Target([box for box, _ in objects], [str(label) for _, label in objects], SIDE, SIDE, ("cat", "dog"))
+    write = form_of(own.parser).answer
+    whole = score_completion(write(predicted), target, own, FRAME, stage).total
     rest = [
-        score_completion(write(said[:i] + said[i + 1 :]), target, own, FRAME, stage).total for i in range(len(said))
+        score_completion(write(predicted[:i] + predicted[i + 1 :]), target, own, FRAME, stage).total
+        for i in range(len(predicted))
     ]
-    worth = [verdict.worth for verdict in explain(write(said), target, own, FRAME, stage).verdicts]
+    worth = [verdict.worth for verdict in explain(write(predicted), target, own, FRAME, stage).verdicts]
     assert worth == pytest.approx([whole - total for total in rest], abs=1e-6)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@given(said=ITEMS, there=ITEMS, stage=st.sampled_from(STAGES))
+@given(predicted=ITEMS, objects=ITEMS, stage=st.sampled_from(STAGES))
 @settings(max_examples=25, deadline=None)
-def test_reasons_say_what_the_matcher_did(preset: str, said: list[Item], there: list[Item], stage: Stage) -> None:
+def test_reasons_agree_with_the_matcher(preset: str, predicted: list[Item], objects: list[Item], stage: Stage) -> None:
     own = rules(preset)
-    target = Target([box for box, _ in there], [str(label) for _, label in there], SIDE, SIDE, ("cat", "dog"))
-    found = explain(FORMS[own.parser].answer(said), target, own, FRAME, stage)
+    target = Target([box for box, _ in objects], [str(label) for _, label in objects], SIDE, SIDE, ("cat", "dog"))
+    found = explain(form_of(own.parser).answer(predicted), target, own, FRAME, stage)
     match = own.matcher(found.answer, target, stage)
     pairs = dict(zip(match.predicted.tolist(), match.target.tolist(), strict=True))
     for verdict in found.verdicts:
         column = pairs.get(verdict.number - 1)
         assert verdict.object == (None if column is None else column + 1)
         assert (column is not None) == verdict.reason.startswith(f"matched to object {verdict.object} ")
-        if ", which prediction " in verdict.reason:
-            taker = int(verdict.reason.split(", which prediction ")[1].split()[0])
+        if ", which is matched to prediction " in verdict.reason:
+            taker = int(verdict.reason.split(", which is matched to prediction ")[1].split(";")[0])
             assert pairs[taker - 1] == (verdict.overlaps or 0) - 1
     if found.missed is not None:
-        assert set(found.missed) == set(range(1, len(there) + 1)) - {column + 1 for column in pairs.values()}
+        assert set(found.missed) == set(range(1, len(objects) + 1)) - {column + 1 for column in pairs.values()}
 
 
 @pytest.mark.parametrize(("preset", "task"), CASES)
@@ -325,7 +325,7 @@ def test_recorded_completions_are_explained(preset: str) -> None:
     assert with_boxes > 100
 
 
-def test_an_answer_of_hundreds_of_boxes_says_how_many_are_worth_what() -> None:
+def test_worth_is_computed_for_a_limited_number_of_boxes() -> None:
     boxes = [((float(i), 0.0, i + 9.0, 9.0), "cat") for i in range(150)]
     found = explained("vision_r1", *boxes)
     assert [verdict.worth is None for verdict in found.verdicts] == [False] * 100 + [True] * 50
@@ -335,8 +335,8 @@ def test_an_answer_of_hundreds_of_boxes_says_how_many_are_worth_what() -> None:
     assert "worth is not computed for more than 2000 boxes" in many.notes
 
 
-def test_a_criterion_that_reads_the_text_reads_the_text_without_the_box() -> None:
-    """In the text that is left nothing of the box is left, spelled however it was."""
+def test_for_criteria_that_read_the_text_the_item_is_removed_from_it() -> None:
+    """The remaining text has no trace of the box, whatever its spelling."""
     own = TaskRules(rules("vision_r1").parser, match_nothing, (WeightedCriterion("cats", cats_in_the_text),))
     text = '[{"label": "cat", "bbox_2d": [1, 2, 3, 4]} , {"bbox_2d": [1, 2, 3, 4], "label": "dog"}]'
     found = explain(text, SCENE, own, FRAME)
@@ -344,7 +344,7 @@ def test_a_criterion_that_reads_the_text_reads_the_text_without_the_box() -> Non
 
 
 @pytest.mark.parametrize("more", ['{"a": 1}', '[{"a": 1}]', '"{a}"', '", {a}"'])
-def test_where_an_item_cannot_be_cut_out_its_worth_is_not_known(more: str) -> None:
+def test_worth_is_unknown_if_the_item_cannot_be_removed(more: str) -> None:
     for preset, text in {"vlm_r1_od_ap": "<answer>```json{}```</answer>", "cats": "{}"}.items():
         own = rules("vision_r1") if preset == "cats" else rules(preset)
         if preset == "cats":
@@ -359,10 +359,10 @@ def cats_in_the_text(answer: Answer, *others: Any) -> float:
 
 
 class Remembered(Answer):
-    """An answer of a parser of one's own."""
+    """The output of a custom parser."""
 
 
-def test_what_a_box_of_an_answer_of_ones_own_is_worth_is_not_known() -> None:
+def test_worth_is_unknown_for_the_output_of_a_custom_parser() -> None:
     own = TaskRules(
         lambda text, frame: Remembered(boxes=np.array([CAT]), labels=("cat",), parsed=True, frame=frame),
         match_by_assignment,
@@ -379,14 +379,14 @@ def one_box_or_worse(answer: Answer, *others: Any) -> float:
 
 
 @pytest.mark.parametrize(("on_error", "worth"), [("zero", 1.0), ("raise", None)])
-def test_a_criterion_that_fails_on_less_fails_as_it_would_in_a_run(on_error: str, worth: float | None) -> None:
+def test_worth_if_a_criterion_fails_without_the_box(on_error: str, worth: float | None) -> None:
     criteria = (WeightedCriterion("share", one_box_or_worse),)
     own = TaskRules(rules("vision_r1").parser, match_by_assignment, criteria, on_error=on_error)
     found = explain('[{"bbox_2d": [1, 2, 3, 4], "label": "cat"}]', SCENE, own, FRAME)
     assert found.verdicts[0].worth == worth
 
 
-def test_a_criterion_that_fails_is_told() -> None:
+def test_a_failing_criterion_is_reported() -> None:
     own = TaskRules(
         rules("vision_r1").parser, match_nothing, (WeightedCriterion("share", one_box_or_worse),), on_error="zero"
     )
@@ -398,10 +398,10 @@ def test_a_criterion_that_fails_is_told() -> None:
 @pytest.mark.parametrize(
     "text", ["\x1b[31m", "\ud800", "\u202eabc", "\x9b31m", "\r\n\t", "\x00\x7f", "🏴\u200d☠️", "漢字"]
 )
-def test_nothing_that_a_terminal_obeys_is_printable(text: str) -> None:
+def test_control_characters_are_escaped(text: str) -> None:
     assert printable(text).isprintable()
     printable(text).encode("utf-8")
 
 
-def test_what_can_be_shown_is_shown_as_it_is() -> None:
+def test_printable_text_is_unchanged() -> None:
     assert printable("[red] <b> قطة 漢字 é") == "[red] <b> قطة 漢字 é"

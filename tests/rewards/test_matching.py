@@ -1,4 +1,4 @@
-"""The assignment, against every possible one."""
+"""The matchers, against exhaustive search and a plain loop."""
 
 from itertools import permutations
 from typing import Any
@@ -33,7 +33,7 @@ def assign(predicted: Any, predicted_labels: Any, target: Any, target_labels: An
 
 
 def least_cost(predicted: Any, predicted_labels: Any, target: Any, target_labels: Any) -> float:
-    """By trying all: L1 - [label equal] - GIoU, summed over min(N, M) pairs."""
+    """Exhaustive search: L1 - [label equal] - GIoU, summed over min(N, M) matches."""
     giou = pairwise_geometry(predicted, target).giou
     cost = np.abs(predicted[:, None] - target[None]).sum(-1) - giou
     cost -= np.array([[a == b for b in target_labels] for a in predicted_labels])
@@ -47,7 +47,7 @@ def least_cost(predicted: Any, predicted_labels: Any, target: Any, target_labels
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 5), (5, 2), (5, 5), (4, 3)])
 @pytest.mark.parametrize("seed", range(5))
-def test_no_assignment_costs_less(sizes: tuple[int, int], seed: int) -> None:
+def test_no_assignment_has_a_lower_cost(sizes: tuple[int, int], seed: int) -> None:
     predicted, predicted_labels = scene(sizes[0], seed)
     target, target_labels = scene(sizes[1], seed + 100)
     match = assign(predicted, predicted_labels, target, target_labels)
@@ -67,13 +67,13 @@ def test_labels_decide_between_equal_boxes() -> None:
     assert match.label_equal.all()
 
 
-def test_a_missing_label_equals_none() -> None:
+def test_a_missing_label_equals_no_label() -> None:
     boxes = np.array([[0.0, 0.0, 10.0, 10.0]])
     assert not assign(boxes, (None,), boxes, ("none",)).label_equal.any()
 
 
 @pytest.mark.parametrize("sizes", [(0, 0), (0, 3), (3, 0)])
-def test_nothing_to_match(sizes: tuple[int, int]) -> None:
+def test_no_boxes_no_matches(sizes: tuple[int, int]) -> None:
     predicted, target = scene(sizes[0], 0), scene(sizes[1], 1)
     assert assign(*predicted, *target).iou.shape == (0,)
 
@@ -95,7 +95,7 @@ def test_no_assignment_of_equal_labels_has_more_credit(seed: int, stage: Stage) 
 
 
 def greedy(iou: Any, confidences: Any, above: float) -> list[tuple[int, int]]:
-    """In words: by falling confidence, each takes its best free box if that is above the threshold."""
+    """In descending confidence, each takes the unmatched box with the highest IoU, if above the threshold."""
     free, pairs = list(range(iou.shape[1])), []
     for row in sorted(range(len(iou)), key=lambda index: -confidences[index]):
         best = max(free, key=lambda column: iou[row, column], default=None)
@@ -107,7 +107,7 @@ def greedy(iou: Any, confidences: Any, above: float) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("above", [0.0, 0.3, 0.5])
 @pytest.mark.parametrize("seed", range(20))
-def test_greedy_matching_is_what_it_says(seed: int, above: float) -> None:
+def test_greedy_matching_equals_a_plain_loop(seed: int, above: float) -> None:
     generator = np.random.default_rng(seed)
     target, labels = scene(5, seed)
     predicted = np.vstack([target, target[:3]]) + generator.normal(0, 6, size=(8, 4))
@@ -118,6 +118,6 @@ def test_greedy_matching_is_what_it_says(seed: int, above: float) -> None:
     assert list(zip(match.predicted.tolist(), match.target.tolist(), strict=True)) == expected
 
 
-def test_a_task_without_boxes_has_no_pairs() -> None:
+def test_a_task_without_boxes_has_no_matches() -> None:
     boxes, labels = scene(2, 0)
     assert not len(match_nothing(Answer(boxes, labels), Target.unchecked(boxes, labels, *SIZE), OFF).iou)

@@ -1,4 +1,4 @@
-"""What holds for every preset that comes with the package, whatever a model writes."""
+"""Properties of every built-in preset, for any completion."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verl_vision_r1 import Target, load_curriculum, load_preset, score
-from verl_vision_r1.rewards.attacks import FORMS, PRESETS
+from verl_vision_r1.rewards.attacks import PRESETS, form_of
 from verl_vision_r1.rewards.refinement import OFF, Stage
 
 STAGES = [OFF, *load_curriculum("halfway").stages]
@@ -21,7 +21,7 @@ TARGETS = {
 }
 CASES = [(name, task) for name in PRESETS for task in load_preset(name).tasks]
 UNBOUNDED = ("visual_rft_release", "grounding")
-"""GIoU plus 1 of boxes whose corners nobody ordered: the release's range has no end."""
+"""GIoU plus 1 of boxes with unordered corners: the release's reward has no bounds."""
 
 FRAGMENTS = st.sampled_from(
     [
@@ -51,7 +51,7 @@ TEXTS = st.one_of(
 )
 
 
-def test_all_presets_of_the_package_are_looked_at() -> None:
+def test_all_built_in_presets_are_tested() -> None:
     folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", "reward")
     assert {entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")} == set(PRESETS)
 
@@ -59,7 +59,7 @@ def test_all_presets_of_the_package_are_looked_at() -> None:
 @pytest.mark.parametrize(("preset", "task"), CASES)
 @given(text=TEXTS, stage=st.sampled_from(STAGES))
 @settings(max_examples=60)
-def test_any_text_scores_within_range_and_twice_the_same(preset: str, task: str, text: str, stage: Stage) -> None:
+def test_any_text_scores_within_range_and_deterministically(preset: str, task: str, text: str, stage: Stage) -> None:
     rules = load_preset(preset)
     scores = score(text, TARGETS[task], rules, stage=stage)
     values = [*scores.parts.values(), *scores.raw.values()]
@@ -78,12 +78,12 @@ def perfect(preset: str, task: str) -> str:
     rules = load_preset(preset).tasks[task]
     scale = (10, 12.5, 10, 12.5) if rules.frame == "relative_1000" else (1, 1, 1, 1)
     boxes = [[side * factor for side, factor in zip(box, scale, strict=True)] for box in target.boxes.tolist()]
-    return FORMS[rules.parser].answer(list(zip(map(tuple, boxes), target.labels, strict=True)))  # type: ignore[arg-type]
+    return form_of(rules.parser).answer(list(zip(map(tuple, boxes), target.labels, strict=True)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(("preset", "task"), CASES)
-def test_a_perfect_answer_earns_the_maximum(preset: str, task: str, stage: Stage) -> None:
+def test_a_perfect_prediction_scores_the_maximum(preset: str, task: str, stage: Stage) -> None:
     rules = load_preset(preset).tasks[task]
     scores = score(perfect(preset, task), TARGETS[task], preset, stage=stage)
     weights = sum(item.weight for item in rules.criteria)
@@ -92,20 +92,20 @@ def test_a_perfect_answer_earns_the_maximum(preset: str, task: str, stage: Stage
 
 
 @pytest.mark.parametrize(("preset", "task"), CASES)
-def test_a_perfect_answer_earns_the_maximum_in_the_frame_of_the_model(preset: str, task: str) -> None:
+def test_a_perfect_prediction_scores_the_maximum_in_the_frame_of_the_model(preset: str, task: str) -> None:
     rules = load_preset(preset).tasks[task]
     if rules.frame is not None or task in ("classification", "counting"):
-        return  # The frame is the preset's own, or there is none.
+        return  # The preset sets the frame, or there is none.
     target = TARGETS[task]
     items = [
         (tuple(2 * side for side in box), label)
         for box, label in zip(target.boxes.tolist(), target.labels, strict=True)
     ]
-    scores = score(FORMS[rules.parser].answer(items), target, preset, frame=(200, 160))  # type: ignore[arg-type]
+    scores = score(form_of(rules.parser).answer(items), target, preset, frame=(200, 160))  # type: ignore[arg-type]
     assert scores.total == pytest.approx(1.0 if rules.total == "mean" else sum(item.weight for item in rules.criteria))
 
 
-def test_names_of_labels_may_hold_anything() -> None:
+def test_labels_may_contain_anything() -> None:
     name = 'a "quoted" \\ name, {with} [brackets] ```fences``` and 漢字'
     target = Target([[1, 2, 30, 40]], [name], 100, 80)
     text = json.dumps([{"bbox_2d": [1, 2, 30, 40], "label": name}])

@@ -1,4 +1,4 @@
-"""Which thresholds hold at a step."""
+"""The thresholds at a step."""
 
 from typing import Any
 
@@ -37,25 +37,25 @@ def test_halfway_gives_each_stage_half_of_the_steps() -> None:
         assert stages == [0] * (total // 2) + [1] * (total // 2)
 
 
-def test_linear_moves_between_the_stages() -> None:
+def test_linear_interpolates_between_the_stages() -> None:
     curriculum = load_curriculum("linear")
     assert thresholds(curriculum.stage(1, 10)) == BEGINNER
     assert thresholds(curriculum.stage(6, 10)) == pytest.approx((0.625, 0.625, 0.825))
     assert thresholds(curriculum.stage(11, 10)) == ADVANCED
 
 
-def test_a_step_of_ones_own_does_not_move_with_the_total() -> None:
+def test_at_step_does_not_depend_on_the_total() -> None:
     curriculum = Curriculum((Stage(*BEGINNER), Stage(*ADVANCED, at_step=7, index=1)))
     for total in (8, 1000):
         assert [curriculum.stage(step, total).index for step in (1, 6, 7, 8)] == [0, 0, 1, 1]
 
 
-def test_off_is_not_never() -> None:
+def test_none_is_not_beginner_only() -> None:
     assert load_curriculum("none").stages[0] == OFF
     assert load_curriculum("none") != load_curriculum("beginner_only")
 
 
-def test_validation_keeps_to_one_stage() -> None:
+def test_validation_uses_one_stage() -> None:
     assert thresholds(load_curriculum("halfway").validation_stage()) == ADVANCED
     first = Curriculum.from_config(
         {"stages": [{"xi0": 0, "xi1": 0, "xi2": 1}, {"at": 1, "xi0": 1, "xi1": 1, "xi2": 1}], "validation": "first"}
@@ -63,14 +63,14 @@ def test_validation_keeps_to_one_stage() -> None:
     assert first.validation_stage().index == 0
 
 
-def test_values_are_refined_as_equation_8_says() -> None:
+def test_values_are_refined_as_in_equation_8() -> None:
     stage = Stage(*BEGINNER)
     values = np.array([0.0, 0.4999, 0.5, 0.6, 0.7499, 0.75, 1.0])
     assert refine(values, stage).tolist() == [0.0, 0.0, 0.5, 0.6, 0.7499, 1.0, 1.0]
     assert refine(values, OFF).tolist() == values.tolist()
 
 
-GOOD = {"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}
+VALID = {"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}
 
 
 @pytest.mark.parametrize(
@@ -78,24 +78,25 @@ GOOD = {"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}
     [
         ({}, "expected a list of stages"),
         ({"stages": []}, "expected at least one stage"),
-        ({"stages": [GOOD], "speed": 1}, "and the keys .* got .*'speed'"),
+        ({"stages": [VALID], "speed": 1}, "and the keys .* got .*'speed'"),
         ({"stages": [{"xi0": 0.5}]}, r"stages\[0\]: expected keys of"),
-        ({"stages": [{**GOOD, "xi3": 1}]}, r"stages\[0\]: expected keys of .* got .*'xi3'"),
-        ({"stages": [{**GOOD, "xi0": 1.5}]}, r"stage 0: xi0: expected a number in \[0, 1\], got 1.5"),
-        ({"stages": [{**GOOD, "xi0": True}]}, "xi0: expected a number in .* got True"),
-        ({"stages": [{**GOOD, "xi0": "high"}]}, "xi0: expected a number in .* got 'high'"),
-        ({"stages": [{**GOOD, "xi1": 0.8}]}, "expected xi1 <= xi2, got 0.8 and 0.75"),
-        ({"stages": [{**GOOD, "at": 0.5}]}, "stage 0: expected to begin with the training, got at=0.5"),
-        ({"stages": [GOOD, {**GOOD, "at": 0.0}]}, "stage 1: expected at above 0.0 of the one before, got 0.0"),
+        ({"stages": [{**VALID, "xi3": 1}]}, r"stages\[0\]: expected keys of .* got .*'xi3'"),
+        ({"stages": [{**VALID, "xi0": 1.5}]}, r"stage 0: xi0: expected a number in \[0, 1\], got 1.5"),
+        ({"stages": [{**VALID, "xi0": True}]}, "xi0: expected a number in .* got True"),
+        ({"stages": [{**VALID, "xi0": "high"}]}, "xi0: expected a number in .* got 'high'"),
+        ({"stages": [{**VALID, "xi1": 0.8}]}, "expected xi1 <= xi2, got 0.8 and 0.75"),
+        ({"stages": [{**VALID, "at": 0.5}]}, r"stage 0: expected to start with the training run \(at=0\), got at=0.5"),
+        ({"stages": [{**VALID, "at_step": 5}]}, "stage 0: expected to start with the training run .*, got at_step=5"),
+        ({"stages": [VALID, {**VALID, "at": 0.0}]}, "stage 1: expected at > 0.0 of the previous stage, got 0.0"),
         (
-            {"stages": [GOOD, {**GOOD, "at_step": 300}, {**GOOD, "at_step": 100}]},
-            "stage 2: expected at_step above 300 of the one before, got 100",
+            {"stages": [VALID, {**VALID, "at_step": 300}, {**VALID, "at_step": 100}]},
+            "stage 2: expected at_step > 300 of the previous stage, got 100",
         ),
-        ({"stages": [GOOD, {**GOOD, "at_step": -1}]}, "at_step: expected a step, got -1"),
-        ({"stages": [GOOD], "interpolation": "cubic"}, "interpolation: expected step or linear, got 'cubic'"),
-        ({"stages": [GOOD], "validation": "best"}, "validation: expected last or first, got 'best'"),
+        ({"stages": [VALID, {**VALID, "at_step": -1}]}, "at_step: expected a step, got -1"),
+        ({"stages": [VALID], "interpolation": "cubic"}, "interpolation: expected step or linear, got 'cubic'"),
+        ({"stages": [VALID], "validation": "best"}, "validation: expected last or first, got 'best'"),
     ],
 )
-def test_a_wrong_curriculum_is_refused(config: dict[str, Any], message: str) -> None:
+def test_an_invalid_curriculum_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Curriculum.from_config(config)

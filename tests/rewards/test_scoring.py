@@ -1,4 +1,4 @@
-"""The whole of a score: fixed keys, totals, criteria of one's own, and properties that hold for any answer."""
+"""Scores: fixed keys, totals, custom criteria, and properties of any completion."""
 
 import json
 import math
@@ -30,7 +30,7 @@ def raising(answer: Answer, target: Target, match: Match, stage: Stage) -> float
     raise RuntimeError("boom")
 
 
-def endless(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
+def infinite(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
     return math.inf
 
 
@@ -77,14 +77,14 @@ def test_the_total_is_a_weighted_sum_or_mean() -> None:
         assert score(text, TARGET, preset).total == pytest.approx(expected)
 
 
-def test_a_criterion_of_ones_own_counts() -> None:
+def test_a_custom_criterion_counts() -> None:
     scores = score(json.dumps(PERFECT), TARGET, preset_with("boxes_times", factor=3))
     assert scores.parts["mine"] == 6
     assert scores.total == 1 + 2 * 6
 
 
-@pytest.mark.parametrize("function", ["raising", "endless"])
-def test_a_failing_criterion_counts_nothing_or_raises(function: str) -> None:
+@pytest.mark.parametrize("function", ["raising", "infinite"])
+def test_a_failing_criterion_counts_0_or_raises(function: str) -> None:
     scores = score(json.dumps(PERFECT), TARGET, preset_with(function))
     assert (scores.total, scores.parts["mine"], scores.flags["criterion_failed"]) == (1.0, 0.0, True)
     with pytest.raises((RuntimeError, ValueError), match=r"boom|expected a finite number, got inf"):
@@ -110,7 +110,7 @@ ITEM = st.fixed_dictionaries({"bbox_2d": BOX.map(list), "label": st.sampled_from
 
 
 @given(items=st.lists(ITEM, max_size=8), stage=st.sampled_from(STAGES), order=st.randoms(use_true_random=False))
-def test_any_boxes_score_within_range_and_in_any_order_alike(items: list[Any], stage: Stage, order: Any) -> None:
+def test_any_boxes_score_within_range_and_independent_of_the_order(items: list[Any], stage: Stage, order: Any) -> None:
     scores = score(json.dumps(items), TARGET, stage=stage)
     assert all(0 <= value <= 1 for value in (*scores.parts.values(), *scores.raw.values()))
     assert scores.total == pytest.approx(sum(scores.parts.values()))
@@ -126,5 +126,5 @@ def test_any_text_scores(text: str, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_perfect_answer_scores_the_maximum(stage: Stage) -> None:
+def test_a_perfect_prediction_scores_the_maximum(stage: Stage) -> None:
     assert score(json.dumps(PERFECT), TARGET, stage=stage).total == 3.0

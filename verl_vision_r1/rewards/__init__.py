@@ -1,1 +1,1 @@
-"""From a completion to a number and its parts. Imports numpy, scipy and PyYAML only."""
+"""Rewards: from a completion to a score and its components. Imports only numpy, scipy and PyYAML."""

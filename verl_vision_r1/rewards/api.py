@@ -1,4 +1,4 @@
-"""`score`: one answer against one target, without verl."""
+"""`score`: score one completion against one target, without verl."""
 
 import functools
 import logging
@@ -20,18 +20,18 @@ def score(
     frame: Size | None = None,
     stage: Stage = OFF,
 ) -> Scores:
-    """Score one completion against what is in the image.
+    """Score one completion against the ground truth.
 
     Args:
-        completion: Any text; it never raises.
+        completion: Any text; a malformed completion never raises.
         target: The ground truth, in original-image pixels.
-        preset: The name of a preset of the package, the path of a YAML file, which is read once, or a preset.
-        frame: (width, height) of the frame that the answer is in; by default the frame that the preset names for the
-            task, or else the original image.
-        stage: The thresholds in force; by default refinement is off.
+        preset: The name of a built-in preset, the path of a YAML file, which is read once, or a preset.
+        frame: (width, height) of the frame of the predicted boxes; by default the preset's frame for the task, or else
+            the original image.
+        stage: The thresholds; by default without refinement.
 
     Raises:
-        ValueError: The preset does not exist, or has no rules for the target's task.
+        ValueError: The preset does not exist, or has no configuration for the target's task.
 
     Example:
         >>> target = Target([[100, 100, 300, 300]], ["cat"], width=640, height=480)
@@ -49,5 +49,5 @@ def score(
 
 @functools.lru_cache(maxsize=32)
 def _loaded(name: str) -> Preset:
-    """A preset by its name, read once: checking it takes longer than a thousand scores."""
+    """Load a preset once: checking it takes longer than a thousand scores."""
     return load_preset(name)

@@ -1,7 +1,7 @@
-"""Answers that try to be paid for what they do not see, and what each preset pays for them.
+"""Reward hacking: completions that try to get a reward without correct boxes, and what each preset gives them.
 
-An attack is written once, in the terms of an answer form (items, list, whole completion), and spelled in the form that
-each preset reads. The scene is made for it: an image of 1000 by 1000 pixels, so that every frame is the same.
+An attack is written once, in terms of items, list and completion, and is rendered in the format that each preset
+parses. The scene is an image of 1000 x 1000 pixels, so that all frames are the same.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Final
 
 from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.rewards.answers import Parser, parse_json_boxes
-from verl_vision_r1.rewards.answers.strict import parse_json_boxes_strictly
+from verl_vision_r1.rewards.answers.robust_boxes import parse_robust_boxes
 from verl_vision_r1.rewards.answers.tagged import parse_tagged_boxes
 from verl_vision_r1.rewards.presets import Preset, load_preset
 from verl_vision_r1.rewards.refinement import OFF, Stage
@@ -36,22 +36,23 @@ PRESETS: Final = (
 )
 SIDE: Final = 1000
 FRAME: Final = (SIDE, SIDE)
-TRUTH: Final[tuple[Item, ...]] = (
+OBJECTS: Final[tuple[Item, ...]] = (
     ((100, 80, 340, 360), "cat"),
     ((420, 110, 560, 290), "dog"),
     ((610, 480, 900, 930), "person"),
 )
-BOXES: Final = tuple(box for box, _ in TRUTH)
+BOXES: Final = tuple(box for box, _ in OBJECTS)
 LABELS: Final = ("cat", "dog", "person")
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a preset wants an answer spelled.
+    """The output format that a preset parses.
 
     Attributes:
-        item: One box with its label, as written within the list; None where the form has no such thing.
-        whole: The completion around the list.
+        item: Writes one box with its label (None for no label).
+        whole: Writes the completion around the list.
+        labels: Whether the format has labels.
     """
 
     item: Callable[[Box, str | None], str]
@@ -59,73 +60,73 @@ class Form:
     labels: bool = True
 
     def answer(self, items: Iterable[Item]) -> str:
-        """A whole completion with these items, one to a line."""
+        """A completion with these items, one per line."""
         return self.whole(self.list(items))
 
     def list(self, items: Iterable[Item]) -> str:
-        """The list alone."""
+        """The list of these items."""
         return "[\n\t" + ",\n\t".join(self.item(*item) for item in items) + "\n]" if items else "[]"
 
 
 @dataclass(frozen=True)
 class Attack:
-    """One way to be paid for nothing, or for too little.
+    """One way to get a reward that is too high.
 
     Attributes:
         name: What it does.
-        text: The completion, in the form that a preset reads.
-        holds_truth: It really contains right boxes with right labels.
-        on_labels: It makes sense only where answers have labels.
-        negative: It is made on an image without objects.
+        text: Writes the completion in a given format.
+        has_correct_boxes: Whether it contains correct boxes with correct labels.
+        on_labels: Whether it applies only to formats with labels.
+        negative: Whether it is for a negative sample.
     """
 
     name: str
     text: Callable[[Form], str]
-    holds_truth: bool = False
+    has_correct_boxes: bool = False
     on_labels: bool = False
     negative: bool = False
 
 
 def target(negative: bool = False) -> Target:
-    """The scene of the attacks: three objects of three labels, or none."""
-    items = () if negative else TRUTH
+    """The target of the attacks: three objects with three labels, or none."""
+    items = () if negative else OBJECTS
     return Target(as_boxes([box for box, _ in items]), tuple(str(label) for _, label in items), SIDE, SIDE, LABELS)
 
 
-def share(preset: Preset, attack: Attack, stage: Stage = OFF) -> float | None:
-    """The total of an attack as a share of the preset's maximum; None where it makes no sense for the preset.
+def fraction(preset: Preset, attack: Attack, stage: Stage = OFF) -> float | None:
+    """The total of an attack as a fraction of the preset's maximum; None if it does not apply to the preset.
 
     Raises:
-        ValueError: The preset has no rules for detection, or a parser of its own, for which no attack is spelled.
+        ValueError: The preset has no configuration for detection, or a custom parser, whose format is unknown.
     """
     rules = preset.rules_of(target())
-    form = FORMS.get(rules.parser)
+    form = form_of(rules.parser)
     if form is None:
-        raise ValueError(f"attacks: expected one of the parsers that come with the package, got {rules.parser}")
+        raise ValueError(f"attacks: expected a preset with a built-in parser, got {rules.parser}")
     if attack.on_labels and not form.labels:
         return None
     total = score_completion(attack.text(form), target(attack.negative), rules, FRAME, stage).total
     return total if rules.total == "mean" else total / sum(item.weight for item in rules.criteria)
 
 
-def shares(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> dict[str, dict[str, float | None]]:
-    """By completion and preset, the total as a share of the preset's maximum.
+def fractions(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> dict[str, dict[str, float | None]]:
+    """By completion and preset, the total as a fraction of the preset's maximum.
 
     Raises:
-        ValueError: There is no such preset, or it cannot be attacked; see `share`.
+        ValueError: There is no such preset, or its format is unknown; see `fraction`.
     """
     loaded = {name: load_preset(name) for name in presets}
     return {
-        attack.name: {name: share(preset, attack, stage) for name, preset in loaded.items()}
+        attack.name: {name: fraction(preset, attack, stage) for name, preset in loaded.items()}
         for attack in (*HONEST, *ATTACKS)
     }
 
 
 def table(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> str:
-    """What `shares` gives, as a table in Markdown."""
+    """The output of `fractions` as a Markdown table."""
     names = tuple(presets)
     rows = [("completion", *(f"`{name}`" for name in names)), ("---", *("---:" for _ in names))]
-    for attack, values in shares(names, stage).items():
+    for attack, values in fractions(names, stage).items():
         rows.append((attack, *("" if value is None else f"{value:.2f}" for value in values.values())))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -145,7 +146,7 @@ TAGGED_FORM: Final = Form(
 TAGGED_JSON_FORM: Final = Form(_json_item, "<think>a</think> <answer>```json\n{}\n```</answer>".format)
 FORMS: Final[dict[Parser, Form]] = {
     parse_json_boxes: JSON_FORM,
-    parse_json_boxes_strictly: JSON_FORM,
+    parse_robust_boxes: JSON_FORM,
     vision_r1.parse: JSON_FORM,
     parse_tagged_boxes: TAGGED_FORM,
     visual_rft.parse_boxes: TAGGED_FORM,
@@ -153,8 +154,13 @@ FORMS: Final[dict[Parser, Form]] = {
 }
 
 
+def form_of(parser: Parser) -> Form | None:
+    """The format that a parser reads, whatever its options; None for a custom parser."""
+    return FORMS.get(getattr(parser, "func", parser))
+
+
 def _junk(count: int, label: str = "cat") -> tuple[Item, ...]:
-    """Small boxes along the lower left, where nothing is."""
+    """Small boxes at the lower left, where there is no object."""
     return tuple(((5 + 2 * (i % 90), 500 + i // 2, 45 + 2 * (i % 90), 530 + i // 2), label) for i in range(count))
 
 
@@ -169,24 +175,24 @@ def _boxes(*boxes: Box) -> tuple[Item, ...]:
 
 
 def _changed(change: Callable[[Box], Box]) -> tuple[Item, ...]:
-    return tuple((change(box), label) for box, label in TRUTH)
+    return tuple((change(box), label) for box, label in OBJECTS)
 
 
 def _labelled(*labels: str | None) -> tuple[Item, ...]:
     return tuple(zip(BOXES, labels, strict=True))
 
 
-def _spelled(number: str) -> Callable[[Form], str]:
-    """Right answers whose last coordinates are spelled as something that is no number of this world."""
+def _with_number(number: str) -> Callable[[Form], str]:
+    """Correct boxes whose last coordinate is replaced by an unusual number."""
     return lambda form: form.answer(_changed(lambda box: (*box[:3], 987654321))).replace("987654321", number)
 
 
 def _truncated(form: Form, keep: float) -> str:
-    text = form.list(TRUTH)
+    text = form.list(OBJECTS)
     return form.whole("@").split("@")[0] + text[: int(len(text) * keep)]
 
 
-def _is(text: str) -> Callable[[Form], str]:
+def _text(text: str) -> Callable[[Form], str]:
     return lambda form: text
 
 
@@ -198,70 +204,84 @@ FAR: Final = (700.0, 40.0, 860.0, 170.0)
 PROSE: Final = "I can see a cat on the left, a dog beside it and a person at the lower right."
 
 HONEST: Final = (
-    Attack("*the honest answer*", _answers(*TRUTH), holds_truth=True),
-    Attack("*in another order*", _answers(*TRUTH[::-1]), holds_truth=True),
-    Attack("*with other white space*", lambda form: form.answer(TRUTH).replace(", ", ",   "), holds_truth=True),
-    Attack("*no object, honest answer*", _answers(), negative=True, holds_truth=True),
+    Attack("*perfect prediction*", _answers(*OBJECTS), has_correct_boxes=True),
+    Attack("*perfect, in another order*", _answers(*OBJECTS[::-1]), has_correct_boxes=True),
+    Attack(
+        "*perfect, with other white space*",
+        lambda form: form.answer(OBJECTS).replace(", ", ",   "),
+        has_correct_boxes=True,
+    ),
+    Attack("*negative sample: empty prediction*", _answers(), negative=True, has_correct_boxes=True),
 )
 ATTACKS: Final = (
-    Attack("20 junk boxes before", _answers(*_junk(20), *TRUTH), holds_truth=True),
-    Attack("20 junk boxes after", _answers(*TRUTH, *_junk(20)), holds_truth=True),
+    Attack("20 junk boxes before", _answers(*_junk(20), *OBJECTS), has_correct_boxes=True),
+    Attack("20 junk boxes after", _answers(*OBJECTS, *_junk(20)), has_correct_boxes=True),
     Attack(
         "20 junk boxes between",
-        _answers(TRUTH[0], *_junk(10), TRUTH[1], *_junk(10, "dog"), TRUTH[2]),
-        holds_truth=True,
+        _answers(OBJECTS[0], *_junk(10), OBJECTS[1], *_junk(10, "dog"), OBJECTS[2]),
+        has_correct_boxes=True,
     ),
-    Attack("3 junk boxes after", _answers(*TRUTH, *_junk(3)), holds_truth=True),
-    Attack("every box 5 times", _answers(*TRUTH * 5), holds_truth=True),
-    Attack("one box 5 times more", _answers(*TRUTH, *TRUTH[:1] * 5), holds_truth=True),
-    Attack("one box 500 times more", _answers(*TRUTH, *TRUTH[:1] * 500), holds_truth=True),
+    Attack("3 junk boxes after", _answers(*OBJECTS, *_junk(3)), has_correct_boxes=True),
+    Attack("every box 5 times", _answers(*OBJECTS * 5), has_correct_boxes=True),
+    Attack("one box 5 times more", _answers(*OBJECTS, *OBJECTS[:1] * 5), has_correct_boxes=True),
+    Attack("one box 500 times more", _answers(*OBJECTS, *OBJECTS[:1] * 500), has_correct_boxes=True),
     Attack("wrong labels", _answers(*_labelled("bird", "bird", "bird")), on_labels=True),
     Attack("missing labels", _answers(*_labelled(None, None, None)), on_labels=True),
     Attack("swapped labels", _answers(*_labelled("dog", "person", "cat")), on_labels=True),
-    Attack("labels that contain the truth", _answers(*_labelled(*["cat dog person"] * 3)), on_labels=True),
+    Attack("labels that contain the correct one", _answers(*_labelled(*["cat dog person"] * 3)), on_labels=True),
     Attack(
         "every label for every box",
         _answers(*((box, label) for box in BOXES for label in LABELS)),
-        holds_truth=True,
+        has_correct_boxes=True,
         on_labels=True,
     ),
-    Attack("one object of three", _answers(*TRUTH[:1]), holds_truth=True),
-    Attack("prose before", lambda form: f"{PROSE}\n{form.answer(TRUTH)}", holds_truth=True),
-    Attack("prose after", lambda form: f"{form.answer(TRUTH)}\n{PROSE}", holds_truth=True),
-    Attack("two answers, the first right", lambda f: f"{f.answer(TRUTH)}\n{f.answer(_junk(3))}", holds_truth=True),
-    Attack("two answers, the last right", lambda f: f"{f.answer(_junk(3))}\n{f.answer(TRUTH)}", holds_truth=True),
-    Attack("nested brackets", lambda form: form.whole(f"[[{form.list(TRUTH)}]]"), holds_truth=True),
-    Attack("truncated in the last box", lambda form: _truncated(form, 0.9), holds_truth=True),
-    Attack("truncated before the last bracket", lambda form: _truncated(form, 0.995), holds_truth=True),
-    Attack("nothing at all", _is("")),
-    Attack("an empty list", _answers()),
+    Attack("one object of three", _answers(*OBJECTS[:1]), has_correct_boxes=True),
+    Attack("prose before", lambda form: f"{PROSE}\n{form.answer(OBJECTS)}", has_correct_boxes=True),
+    Attack("prose after", lambda form: f"{form.answer(OBJECTS)}\n{PROSE}", has_correct_boxes=True),
+    Attack(
+        "two answers, the first correct",
+        lambda f: f"{f.answer(OBJECTS)}\n{f.answer(_junk(3))}",
+        has_correct_boxes=True,
+    ),
+    Attack(
+        "two answers, the last correct", lambda f: f"{f.answer(_junk(3))}\n{f.answer(OBJECTS)}", has_correct_boxes=True
+    ),
+    Attack("nested brackets", lambda form: form.whole(f"[[{form.list(OBJECTS)}]]"), has_correct_boxes=True),
+    Attack("truncated in the last box", lambda form: _truncated(form, 0.9), has_correct_boxes=True),
+    Attack("truncated before the last bracket", lambda form: _truncated(form, 0.995), has_correct_boxes=True),
+    Attack("empty completion", _text("")),
+    Attack("empty list", _answers()),
     Attack("the number 42", lambda form: form.whole("42")),
     Attack("a list of numbers", lambda form: form.whole("[1, 2, 3]")),
-    Attack("prose", _is(PROSE)),
-    Attack("`<answer></answer>`", _is("<think></think><answer></answer>")),
+    Attack("prose", _text(PROSE)),
+    Attack("`<answer></answer>`", _text("<think></think><answer></answer>")),
     Attack("5,000 brackets", lambda form: form.whole("[" * 5000)),
-    Attack("NaN", _spelled("NaN")),
-    Attack("infinities", _spelled("Infinity")),
-    Attack("integers of 4,000 digits", _spelled("9" * 4000)),
+    Attack("NaN", _with_number("NaN")),
+    Attack("infinities", _with_number("Infinity")),
+    Attack("integers of 4,000 digits", _with_number("9" * 4000)),
     Attack("inverted boxes", _answers(*_changed(lambda box: (*box[2:], *box[:2])))),
     Attack("boxes without area", _answers(*_changed(lambda box: (*box[:2], *box[:2])))),
-    Attack("boxes out of the frame", _answers(*_changed(lambda box: (-4000, -4000, 5000, 5000)))),
+    Attack("boxes that exceed the frame", _answers(*_changed(lambda box: (-4000, -4000, 5000, 5000)))),
     Attack("the whole image, each label once", _answers(*_boxes(*[(0, 0, SIDE, SIDE)] * 3))),
-    Attack("boxes near by (IoU 0.4)", _answers(*_changed(lambda b: (b[0], b[1], b[2], b[1] + 0.4 * (b[3] - b[1]))))),
+    Attack("boxes with IoU 0.4", _answers(*_changed(lambda b: (b[0], b[1], b[2], b[1] + 0.4 * (b[3] - b[1]))))),
     Attack("a grid of 100 cells", _answers(*_grid(10))),
     Attack("100 junk boxes of confidence 0", lambda form: _unsure(form.answer(_junk(100)))),
-    Attack("right, and 100 of confidence 0", lambda f: _unsure(f.answer((*_junk(100), *TRUTH))), holds_truth=True),
-    Attack("no object: a box", _answers((FAR, "cat")), negative=True),
-    Attack("no object: a box of confidence 0", lambda form: _unsure(form.answer([(FAR, "cat")])), negative=True),
-    Attack("no object: prose", _is("There is none of these in the image."), negative=True),
-    Attack("no object: a list of numbers", lambda form: form.whole("[1, 2, 3]"), negative=True),
-    Attack("no object: nothing at all", _is(""), negative=True),
+    Attack(
+        "correct boxes and 100 of confidence 0",
+        lambda f: _unsure(f.answer((*_junk(100), *OBJECTS))),
+        has_correct_boxes=True,
+    ),
+    Attack("negative sample: a box", _answers((FAR, "cat")), negative=True),
+    Attack("negative sample: a box of confidence 0", lambda form: _unsure(form.answer([(FAR, "cat")])), negative=True),
+    Attack("negative sample: prose", _text("There is none of these in the image."), negative=True),
+    Attack("negative sample: a list of numbers", lambda form: form.whole("[1, 2, 3]"), negative=True),
+    Attack("negative sample: empty completion", _text(""), negative=True),
 )
-"""Every attack; a test holds what `robust` pays for each."""
+"""All attacks; a test limits the fraction that `robust` gives to each."""
 
 
 def _unsure(text: str) -> str:
-    """All items but the last three of an answer that ends in the right ones say that they are not sure."""
+    """Set confidence 0 for all items, except the last three if the completion ends with the correct boxes."""
     if "'Confidence': 1" in text:
         keep = 3 if json.dumps(list(BOXES[-1])) in text else 0
         return text.replace("'Confidence': 1", "'Confidence': 0", text.count("'Confidence': 1") - keep)

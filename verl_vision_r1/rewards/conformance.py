@@ -1,7 +1,7 @@
-"""Recorded cases against the presets: does a score equal what the published code, or an oracle of the paper, gave?
+"""Conformance: compares the scores of the presets with recorded scores of the published code or of a paper oracle.
 
-A file holds `{"source": ..., "cases": [{"id", "completion", "target", "params", "expected"}]}`. Which preset a case is
-for shows in what it expects and in its parameters.
+A file has the form `{"source": ..., "cases": [{"id", "completion", "target", "params", "expected"}]}`. The preset of a
+case follows from its expected scores and its parameters.
 """
 
 import functools
@@ -31,21 +31,21 @@ MATCHES, DIFFERS, RAISED, NO_NUMBER, TIE, AMBIGUOUS = (
     "ambiguous",
 )
 APART: Final = (RAISED, NO_NUMBER, TIE, AMBIGUOUS)
-"""Verdicts that are counted apart: there is no one right score."""
+"""Verdicts of cases without a unique correct score; they are counted separately."""
 
 Case = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one case.
+    """The result of one case.
 
     Attributes:
         id: The name of the case.
-        verdict: `match`, `differ`, or why the case is counted apart.
+        verdict: `match`, `differ`, or why the case is counted separately.
         given: Our scores.
-        expected: The recorded ones.
-        equal: Whether all recorded scores are met to `TOLERANCE`, whatever the verdict.
+        expected: The recorded scores.
+        equal: Whether all scores equal the recorded ones within `TOLERANCE`, whatever the verdict.
     """
 
     id: str
@@ -57,19 +57,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a file's cases."""
+    """The results of a file."""
 
     path: Path
     results: tuple[Result, ...]
 
     @property
     def counts(self) -> Counter[str]:
-        """How many cases have which verdict."""
+        """Number of cases by verdict."""
         return Counter(result.verdict for result in self.results)
 
     @property
     def conforms(self) -> bool:
-        """No case differs."""
+        """Whether no case differs."""
         return not self.counts[DIFFERS]
 
 
@@ -77,8 +77,8 @@ def check_file(path: Path) -> Report:
     """Score all cases of a file.
 
     Raises:
-        ValueError: The file is not of the form, or a case is of no preset that is known; it says where.
-        FileNotFoundError: There is no such file.
+        ValueError: The file has another form, or the preset of a case is unknown; the message says where.
+        FileNotFoundError: The file does not exist.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def check_case(case: Case, where: str = "case") -> Result:
     """Score one recorded case and compare.
 
     Raises:
-        ValueError: A key is missing, or no preset is known for what the case expects.
+        ValueError: A key is missing, or the preset of the case is unknown.
     """
     missing = {"id", "completion", "target", "params", "expected"} - set(case)
     if missing:
@@ -160,7 +160,7 @@ def _release_2025(case: Case) -> dict[str, float]:
 
 
 def _stage_2025(step: int | None) -> Stage:
-    """TRL counts the updates that are over, verl the one that is under way."""
+    """TRL counts completed updates, verl the current one."""
     return OFF if step is None else load_curriculum("release_2025").stage(step + 1, total_steps=1)
 
 
@@ -199,7 +199,7 @@ def _vlm_r1(case: Case) -> dict[str, float]:
 
 
 def _expects(*names: str) -> Callable[[Case], bool]:
-    """Whether a case expects all of these, or says that the published code raised on one of them."""
+    """Whether a case expects all of these scores, or the published code raised on one of them."""
 
     def fits(case: Case) -> bool:
         expected = case["expected"]
@@ -222,7 +222,7 @@ KINDS: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], dict[str, floa
     (_expects("od_ap"), _vlm_r1),
     (lambda case: _expects("overall")(case) or "cause" in case["expected"], _release_2026),
 )
-"""What a case looks like, and how it is scored; the first that fits counts."""
+"""Condition on a case, and its scorer; the first whose condition holds is used."""
 
 
 @functools.cache
@@ -243,12 +243,12 @@ def _with_math_verify(use: bool) -> Preset:
 @functools.cache
 def _visual_rft_with(iou_above: float) -> Preset:
     config = deepcopy(read_preset("visual_rft"))
-    config["tasks"]["detection"]["match"]["iou_above"] = iou_above
+    config["tasks"]["detection"]["matcher"]["iou_above"] = iou_above
     return preset_from_config(config)
 
 
 def summary(reports: Iterable[Report]) -> dict[str, Any]:
-    """The reports as plain values, for machines."""
+    """The reports as plain values, for JSON."""
     return {
         str(report.path): {
             "cases": len(report.results),
@@ -260,18 +260,18 @@ def summary(reports: Iterable[Report]) -> dict[str, Any]:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The counts of a file, then every case that differs, and by name those that are counted apart."""
+    """The counts of a file, every case that differs, and the names of the cases that are counted separately."""
     apart = ", ".join(f"{report.counts[verdict]} {verdict}" for verdict in APART if report.counts[verdict])
     matching, differing = report.counts[MATCHES], report.counts[DIFFERS]
-    count = len(report.results)
-    yield f"{report.path.name}: {count} cases, {matching} match, {differing} differ, {apart or 'none'} apart"
+    count = f"{len(report.results)} cases, {matching} match, {differing} differ"
+    yield f"{report.path.name}: {count}; counted separately: {apart or 'none'}"
     for result in report.results:
         if result.verdict == DIFFERS or (result.verdict in APART and not result.equal):
             yield f"  {result.verdict}: {result.id}: {_brief(result.given)}; recorded: {_brief(result.expected)}"
     for verdict in APART:
         names = [result.id for result in report.results if result.verdict == verdict and result.equal]
         if names:
-            yield f"  {verdict}, scored as recorded as far as it was: {', '.join(names)}"
+            yield f"  {verdict}, all recorded scores match: {', '.join(names)}"
 
 
 def _brief(scores: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which object: one-to-one matching of predicted with true boxes."""
+"""One-to-one matching of predicted boxes to ground-truth boxes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,20 +11,21 @@ from scipy.optimize import linear_sum_assignment
 from verl_vision_r1.boxes import Boxes, pairwise_geometry, pairwise_iou
 from verl_vision_r1.frames import to_frame
 from verl_vision_r1.rewards.answers.answer import Answer
+from verl_vision_r1.rewards.options import check_fraction
 from verl_vision_r1.rewards.refinement import Stage, credit
-from verl_vision_r1.targets import Target, normalise_label
+from verl_vision_r1.targets import LabelForm, Target, normalise_label, plain_label
 
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """The K matched pairs, K at most min(N, M).
+    """K matches of a predicted to a ground-truth box, K at most min(N, M).
 
     Attributes:
         predicted: (K,) indices into the predicted boxes.
         target: (K,) indices into the target boxes.
         iou: (K,) IoU of each pair, in [0, 1].
-        giou: (K,) GIoU of each pair, in (-1, 1]; where a matcher has no use for it, the IoU.
-        label_equal: (K,) whether the two labels of a pair are the same.
+        giou: (K,) GIoU of each pair, in (-1, 1]; equal to `iou` if the matcher does not compute GIoU.
+        label_equal: (K,) whether the two labels of each pair are equal.
     """
 
     predicted: NDArray[np.intp]
@@ -35,20 +36,20 @@ class Match:
 
 
 Matcher = Callable[[Answer, Target, Stage], Match]
-"""(answer, target, stage in force) -> pairs."""
+"""(parsed completion, target, current stage) -> matches."""
 
 NO_PAIRS: Final = Match(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_))
 
 
 def match_by_assignment(answer: Answer, target: Target, stage: Stage) -> Match:
-    """Box-prioritised matching: the assignment of least total `L1 - [label equal] - GIoU`.
+    """Box-prioritised matching: the assignment with the minimum total cost `L1 - [label equal] - GIoU`.
 
-    L1 is the sum of the four absolute differences in original-image pixels, so it outweighs the other two terms, which
-    are at most 1: that is what gives the boxes priority. Labels are compared after strip and lower; no label equals
-    none. The stage does not matter.
+    L1 is the sum of the four absolute coordinate differences in original-image pixels, so it outweighs the other two
+    terms, which are at most 1. Labels are compared after strip and lower; a missing label equals no label. The stage
+    is not used.
 
     Returns:
-        min(N, M) pairs.
+        min(N, M) matches.
 
     Source:
         Vision-R1 (arXiv 2503.18013), section 3.2; unit weights as in the released code.
@@ -63,24 +64,34 @@ def match_by_assignment(answer: Answer, target: Target, stage: Stage) -> Match:
     """
     if not len(answer.boxes) or not len(target.boxes):
         return NO_PAIRS
-    iou, giou, cost = pairwise_geometry(boxes_in_pixels(answer, target), target.boxes)
+    boxes = boxes_in_pixels(answer, target)
+    iou, giou, cost = pairwise_geometry(boxes, target.boxes)
     same = same_label(answer, target)
     cost -= giou
     cost -= same
-    rows, columns = linear_sum_assignment(cost)
+    cost -= TIE_BREAK * iou
+    # In an order of their own, so that among equal costs the order of the predictions does not matter.
+    order = np.lexsort(boxes.T)
+    rows, columns = linear_sum_assignment(cost[order])
+    rows, columns = _by_prediction(order[rows], columns)
     pairs = rows * len(target.boxes) + columns
     return Match(rows, columns, iou.take(pairs), giou.take(pairs), same.take(pairs))
 
 
-def match_same_label(answer: Answer, target: Target, stage: Stage) -> Match:
-    """Label-aware matching: of the pairs with equal labels, the assignment of most credit under the stage in force.
+def _by_prediction(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    places = np.argsort(rows)
+    return rows[places], columns[places]
 
-    A pair with another label is no pair. Because it is the credit itself that is greatest, no better box ever makes
-    it smaller. Among assignments of equal credit, the one of greatest IoU is taken, so that the order of the
+
+def match_same_label(answer: Answer, target: Target, stage: Stage) -> Match:
+    """Label-aware matching: among boxes with equal labels, the assignment with the maximum credit.
+
+    The credit is that of the current stage. Boxes with different labels are never matched. Since the assignment
+    maximises the credit itself, improving a box never lowers it. Ties are broken by IoU, so the order of the
     predictions does not matter.
 
     Returns:
-        The pairs of overlapping boxes with equal labels, at most min(N, M).
+        Matches of overlapping boxes with equal labels, at most min(N, M).
 
     Source:
         This project; the credit is `refinement.credit`.
@@ -94,8 +105,23 @@ def match_same_label(answer: Answer, target: Target, stage: Stage) -> Match:
     """
     if not len(answer.boxes) or not len(target.boxes):
         return NO_PAIRS
+    return _match_by_credit(answer, target, stage, same_label(answer, target, plain_label))
+
+
+def match_any_label(answer: Answer, target: Target, stage: Stage) -> Match:
+    """As `match_same_label`, whatever the labels: for a question about one thing, whose label is known.
+
+    Source:
+        This project.
+    """
+    if not len(answer.boxes) or not len(target.boxes):
+        return NO_PAIRS
+    return _match_by_credit(answer, target, stage, np.ones((len(answer.boxes), len(target.boxes)), np.bool_))
+
+
+def _match_by_credit(answer: Answer, target: Target, stage: Stage, same: NDArray[np.bool_]) -> Match:
+    """The assignment of greatest credit among the pairs whose labels count as equal, (N, M)."""
     iou = pairwise_iou(boxes_in_pixels(answer, target), target.boxes)
-    same = same_label(answer, target)
     gain = credit(iou, stage)
     gain += TIE_BREAK * iou
     gain *= same
@@ -109,20 +135,20 @@ def match_same_label(answer: Answer, target: Target, stage: Stage) -> Match:
 
 
 TIE_BREAK: Final = 1e-9
-"""Weight of the IoU beside the credit: it decides between equal credits and cannot be seen in a score."""
+"""Weight of the IoU relative to the credit: it decides between equal credits and is too small to show in a score."""
 
 
 def match_by_confidence(answer: Answer, target: Target, stage: Stage, *, iou_above: float = 0.5) -> Match:
-    """Greedy matching: by falling confidence, each prediction takes the free true box that it overlaps most.
+    """Greedy matching: in descending confidence, each prediction takes the unmatched target box with the highest IoU.
 
-    Equal confidences keep the order of the answer. A prediction whose best overlap is not above `iou_above` takes no
-    box. Labels and the stage do not matter: a prompt asks for one category.
+    Equal confidences keep the order of the predictions. A prediction whose highest IoU is not above `iou_above` stays
+    unmatched. Labels and the stage are not used: the prompt asks for one category.
 
     Returns:
-        The accepted pairs, by falling confidence.
+        The matches, in descending confidence.
 
     Source:
-        Visual-RFT (arXiv 2503.01785), section 3.2, where the threshold has no number; 0.5 is the released code's.
+        Visual-RFT (arXiv 2503.01785), section 3.2. The paper gives no threshold; 0.5 is the released code's.
 
     Example:
         >>> from verl_vision_r1.rewards.refinement import OFF
@@ -140,14 +166,14 @@ def match_by_confidence(answer: Answer, target: Target, stage: Stage, *, iou_abo
 
 
 def greedy_match(iou: NDArray[np.float64], order: NDArray[np.intp], iou_above: float) -> Match:
-    """Let each prediction in turn take the free true box that it overlaps most, where that is above `iou_above`.
+    """Match each prediction in turn to the unmatched target box with the highest IoU, if it is above `iou_above`.
 
-    Each choice depends on those before it, so this loops; only over predictions that overlap something enough.
+    Each choice depends on the previous ones, so this is a loop; it skips predictions with no IoU above the threshold.
 
     Args:
-        iou: (N, M) IoU of every pair.
-        order: The predictions in the order in which they choose.
-        iou_above: In [0, 1].
+        iou: (N, M) pairwise IoU.
+        order: (N,) indices of the predictions, in the order in which they are matched.
+        iou_above: IoU threshold in [0, 1], exclusive.
     """
     free = iou.copy()
     rows: list[int] = []
@@ -166,17 +192,20 @@ def greedy_match(iou: NDArray[np.float64], order: NDArray[np.intp], iou_above: f
 
 
 def match_nothing(answer: Answer, target: Target, stage: Stage) -> Match:
-    """No pairs, for tasks whose answer is no boxes."""
+    """No matches, for tasks whose completions have no boxes."""
     return NO_PAIRS
 
+
+match_by_confidence.check_options = check_fraction  # type: ignore[attr-defined]
 
 MATCHERS: Final[dict[str, Matcher]] = {
     "assignment": match_by_assignment,
     "same_label": match_same_label,
+    "any_label": match_any_label,
     "greedy_confidence": match_by_confidence,
     "none": match_nothing,
 }
-"""The names that a configuration can use without giving a function of its own."""
+"""The built-in matchers, by their name in a configuration."""
 
 
 def boxes_in_pixels(answer: Answer, target: Target) -> Boxes:
@@ -184,18 +213,18 @@ def boxes_in_pixels(answer: Answer, target: Target) -> Boxes:
     return to_frame(answer.boxes, answer.frame, (target.width, target.height))
 
 
-def same_label(answer: Answer, target: Target) -> NDArray[np.bool_]:
-    """Which predicted and true labels are the same after `normalise_label`, of shape (N, M); None is like no label.
+def same_label(answer: Answer, target: Target, form: LabelForm = normalise_label) -> NDArray[np.bool_]:
+    """Which predicted and target labels are equal in a form, (N, M); None equals no label.
 
     Example:
         >>> target = Target([[0, 0, 9, 9], [1, 1, 9, 9]], ["cat", "dog"], width=10, height=10)
         >>> same_label(Answer(target.boxes, (" Cat", None)), target).tolist()
         [[True, False], [False, False]]
     """
-    columns, codes = target.label_codes
+    columns, codes = target.label_codes(form)
     rows: list[int | None] = list(map(codes.get, answer.labels))  # type: ignore[arg-type]
     if None in rows:
-        code_of = {label: codes.get(normalise_label(label)) for label in set(answer.labels) if label is not None}
+        code_of = {label: codes.get(form(label)) for label in set(answer.labels) if label is not None}
         rows = [code_of.get(label) for label in answer.labels]  # type: ignore[arg-type]
         rows = [-1 if row is None else row for row in rows]
     same: NDArray[np.bool_] = np.array(rows)[:, None] == columns

@@ -1,7 +1,7 @@
-"""Reward presets: from the Hydra group `vision_r1/reward` to checked rules.
+"""Reward presets: reads and checks the Hydra groups `vision_r1/reward`, `vision_r1/curriculum` and `vision_r1/prompt`.
 
-What a person wrote is checked here, once, before anything is trained: every mistake is a `ValueError` that names the
-key, what was expected and what came.
+A configuration is checked here once, before training starts: every mistake raises a `ValueError` that says the key,
+what was expected and what it got.
 """
 
 import functools
@@ -29,24 +29,24 @@ from verl_vision_r1.targets import TASKS, Target
 
 @dataclass(frozen=True)
 class Preset:
-    """The rules of every task that a run may hold.
+    """The reward configuration of each task.
 
     Attributes:
-        tasks: Rules by task name.
+        tasks: Reward configuration by task name.
     """
 
     tasks: dict[str, TaskRules]
 
     @property
     def criteria(self) -> tuple[str, ...]:
-        """The names of all criteria of all tasks, sorted: the fixed keys of a score."""
+        """The names of all criteria of all tasks, sorted."""
         return tuple(sorted({item.name for rules in self.tasks.values() for item in rules.criteria}))
 
     def rules_of(self, target: Target) -> TaskRules:
-        """The rules of a target's task.
+        """The reward configuration of a target's task.
 
         Raises:
-            ValueError: The preset has none.
+            ValueError: The preset has no configuration for the task.
         """
         if target.task not in self.tasks:
             raise ValueError(f"preset: expected rules for one of {', '.join(self.tasks)}, got task {target.task!r}")
@@ -54,14 +54,14 @@ class Preset:
 
 
 def load_preset(name: str) -> Preset:
-    """Read a preset that comes with the package, or one of your own.
+    """Load a built-in or custom preset.
 
     Args:
-        name: The name of a preset, or the path of a YAML file that ends in `.yaml`.
+        name: The name of a built-in preset, or the path of a YAML file that ends in `.yaml`.
 
     Raises:
-        ValueError: There is none of that name, or the file holds something else.
-        FileNotFoundError: There is no such file.
+        ValueError: There is no preset of that name, or the file is not a valid preset.
+        FileNotFoundError: The file does not exist.
 
     Example:
         >>> load_preset("vision_r1").criteria
@@ -73,10 +73,10 @@ def load_preset(name: str) -> Preset:
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """The configuration of a preset that comes with the package, to change before `preset_from_config` checks it.
+    """The configuration of a built-in preset, which you can change and pass to `preset_from_config`.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is no preset of that name.
 
     Example:
         >>> read_preset("vision_r1")["total"]
@@ -87,10 +87,10 @@ def read_preset(name: str) -> dict[str, Any]:
 
 
 def load_curriculum(name: str) -> Curriculum:
-    """Read a curriculum that comes with the package.
+    """Load a built-in curriculum.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is no curriculum of that name.
 
     Example:
         >>> [stage.xi2 for stage in load_curriculum("halfway").stages]
@@ -100,10 +100,10 @@ def load_curriculum(name: str) -> Curriculum:
 
 
 def load_prompts(name: str) -> Prompts:
-    """Read the words of the questions that come with the package under a name.
+    """Load built-in prompt templates.
 
     Raises:
-        ValueError: There are none of that name.
+        ValueError: There are no templates of that name.
 
     Example:
         >>> sorted(load_prompts("visual_rft").templates)
@@ -113,7 +113,7 @@ def load_prompts(name: str) -> Prompts:
 
 
 def names_in(group: str) -> tuple[str, ...]:
-    """The names in a Hydra group of ours, sorted.
+    """The names in one of our Hydra groups, sorted.
 
     Args:
         group: `reward`, `curriculum`, `prompt` or another folder of `config/vision_r1`.
@@ -130,7 +130,7 @@ def preset_from_config(config: Mapping[str, Any]) -> Preset:
     """Check a configuration of the group `vision_r1/reward`.
 
     Raises:
-        ValueError: A key, task, parser, matcher, criterion or weight is not as expected.
+        ValueError: A key, task, parser, matcher, criterion or weight is invalid.
     """
     if not isinstance(config, Mapping):
         raise ValueError(f"vision_r1.reward: expected a mapping, got {config!r:.60}")
@@ -155,7 +155,7 @@ def _task_rules(name: str, config: Any, total: str, on_error: str) -> TaskRules:
     _expect_mapping(f"{where}.criteria", config["criteria"])
     criteria = tuple(_criterion(f"{where}.criteria.{key}", key, item) for key, item in config["criteria"].items())
     if not math.fsum(item.weight for item in criteria) > 0:
-        raise ValueError(f"{where}.criteria: expected a sum of weights above 0, got {[c.weight for c in criteria]}")
+        raise ValueError(f"{where}.criteria: expected a sum of weights > 0, got {[c.weight for c in criteria]}")
     return TaskRules(parser, matcher, criteria, frame, total, on_error)
 
 
@@ -164,13 +164,13 @@ def _criterion(where: str, name: str, config: Any) -> WeightedCriterion:
     weight = config.get("weight", 1.0)
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not number or not math.isfinite(weight) or weight < 0:
-        raise ValueError(f"{where}.weight: expected a finite number of at least 0, got {weight!r}")
+        raise ValueError(f"{where}.weight: expected a finite number >= 0, got {weight!r}")
     named = {"function": name, **{key: value for key, value in config.items() if key != "weight"}}
     return WeightedCriterion(name, _function(where, named, CRITERIA), float(weight))
 
 
 def _function(where: str, config: Any, known: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """A parser, matcher or criterion: a name, or a mapping of `function` (a name or a path) and its options."""
+    """A parser, matcher or criterion, from a name or a mapping with `function` (name or import path) and options."""
     if isinstance(config, str):
         config = {"function": config}
     _expect_mapping(where, config)
@@ -186,7 +186,10 @@ def _function(where: str, config: Any, known: Mapping[str, Callable[..., Any]]) 
     if (unknown := set(options) - allowed) and not anything:
         raise ValueError(f"{where}: expected options of {path} among {sorted(allowed)}, got {sorted(unknown)}")
     if hasattr(function, "check_options"):
-        function.check_options(**options)
+        try:
+            function.check_options(**options)
+        except ValueError as error:
+            raise ValueError(f"{where}.{error}") from error
     return functools.partial(function, **options)
 
 
@@ -212,11 +215,11 @@ def _read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         where = str(error).replace("\n", " ")
-        raise ValueError(f"{path}: expected YAML, got something else: {where}") from error
+        raise ValueError(f"{path}: expected valid YAML, got an error: {where}") from error
 
 
 def _without_defaults(config: Any) -> Any:
-    """A file of a Hydra group as Hydra gives it: its list of defaults is not part of it."""
+    """Remove Hydra's `defaults` list, as Hydra itself does."""
     return {key: value for key, value in config.items() if key != "defaults"} if isinstance(config, dict) else config
 
 
@@ -228,7 +231,7 @@ def _expect_one_of(where: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 def _expect_mapping(where: str, value: Any) -> None:
     if not isinstance(value, Mapping) or not value:
-        raise ValueError(f"{where}: expected keys with values, got {value!r}")
+        raise ValueError(f"{where}: expected a mapping with at least one key, got {value!r}")
 
 
 def _expect_keys(

@@ -1,6 +1,6 @@
-"""Progressive rule refinement: which thresholds are in force at a step of the training.
+"""Progressive rule refinement: the thresholds at a training step.
 
-A stage is a pure function of (step, total steps). Nothing is stored, so a resumed run is in the right stage.
+The stage is a pure function of (step, total steps). It has no state, so a resumed run continues in the right stage.
 
 Source: Vision-R1 (arXiv 2503.18013), section 3.3 and its ablations.
 """
@@ -14,24 +14,28 @@ from numpy.typing import NDArray
 
 Value = TypeVar("Value", float, NDArray[np.float64])
 SLACK: Final = 1e-9
-"""Scaling between frames costs a few last bits; an overlap that is a threshold on paper must reach it here too."""
+"""Tolerance for rounding errors of frame conversion: an IoU equal to a threshold on paper must reach it here too."""
 
-HINT: Final = 0.1
-"""Credit of a box whose IoU is just `xi0`: a box that does not count yet is told where better lies."""
+HINT_IOU: Final = 0.4
+HINT: Final = 0.25
+"""IoU and credit of a box that does not count yet, so that the way towards an object shows in the reward."""
+
+FOUND: Final = 0.5
+"""Credit of a true positive at `xi0`: with less, leaving one out could raise F1."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The thresholds in force, each in [0, 1].
+    """The thresholds of one stage, each in [0, 1].
 
     Attributes:
-        xi0: Least IoU of a matched pair that counts as found.
-        xi1: Below it, a value is refined to 0.
-        xi2: From it on, a value is refined to 1.
-        at: Fraction of the training from which the stage holds.
-        at_step: The first step in which it holds; where given, it replaces `at`.
-        precision_xi0: `xi0` for precision, where it is another one (refinement off: 0).
-        index: Place of the stage in its curriculum, from 0.
+        xi0: IoU threshold of a true positive.
+        xi1: Values below `xi1` are refined to 0.
+        xi2: Values of at least `xi2` are refined to 1.
+        at: Fraction of the training run at which the stage starts.
+        at_step: First step of the stage; if given, it replaces `at`.
+        precision_xi0: `xi0` for precision, if different (without refinement: 0).
+        index: Position of the stage in its curriculum, from 0.
     """
 
     xi0: float
@@ -49,40 +53,44 @@ class Stage:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(f"curriculum stage {self.index}: {name}: expected a number in [0, 1], got {value!r}")
+        if not self.xi2:
+            raise ValueError(f"curriculum stage {self.index}: xi2: expected a number above 0, got {self.xi2!r}")
         if self.xi1 > self.xi2:
             raise ValueError(f"curriculum stage {self.index}: expected xi1 <= xi2, got {self.xi1} and {self.xi2}")
         if self.at_step is not None and (not isinstance(self.at_step, int) or self.at_step < 0):
             raise ValueError(f"curriculum stage {self.index}: at_step: expected a step, got {self.at_step!r}")
 
     def begin(self, total_steps: int) -> float:
-        """Steps that are over when the stage begins."""
+        """Number of completed steps at which the stage starts."""
         return self.at_step - 1 if self.at_step is not None else self.at * total_steps
 
     @functools.cached_property
     def credit_line(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The IoU and the credit at the corners of the line that `credit` follows."""
+        """IoU and credit at the breakpoints of the piecewise linear function `credit`."""
         top = max(self.xi0, self.xi2)
-        hint = min(HINT, self.xi0 / top) if top > 0 else 1.0
-        return np.array([0.0, self.xi0, top]), np.array([0.0, hint, 1.0])
+        corners = {self.xi0: FOUND, top: 1.0, 0.0: 0.0}
+        if self.xi0 > HINT_IOU:
+            corners[HINT_IOU] = HINT
+        return np.array(sorted(corners)), np.array([corners[iou] for iou in sorted(corners)])
 
     @property
     def least_iou_for_precision(self) -> float:
-        """`xi0` as precision uses it."""
+        """IoU threshold for precision."""
         return self.xi0 if self.precision_xi0 is None else self.precision_xi0
 
 
 OFF: Final = Stage(xi0=0.5, xi1=0.0, xi2=1.0, precision_xi0=0.0)
-"""No differentiation at all: raw values. Not the same as `beginner_only`, which keeps the beginner's thresholds."""
+"""No differentiation: raw values. The curriculum `beginner_only` differs: it keeps the beginner thresholds."""
 
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Stages in the order in which they come into force.
+    """The stages of a training run, in order.
 
     Attributes:
-        stages: At least one; the first begins with the training.
-        interpolation: `step`, or `linear` for thresholds that move linearly from each stage to the next.
-        validation: The stage that validation uses throughout: `last` or `first`.
+        stages: At least one; the first starts with the training run.
+        interpolation: `step`, or `linear` for linear interpolation of the thresholds from each stage to the next.
+        validation: The stage of every validation: `last` or `first`.
 
     Example:
         >>> halfway = Curriculum((Stage(0.5, 0.5, 0.75), Stage(0.75, 0.75, 0.9, at=0.5, index=1)))
@@ -102,14 +110,16 @@ class Curriculum:
         if self.validation not in ("last", "first"):
             raise ValueError(f"curriculum.validation: expected last or first, got {self.validation!r}")
         if self.stages[0].begin(1) > 0:
-            raise ValueError(f"curriculum stage 0: expected to begin with the training, got at={self.stages[0].at}")
+            first = self.stages[0]
+            start = f"at={first.at}" if first.at_step is None else f"at_step={first.at_step}"
+            raise ValueError(f"curriculum stage 0: expected to start with the training run (at=0), got {start}")
         for earlier, later in zip(self.stages, self.stages[1:], strict=False):
-            # A fraction beside a step can be compared only once the number of steps is known.
+            # A fraction and a step can only be compared once the number of steps is known.
             key = "at" if earlier.at_step is None else "at_step"
-            first, second = getattr(earlier, key), getattr(later, key)
-            if (later.at_step is None) == (earlier.at_step is None) and second <= first:
+            start, next_start = getattr(earlier, key), getattr(later, key)
+            if (later.at_step is None) == (earlier.at_step is None) and next_start <= start:
                 raise ValueError(
-                    f"curriculum stage {later.index}: expected {key} above {first} of the one before, got {second}"
+                    f"curriculum stage {later.index}: expected {key} > {start} of the previous stage, got {next_start}"
                 )
 
     @classmethod
@@ -117,7 +127,7 @@ class Curriculum:
         """Read the Hydra group `vision_r1/curriculum`.
 
         Raises:
-            ValueError: A key is unknown or missing, or a value is out of its range.
+            ValueError: A key is unknown or missing, or a value is out of range.
         """
         known = {"stages", "interpolation", "validation"}
         if set(config) - known or not isinstance(config.get("stages"), list):
@@ -134,11 +144,11 @@ class Curriculum:
         return cls(stages, **{key: value for key, value in config.items() if key != "stages"})
 
     def stage(self, step: int, total_steps: int) -> Stage:
-        """The stage in force.
+        """The stage at a step.
 
         Args:
-            step: Step of the training, from 1; 0 is before the first.
-            total_steps: Steps of the whole training.
+            step: Training step, from 1; 0 is before the first.
+            total_steps: Total training steps.
         """
         done = max(step - 1, 0)
         begun = [stage for stage in self.stages if done >= stage.begin(total_steps) - SLACK] or [self.stages[0]]
@@ -150,29 +160,30 @@ class Curriculum:
         return _between(stage, following[0], (done - stage.begin(total_steps)) / span)
 
     def validation_stage(self) -> Stage:
-        """The stage of every validation, so that a curve does not drop where the rules tighten."""
+        """The stage of every validation: constant, so that validation curves do not drop when the stage changes."""
         return self.stages[-1] if self.validation == "last" else self.stages[0]
 
 
-def _between(first: Stage, second: Stage, share: float) -> Stage:
+def _between(first: Stage, second: Stage, fraction: float) -> Stage:
     mixed = {
-        name: (1 - share) * getattr(first, name) + share * getattr(second, name) for name in ("xi0", "xi1", "xi2")
+        name: (1 - fraction) * getattr(first, name) + fraction * getattr(second, name)
+        for name in ("xi0", "xi1", "xi2")
     }
     return replace(first, **mixed)
 
 
 def refine(value: Value, stage: Stage) -> Value:
-    """Differentiation: 0 below `xi1`, 1 from `xi2` on, the value itself between.
+    """Differentiation: 0 below `xi1`, 1 from `xi2` on, the value itself in between.
 
     Args:
-        value: A number in [0, 1], or an array of them of any shape.
-        stage: The thresholds in force.
+        value: A number in [0, 1], or an array of any shape.
+        stage: The current thresholds.
 
     Returns:
-        What was given, refined: a number, or an array of the same shape.
+        The refined value: a number, or an array of the same shape.
 
     Source:
-        Vision-R1 (arXiv 2503.18013), Eq. 8; the borders count upwards, as the equation has them.
+        Vision-R1 (arXiv 2503.18013), Eq. 8; a value equal to a threshold reaches it, as in the equation.
 
     Example:
         >>> refine(np.array([0.49, 0.5, 0.7, 0.75]), Stage(0.5, 0.5, 0.75)).tolist()
@@ -187,23 +198,23 @@ def refine(value: Value, stage: Stage) -> Value:
 
 
 def credit(iou: NDArray[np.float64], stage: Stage) -> NDArray[np.float64]:
-    """How much of a true positive a matched box is: a continuous refinement, without the steps of `refine`.
+    """Credit of a matched box: a continuous alternative to `refine`.
 
-    Two straight lines: from 0 at IoU 0 to a tenth at `xi0`, and on to 1 at `xi2`. It never falls, so within one stage
-    a better box is never worth less. `xi1` has no part in it.
+    Piecewise linear: 0 at IoU 0, 1/4 at IoU 0.4 where `xi0` lies above it, 1/2 at `xi0`, 1 at `xi2`. It is monotonic,
+    so within a stage a better box never has less credit. `xi1` is not used.
 
     Args:
-        iou: Numbers in [0, 1], of any shape.
-        stage: The thresholds in force.
+        iou: IoU in [0, 1], of any shape.
+        stage: The current thresholds.
 
     Returns:
-        Numbers in [0, 1], of the same shape.
+        Credit in [0, 1], of the same shape.
 
     Source:
         This project, after Vision-R1 (arXiv 2503.18013), Eq. 8.
 
     Example:
         >>> credit(np.array([0.25, 0.5, 0.625, 0.75, 1.0]), Stage(0.5, 0.5, 0.75)).round(3).tolist()
-        [0.05, 0.1, 0.55, 1.0, 1.0]
+        [0.156, 0.5, 0.75, 1.0, 1.0]
     """
     return np.interp(iou, *stage.credit_line)

@@ -1,4 +1,4 @@
-"""From the text of a completion to a number and all its parts. Pure: no state, no clock, no verl."""
+"""Scores one completion: the total and all its components. Pure functions: no state, no clock, no verl."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from verl_vision_r1.rewards.answers import Answer, Parser
 from verl_vision_r1.rewards.criteria import Criterion
 from verl_vision_r1.rewards.matching import Match, Matcher
 from verl_vision_r1.rewards.refinement import OFF, Stage
-from verl_vision_r1.targets import Target, normalise_label
+from verl_vision_r1.targets import Target, plain_label
 
 TOTALS: Final = ("sum", "mean")
 
 
 @dataclass(frozen=True)
 class WeightedCriterion:
-    """A criterion of a preset under its name, with its weight in the total (finite, not negative)."""
+    """A criterion of a preset, with its name and its weight in the total (finite, >= 0)."""
 
     name: str
     function: Criterion
@@ -25,15 +25,15 @@ class WeightedCriterion:
 
 @dataclass(frozen=True)
 class TaskRules:
-    """How the completions of one task are read, matched, judged and summed up.
+    """The reward configuration of one task.
 
     Attributes:
-        parser: How a completion is read.
-        matcher: How predicted and true boxes are paired.
-        criteria: At least one; their weights sum to more than 0.
-        frame: The frame that the task's prompt asks for, one of `frames.FRAMES`; None for that of the model's family.
-        total: `sum` or `mean` of the weighted parts.
-        on_error: What a criterion does that raises, or returns no finite number: `zero` (it counts 0) or `raise`.
+        parser: Parses the completion.
+        matcher: Matches predicted to ground-truth boxes.
+        criteria: At least one; the sum of their weights is > 0.
+        frame: The frame that the task's prompt asks for, one of `frames.FRAMES`; None for the model family's frame.
+        total: Weighted `sum` or weighted `mean` of the criteria.
+        on_error: If a criterion raises or returns a number that is not finite: `zero` (it counts 0) or `raise`.
     """
 
     parser: Parser
@@ -45,26 +45,26 @@ class TaskRules:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the criteria, in their order."""
+        """The names of the criteria, in order."""
         return tuple(item.name for item in self.criteria)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One completion's total and everything that it is made of.
+    """The total and the components of one completion's score.
 
     Attributes:
-        total: The weighted sum (or mean) of the refined parts.
-        parts: Each criterion's value under the stage in force.
-        raw: Each criterion's value with refinement off.
-        stage: The thresholds in force.
-        predicted: N, boxes predicted.
-        targets: M, boxes in the ground truth.
-        matched: K = min(N, M), matched pairs.
-        mean_iou: Mean IoU of the matched pairs; 0 without pairs.
-        flags: Whether the answer was parsed, its JSON truncated, a box out of its frame, a label unknown, a criterion
-            failed.
-        errors: What a criterion of the user's own raised, by its name; it counts 0.
+        total: The weighted sum (or mean) of `parts`.
+        parts: Value of each criterion at the current stage.
+        raw: Value of each criterion without refinement.
+        stage: The current thresholds.
+        predicted: N, the number of predicted boxes.
+        targets: M, the number of ground-truth boxes.
+        matched: K, the number of matches, at most min(N, M).
+        mean_iou: Mean IoU of the matches; 0 without matches.
+        flags: `parsed` (the completion could be parsed), `truncated` (its JSON is cut off), `out_of_frame` (a box
+            exceeds the frame), `label_unknown`, `criterion_failed`.
+        errors: Exceptions raised by custom criteria, by name; such a criterion counts 0.
     """
 
     total: float
@@ -79,10 +79,10 @@ class Scores:
     errors: dict[str, Exception] = field(default_factory=dict, compare=False)
 
     def as_dict(self, criteria: tuple[str, ...]) -> dict[str, float]:
-        """The same keys for every completion, whatever its task: what verl logs.
+        """The metrics that verl logs: the same keys for every completion of every task.
 
         Args:
-            criteria: All criteria of the preset. One that the task does not have is 0.
+            criteria: All criteria of the preset. A criterion that the task does not use is 0.
 
         Returns:
             `total`; `NAME` and `NAME_raw` for each criterion; `stage`, `xi0`, `xi1`, `xi2`; `predicted_boxes`,
@@ -110,12 +110,12 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
     Args:
         completion: Any text.
         target: The ground truth, in original-image pixels.
-        rules: The rules of the target's task.
-        frame: (width, height) of the frame that the model answers in.
-        stage: The thresholds in force.
+        rules: The reward configuration of the target's task.
+        frame: (width, height) of the frame of the model's boxes.
+        stage: The current thresholds.
 
     Returns:
-        The scores. The text never raises; a criterion of the user's own may.
+        The scores. A malformed completion never raises; with `on_error` "raise", a custom criterion may.
     """
     answer = rules.parser(completion, frame)
     match = rules.matcher(answer, target, stage)
@@ -136,7 +136,7 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
 
 
 def nothing_scored(target: Target, rules: TaskRules, stage: Stage, **errors: Exception) -> Scores:
-    """All zero, for a sample that could not be scored through no fault of the model."""
+    """All zero, for a sample that could not be scored for a reason other than the completion."""
     zeros = {item.name: 0.0 for item in rules.criteria}
     flags = dict.fromkeys(("parsed", "truncated", "out_of_frame", "label_unknown"), False)
     flags["criterion_failed"] = bool(errors)
@@ -146,7 +146,7 @@ def nothing_scored(target: Target, rules: TaskRules, stage: Stage, **errors: Exc
 def _parts(
     rules: TaskRules, answer: Answer, target: Target, match: Match, stage: Stage
 ) -> tuple[dict[str, float], dict[str, Exception]]:
-    """The value of each criterion, and what those raised that failed, which only a user's own can."""
+    """The value of each criterion, and the exceptions of those that failed; only custom criteria can fail."""
     parts, errors = {}, {}
     for item in rules.criteria:
         try:
@@ -173,5 +173,5 @@ def _flags(answer: Answer, target: Target) -> dict[str, bool]:
         "truncated": answer.truncated,
         "out_of_frame": answer.out_of_frame,
         "label_unknown": not known.issuperset(answer.labels)
-        and any(label is None or normalise_label(label) not in known for label in set(answer.labels)),
+        and any(label is None or plain_label(label) not in known for label in set(answer.labels)),
     }

@@ -1,4 +1,4 @@
-"""Format, recall and precision: values worked out by hand."""
+"""Format, recall and precision: values computed by hand."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def parts(text: str, target: Target, stage: Stage) -> tuple[float, float, float]
     ("y2", "off", "beginner", "advanced"),
     [
         (300, (1, 1), (1, 1), (1, 1)),  # IoU 1
-        (280, (1, 0.9), (1, 1), (1, 1)),  # 0.9 is at the border, and inside.
+        (280, (1, 0.9), (1, 1), (1, 1)),  # 0.9 equals xi2, which counts.
         (270, (1, 0.85), (1, 1), (1, 0.85)),
         (250, (1, 0.75), (1, 1), (1, 0.75)),
         (220, (1, 0.6), (1, 0.6), (0, 0)),
@@ -39,9 +39,9 @@ def test_one_box(
         assert parts(text, ONE, stage) == pytest.approx((1, *expected))
 
 
-def test_a_surplus_box_costs_precision() -> None:
-    spray = answer((100, 100, 300, 300), *[(600 + n, 600, 700 + n, 700) for n in range(9)])
-    assert parts(spray, ONE, BEGINNER) == pytest.approx((1, 1, 0.1))
+def test_a_surplus_box_lowers_precision() -> None:
+    surplus = answer((100, 100, 300, 300), *[(600 + n, 600, 700 + n, 700) for n in range(9)])
+    assert parts(surplus, ONE, BEGINNER) == pytest.approx((1, 1, 0.1))
     assert parts(answer(*[(100, 100, 300, 300)] * 5), ONE, BEGINNER) == pytest.approx((1, 1, 0.2))
 
 
@@ -62,17 +62,17 @@ def test_recall_is_refined_once_for_the_completion(found: int, off: float, begin
         ("[]", (1, 1, 1)),
         ("```json\n[]\n```", (1, 1, 1)),
         ("There is no cat.", (0, 1, 1)),
-        ("[42]", (0, 1, 1)),  # A list that holds no box.
+        ("[42]", (0, 1, 1)),  # A list without a box.
         (answer((1, 1, 9, 9)), (1, 0, 0)),
     ],
 )
-def test_a_negative_image(text: str, expected: tuple[float, float, float]) -> None:
+def test_a_negative_sample(text: str, expected: tuple[float, float, float]) -> None:
     for stage in (OFF, BEGINNER, ADVANCED):
         assert parts(text, NEGATIVE, stage) == expected
 
 
 @pytest.mark.parametrize(("text", "well_formed"), [("[]", 1), ("", 0), ("42", 0)])
-def test_no_box_where_there_is_an_object(text: str, well_formed: float) -> None:
+def test_an_empty_prediction_for_a_sample_with_objects(text: str, well_formed: float) -> None:
     assert parts(text, ONE, BEGINNER) == (well_formed, 0, 0)
 
 

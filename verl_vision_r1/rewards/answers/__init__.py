@@ -9,8 +9,13 @@ from typing import Final
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers.answer import Answer
 from verl_vision_r1.rewards.answers.json_boxes import parse_json_boxes, write_json_boxes
-from verl_vision_r1.rewards.answers.strict import parse_json_boxes_strictly, parse_tagged_text_strictly
-from verl_vision_r1.rewards.answers.tagged import parse_tagged_boxes, parse_tagged_corners, parse_tagged_text
+from verl_vision_r1.rewards.answers.robust_boxes import parse_robust_boxes
+from verl_vision_r1.rewards.answers.tagged import (
+    parse_tagged_boxes,
+    parse_tagged_corners,
+    parse_tagged_text,
+    parse_tagged_text_strictly,
+)
 
 __all__ = ["PARSERS", "Answer", "Parser", "parse_json_boxes", "write_json_boxes"]
 
@@ -19,7 +24,7 @@ Parser = Callable[[str, Size], Answer]
 
 PARSERS: Final[dict[str, Parser]] = {
     "json_boxes": parse_json_boxes,
-    "json_boxes_strict": parse_json_boxes_strictly,
+    "robust_boxes": parse_robust_boxes,
     "tagged_boxes": parse_tagged_boxes,
     "tagged_corners": parse_tagged_corners,
     "tagged_text": parse_tagged_text,

@@ -12,6 +12,9 @@ from verl_vision_r1.frames import Size
 MAX_FRAMES: Final = 1e6
 """Coordinates are cut at so many frame sizes: such a box overlaps nothing, and nothing downstream overflows."""
 
+FEW_UNITS: Final = 10.0
+"""A frame of no more units may hold boxes within its first unit."""
+
 SLACK: Final = 1e-9
 """Of a frame's size: a box that reaches beyond the border by the last bits of a sum is still inside."""
 
@@ -26,10 +29,12 @@ class Answer:
         labels: N names as written, or None where an item has none; empty where the answer's form has no labels.
         confidences: (N,) float64 in [0, 1]; None where the answer's form has no confidence.
         content: The answer proper, where its form is text: a class name, a number. Stripped.
-        well_formed: The whole completion has the demanded form.
+        as_asked: The completion has the demanded form, whatever its numbers.
+        well_formed: The same, and all boxes lie within the frame.
         parsed: An answer could be read at all, if only by a last resort.
         truncated: The text ends inside its answer.
-        out_of_frame: A box reaches beyond the frame; the border itself is inside.
+        out_of_frame: A box reaches beyond the frame, the border itself being inside; or all boxes are fractions of a
+            frame that is counted in pixels.
         malformed: Items of the answer that are no box.
         text: The whole completion.
         frame: (width, height) of the frame that the boxes are in.
@@ -39,6 +44,7 @@ class Answer:
     labels: tuple[str | None, ...] = ()
     confidences: NDArray[np.float64] | None = None
     content: str = ""
+    as_asked: bool = False
     well_formed: bool = False
     parsed: bool = False
     truncated: bool = False
@@ -70,3 +76,13 @@ def fit(boxes: Boxes, frame: Size) -> tuple[Boxes, bool]:
         return boxes, False
     limit = MAX_FRAMES * max(frame)
     return np.clip(boxes, -limit, limit), True
+
+
+def are_fractions(boxes: Boxes, frame: Size) -> bool:
+    """Whether all boxes lie within a unit of the origin, in a frame that has many units: fractions of the image.
+
+    Example:
+        >>> are_fractions(np.array([[0.1, 0.2, 0.5, 0.9]]), (1000, 1000))
+        True
+    """
+    return len(boxes) > 0 and min(frame) > FEW_UNITS and bool(np.abs(boxes).max() <= 1)

@@ -1,37 +1,39 @@
 """A JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": "..."}`, fenced or bare: the answer of Qwen-VL models."""
 
 import json
-import math
 import re
-from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes
 from verl_vision_r1.frames import Size
-from verl_vision_r1.rewards.answers.answer import Answer, fit
+from verl_vision_r1.rewards.answers.answer import Answer, are_fractions, fit
+from verl_vision_r1.rewards.answers.json_search import BOX_KEYS, as_float, bare_boxes, box_of, decode_value, search
+from verl_vision_r1.rewards.answers.spans import THOUGHT
 
 FENCE: Final = "```"
-EXACT_ITEM: Final = re.compile(
-    r'\{"bbox_2d": \[([0-9]{1,3}|1000), ([0-9]{1,3}|1000), ([0-9]{1,3}|1000), ([0-9]{1,3}|1000)\], '
-    r'"label": "([^"]*)"\}'
-)
 LINE_END: Final = re.compile(r"\r\n|\r|\n")
+END_TOKENS: Final = re.compile(
+    r"(?:\s*(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<end_of_turn>|<turn\|>|</s>|<eos>))+\s*\Z"
+)
+"""Tokens that end a turn, where a tokenizer writes them as text."""
 
 Labels = list[str | None]
-LastResort = Callable[[str], tuple[Boxes, Labels]]
 
 
-def parse_json_boxes(completion: str, frame: Size) -> Answer:
-    """Read a JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": "..."}`, fenced or bare.
+def parse_json_boxes(completion: str, frame: Size, *, grounding: bool = False) -> Answer:
+    """Read JSON boxes `{"bbox_2d": [x1, y1, x2, y2], "label": "..."}`, fenced or bare, alone or inside other text.
 
-    Items that are no box are skipped one by one. Where no box is left, a search of the whole text for the exact
-    spelling of an item is the last resort, as in the released code. Coordinates stay floats, which the release cuts.
+    Every JSON list or object that decodes is read, in order, whatever surrounds it; what stands before the last
+    `</think>` is not. Items that are no box are skipped one by one. Coordinates stay floats, without a limit.
 
     Args:
         completion: The text of one completion.
         frame: (width, height) of the frame that the model answers in.
+        grounding: Whether one thing was asked for: one object alone is then as well-formed as a list of one, and a box
+            without an object around it is read.
 
     Returns:
         The answer; its boxes are in units of `frame`.
@@ -43,32 +45,77 @@ def parse_json_boxes(completion: str, frame: Size) -> Answer:
         >>> answer = parse_json_boxes('[{"bbox_2d": [1, 2, 30, 40], "label": "cat"}]', frame=(100, 100))
         >>> answer.boxes.tolist(), answer.labels, answer.well_formed
         ([[1.0, 2.0, 30.0, 40.0]], ('cat',), True)
+        >>> answer = parse_json_boxes('I see {"label": "cat", "bbox_2d": [1, 2.5, 30, 40]}.', (100, 100))
+        >>> answer.boxes.tolist(), answer.well_formed
+        ([[1.0, 2.5, 30.0, 40.0]], False)
     """
-    return read_json_boxes(completion, frame, _exact_spelling)
+    text = without_end_tokens(completion)
+    return read_json_boxes(completion, text, text, frame, grounding)
 
 
-def read_json_boxes(completion: str, frame: Size, last_resort: LastResort) -> Answer:
-    """What the parsers of JSON boxes share; they differ in where they look when there is no list of boxes."""
-    body, opened = _after_fence(completion.strip())
+def without_end_tokens(completion: str) -> str:
+    """A completion, stripped, without the tokens that end a turn where a tokenizer wrote them as text.
+
+    Example:
+        >>> without_end_tokens("[]<|im_end|> ")
+        '[]'
+    """
+    return END_TOKENS.sub("", completion).strip()
+
+
+def read_json_boxes(
+    completion: str, form: str, text: str, frame: Size, grounding: bool, bare_form: bool = False
+) -> Answer:
+    """What the parsers of JSON boxes share.
+
+    Args:
+        completion: The whole completion.
+        form: What has to be the demanded form and nothing else.
+        text: What is searched for boxes where it is not.
+        frame: (width, height) of the frame that the model answers in.
+        grounding: As in `parse_json_boxes`.
+        bare_form: Whether a list of boxes without objects around them is the demanded form, too.
+    """
+    body, opened = _after_fence(form)
     document, rest = _decode(body)
-    is_list = isinstance(document, list)
-    items: list[Any] = document if is_list else []
-    boxes, labels, exact = _read_items(items, body)
-    closed = rest.strip() == (FENCE if opened else "")
-    if not len(boxes):
-        boxes, labels = last_resort(completion)
+    items = _items(document, grounding)
+    closed = items is not None and rest.strip() == (FENCE if opened else "")
+    boxes, labels, exact = _read_items(items or []) if closed else (NO_BOXES, [], False)
+    if not closed or len(boxes) < len(items or []):
+        found, boxes, labels, bare = _searched(text.rpartition(THOUGHT)[2], grounding)
+        exact = closed and bare_form and bare
+        items = max(items or [], found, key=len)
     boxes, outside = fit(boxes, frame)
     return Answer(
         boxes=boxes,
         labels=tuple(labels),
-        well_formed=is_list and exact and closed and not outside,
-        parsed=is_list or len(boxes) > 0,
+        as_asked=exact,
+        well_formed=exact and not outside,
+        parsed=isinstance(document, list) or len(boxes) > 0,
         truncated=document is None and body[:1] in ("[", "{") and not body.rstrip("` \r\n\t").endswith("]"),
-        out_of_frame=outside,
-        malformed=max(len(items) - len(boxes), 0),
+        out_of_frame=outside or are_fractions(boxes, frame),
+        malformed=max(len(items or []) - len(boxes), 0),
         text=completion,
         frame=frame,
     )
+
+
+def _items(document: Any, grounding: bool) -> list[Any] | None:
+    """The items of a whole JSON document; None where it is no list, nor the one object that grounding asks for."""
+    if isinstance(document, list):
+        return document
+    return [document] if grounding and isinstance(document, dict) else None
+
+
+def _searched(text: str, grounding: bool) -> tuple[list[Any], Boxes, Labels, bool]:
+    """The items anywhere in a text, those of them that are boxes, their labels, and whether all are bare boxes."""
+    found = search(text)
+    boxes, labels, _ = _read_one_by_one(found.items)
+    if len(boxes) or not grounding:
+        return found.items, boxes, labels, False
+    bare = bare_boxes(text, found)
+    boxes, labels = keep_boxes([list(map(as_float, box)) for box in bare], [None] * len(bare))
+    return found.items, boxes, labels, 0 < len(boxes) == len(bare) and not found.items
 
 
 def _after_fence(text: str) -> tuple[str, bool]:
@@ -92,26 +139,7 @@ def _decode(body: str) -> tuple[Any, str]:
     return (document, rest) if not rest or rest.startswith(FENCE) else (None, "")
 
 
-def decode_value(body: str) -> tuple[Any, int]:
-    """The JSON value that a text begins with, and where it ends.
-
-    Raises:
-        ValueError, RecursionError: The text does not begin with a JSON value, or with one too deeply nested.
-    """
-    try:
-        return DECODER.raw_decode(body)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        # Python refuses integers of more than 4,300 digits: only here the slow decoder, which takes them for infinite.
-        return LONG_INTEGER_DECODER.raw_decode(body)
-
-
-DECODER: Final = json.JSONDecoder()
-LONG_INTEGER_DECODER: Final = json.JSONDecoder(parse_int=lambda digits: float(digits))
-
-
-def _read_items(items: list[Any], body: str) -> tuple[Boxes, Labels, bool]:
+def _read_items(items: list[Any]) -> tuple[Boxes, Labels, bool]:
     """Boxes and labels of the items that are a box, and whether all of them are exactly what was asked for.
 
     An answer as it should be is read at once; anything else goes item by item.
@@ -119,17 +147,17 @@ def _read_items(items: list[Any], body: str) -> tuple[Boxes, Labels, bool]:
     if not items:
         return NO_BOXES, [], True
     try:
-        numbers = np.array([item["bbox_2d"] for item in items])
+        corners = [item["bbox_2d"] for item in items]
         labels = [item["label"] for item in items]
-    except (TypeError, KeyError, ValueError):
+        # Types first: of one long text among the numbers, numpy would make every number as long.
+        regular = set(map(type, chain.from_iterable(corners))) <= {int, float} and set(map(type, labels)) == {str}
+        numbers = np.array(corners, dtype=np.float64) if regular else NO_BOXES
+    except (TypeError, KeyError, ValueError, OverflowError):
         return _read_one_by_one(items)
-    kind = numbers.dtype.kind
-    regular = kind in "if" and numbers.ndim == 2 and numbers.shape[1] == 4 and set(map(type, labels)) == {str}
-    if not regular or "true" in body or "false" in body:
+    if numbers.shape != (len(items), 4):
         return _read_one_by_one(items)
-    columns: Boxes = np.ascontiguousarray(numbers.T, dtype=np.float64)
-    ordered = np.count_nonzero(columns[:2] < columns[2:]) == 2 * len(items)
-    if not ordered or (kind == "f" and not np.isfinite(columns).all()):
+    columns: Boxes = np.ascontiguousarray(numbers.T)
+    if np.count_nonzero(columns[:2] < columns[2:]) != 2 * len(items) or not np.isfinite(columns).all():
         return _read_one_by_one(items)
     return columns.T, labels, set(map(len, items)) == {2} and all(map(str.strip, labels))
 
@@ -139,15 +167,16 @@ def _read_one_by_one(items: list[Any]) -> tuple[Boxes, Labels, bool]:
     labels: Labels = []
     exact = True
     for item in items:
-        coordinates = coordinates_of(item.get("bbox_2d")) if isinstance(item, dict) else None
-        if coordinates is None:
+        key = box_of(item) if isinstance(item, dict) else None
+        coordinates = coordinates_of(item[key]) if key else None
+        if key is None or coordinates is None:
             exact = False
             continue
         label = item.get("label")
         rows.append(coordinates)
         labels.append(label if isinstance(label, str) else None)
         exact = exact and isinstance(label, str) and bool(label.strip()) and len(item) == 2
-        exact = exact and not any(isinstance(part, str) for part in item["bbox_2d"])
+        exact = exact and key == BOX_KEYS[0] and not any(isinstance(part, str) for part in item[key])
     boxes, kept = keep_boxes(rows, labels)
     return boxes, kept, exact and len(boxes) == len(items)
 
@@ -180,28 +209,6 @@ def _number(value: Any) -> float | None:
         return as_float(value)
     except ValueError:
         return None
-
-
-def as_float(value: int | float | str) -> float:
-    """A number as float64; a whole number beyond its range is infinite.
-
-    Raises:
-        ValueError: A string that spells no number.
-
-    Example:
-        >>> as_float(-(10**400))
-        -inf
-    """
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
-
-
-def _exact_spelling(completion: str) -> tuple[Boxes, Labels]:
-    found = EXACT_ITEM.findall(completion)
-    rows = [[float(part) for part in item[:4]] for item in found]
-    return keep_boxes(rows, [item[4] for item in found])
 
 
 def write_json_boxes(boxes: Boxes, labels: tuple[str, ...]) -> str:

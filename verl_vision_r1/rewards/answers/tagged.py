@@ -7,6 +7,7 @@ de-duplicated: that is the released code's, see `releases.visual_rft`.
 import json
 import math
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,12 +15,12 @@ import numpy as np
 from verl_vision_r1.boxes import NO_BOXES
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers.answer import Answer, fit
-from verl_vision_r1.rewards.answers.json_boxes import as_float, coordinates_of, decode_value
-from verl_vision_r1.rewards.answers.spans import spans
+from verl_vision_r1.rewards.answers.json_boxes import END_TOKENS, coordinates_of
+from verl_vision_r1.rewards.answers.json_search import as_float, decode_value
+from verl_vision_r1.rewards.answers.spans import ANSWER, THINK, THOUGHT, is_one_thought, spans
 
 JOINT: Final = re.compile(r"</think>\s*<answer>")
-OPENING: Final = "<answer>"
-CLOSING: Final = "</answer>"
+OPENING, CLOSING = ANSWER
 CORNERS: Final = re.compile(r"\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)\s*,\s*\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)")
 PYTHON_TOKEN: Final = re.compile(
     r""""(?:[^"\\]|\\.?)*(?:"|\Z)|'(?:[^'\\]|\\.?)*(?:'|\Z)|\b(?:None|True|False)\b""", re.DOTALL
@@ -51,6 +52,30 @@ def parse_tagged_text(completion: str, frame: Size) -> Answer:
         truncated=content is None and OPENING in completion,
         text=completion,
         frame=frame,
+    )
+
+
+def parse_tagged_text_strictly(completion: str, frame: Size) -> Answer:
+    """Read the text between the answer tags like `parse_tagged_text`; well-formed only if every tag stands once.
+
+    The opening tag of the thinking block may be missing: chat templates of thinking models write it into the prompt.
+
+    Source:
+        This project.
+
+    Example:
+        >>> parse_tagged_text_strictly("<think></think><answer>a</answer><answer>b</answer>", (1, 1)).well_formed
+        False
+        >>> parse_tagged_text_strictly("Three.</think><answer>3</answer>", (1, 1)).well_formed
+        True
+    """
+    text = END_TOKENS.sub("", completion).strip()
+    thought, closed, _ = text.partition(THOUGHT)
+    whole = text if text.startswith(THINK) else THINK + text
+    once = all(text.count(tag) == 1 for tag in (THOUGHT, *ANSWER))
+    return replace(
+        parse_tagged_text(completion, frame),
+        well_formed=bool(closed) and is_one_thought(thought) and once and has_form(whole),
     )
 
 

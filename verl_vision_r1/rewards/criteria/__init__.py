@@ -1,6 +1,6 @@
-"""One small pure function for each criterion: (answer, target, match, stage) -> a number.
+"""Reward components ("criteria"): pure functions (answer, target, match, stage) -> a number.
 
-`CRITERIA` names those that a configuration can use without giving a function of its own.
+`CRITERIA` lists the built-in criteria by their name in a configuration.
 """
 
 from collections.abc import Callable

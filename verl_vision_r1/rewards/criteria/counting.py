@@ -1,6 +1,6 @@
-"""How many: the right number of objects, no more boxes than objects, no box twice.
+"""Number of objects, surplus boxes and duplicate boxes.
 
-Boxes are only counted and compared with each other, in whatever units the answer has them.
+Boxes are only counted and compared with each other, so their frame does not matter.
 """
 
 import re
@@ -8,26 +8,30 @@ from typing import Final
 
 from verl_vision_r1.rewards.answers import Answer
 from verl_vision_r1.rewards.matching import Match
+from verl_vision_r1.rewards.options import check_fraction
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.targets import Target, normalise_label
 
 WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
-def count(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 1.0) -> float:
-    """1 if the answer says how many objects there are, else 0.
+def count(
+    answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 1.0, near: float = 0.0
+) -> float:
+    """1 if the predicted number of objects is correct, else `near` to the power of the difference.
 
-    An answer of text must be that whole number and nothing else; an answer of boxes says as many as it holds.
+    A text must be exactly the whole number; for boxes, the number of boxes counts.
 
     Args:
-        answer: The answer, a text or boxes.
+        answer: The parsed completion, a text or boxes.
         target: The ground truth.
-        match: Has no part in it.
-        stage: Has no part in it.
-        save: What a right answer is worth that is not well-formed, in [0, 1].
+        match: Unused.
+        stage: Unused.
+        save: Factor for a completion that is not well-formed, in [0, 1].
+        near: Value of a number that is off by one, in [0, 1); 0 for exact numbers alone.
 
     Returns:
-        0, `save` or 1.
+        A number in [0, 1].
 
     Source:
         The count reward of Vision-R1's reward ablation (arXiv 2503.18013, Table 4).
@@ -41,16 +45,18 @@ def count(answer: Answer, target: Target, match: Match, stage: Stage, *, save: f
     """
     number = WHOLE_NUMBER.fullmatch(answer.content)
     if answer.content or target.task == "counting":
-        right = number is not None and int(number.group()) == target.instances
+        predicted = None if number is None else int(number.group())
     else:
-        right = answer.parsed and len(answer.boxes) == target.instances
-    return float(right) * (1.0 if answer.well_formed else save)
+        predicted = len(answer.boxes) if answer.parsed else None
+    if predicted is None:
+        return 0.0
+    return float(near ** abs(predicted - target.instances)) * (1.0 if answer.well_formed else save)
 
 
 def surplus(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """1 as long as there are no more boxes than objects, then the ratio M / N.
+    """1 if there are no more predicted boxes than objects, else the ratio M / N.
 
-    Items that are no box count as boxes. A negative image (M = 0) scores 1 without any, else 0.
+    Malformed items count as boxes. A negative sample (M = 0) scores 1 for an empty prediction, else 0.
 
     Returns:
         A number in [0, 1].
@@ -72,13 +78,13 @@ def surplus(answer: Answer, target: Target, match: Match, stage: Stage) -> float
 
 
 def duplicates(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Share of the boxes that are no repetition: of the same label and the same four numbers as one before.
+    """Fraction of the predicted boxes that are unique: a duplicate has the same label and the same coordinates.
 
     Returns:
         A number in [0, 1]; 1 without boxes.
 
     Source:
-        After VLM-R1's `repetition` reward, which is that share less 1.
+        After VLM-R1's `repetition` reward, which is this fraction minus 1.
 
     Example:
         >>> import numpy as np
@@ -94,5 +100,8 @@ def duplicates(answer: Answer, target: Target, match: Match, stage: Stage) -> fl
     labels = [
         "" if label is None else normalise_label(label) for label in answer.labels or (None,) * len(answer.boxes)
     ]
-    different = set(zip(labels, map(tuple, answer.boxes.tolist()), strict=True))
-    return len(different) / len(answer.boxes)
+    unique = set(zip(labels, map(tuple, answer.boxes.tolist()), strict=True))
+    return len(unique) / len(answer.boxes)
+
+
+count.check_options = check_fraction  # type: ignore[attr-defined]

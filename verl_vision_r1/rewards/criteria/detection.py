@@ -1,4 +1,4 @@
-"""Recall and precision of the predicted boxes. All overlaps are IoU in original-image pixels."""
+"""Recall and precision of the predicted boxes. IoU is computed in original-image pixels."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from verl_vision_r1.targets import Target
 
 
 def recall(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Share of the true boxes that a matched prediction finds, refined once for the completion.
+    """Recall: the fraction of ground-truth boxes matched with IoU >= `xi0`, refined once per completion.
 
-    `f(#{k: IoU_k >= xi0} / M)`. A negative image (M = 0) scores 1 without predictions, else 0.
+    `f(#{k: IoU_k >= xi0} / M)`. A negative sample (M = 0) scores 1 for an empty prediction, else 0.
 
     Returns:
-        A number in [0, 1]; IoU is taken in original-image pixels.
+        A number in [0, 1]; IoU is computed in original-image pixels.
 
     Source:
         Vision-R1 (arXiv 2503.18013), Eq. 5 and 8.
@@ -32,16 +32,16 @@ def recall(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
 
 
 def precision(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Mean over all predictions of the refined IoU of those that find a true box.
+    """Precision: the sum of the refined IoU of the matches with IoU >= `xi0`, divided by the number of predictions.
 
-    `(1/N) sum_k [IoU_k >= xi0] f(IoU_k)`: a surplus prediction counts 0. A negative image (M = 0) scores 1 without
-    predictions, else 0; no prediction where there is an object scores 0.
+    `(1/N) sum_k [IoU_k >= xi0] f(IoU_k)`: an unmatched prediction counts 0. A negative sample (M = 0) scores 1 for an
+    empty prediction, else 0; an empty prediction for a sample with objects scores 0.
 
     Returns:
-        A number in [0, 1]; IoU is taken in original-image pixels.
+        A number in [0, 1]; IoU is computed in original-image pixels.
 
     Source:
-        Vision-R1 (arXiv 2503.18013), Eq. 6 and 8, the denominator read as the number of predictions.
+        Vision-R1 (arXiv 2503.18013), Eq. 6 and 8, with the number of predictions as the denominator.
 
     Example:
         >>> from verl_vision_r1 import score

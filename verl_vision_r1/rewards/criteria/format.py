@@ -1,4 +1,4 @@
-"""Whether the completion has the demanded form."""
+"""Format of the completion."""
 
 from verl_vision_r1.rewards.answers import Answer
 from verl_vision_r1.rewards.matching import Match
@@ -7,10 +7,10 @@ from verl_vision_r1.targets import Target
 
 
 def well_formed(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """1 if the whole completion is one fenced or bare JSON list of proper items, else 0.
+    """1 if the whole completion has the required format, else 0.
 
-    The parser decides it: it knows the text and the frame that the model answers in. Boxes must lie within that frame,
-    in its units. An empty list is well-formed.
+    The parser decides it. For `json_boxes`: one fenced or bare JSON list of valid items, with all boxes inside the
+    frame and in its units. An empty list is well-formed.
 
     Returns:
         0.0 or 1.0.

@@ -1,4 +1,4 @@
-"""How well predicted boxes lie on true ones, and whether their confidences say so."""
+"""IoU, GIoU and confidence of the predicted boxes."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from verl_vision_r1.targets import Target
 
 
 def iou(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Mean over all predictions of the IoU with the true box that each was matched to; 0 for one without.
+    """Mean IoU of all predictions with their matched target box; an unmatched prediction counts 0.
 
-    `(1/N) sum_i iou_i`. A negative image (M = 0) scores 1 for an answer that says so and holds nothing else, else 0;
-    no prediction where there is an object scores 0. The stage does not matter.
+    `(1/N) sum_i iou_i`. A negative sample (M = 0) scores 1 for an explicit empty prediction, else 0; an empty
+    prediction for a sample with objects scores 0. The stage is not used.
 
     Returns:
-        A number in [0, 1]; IoU is taken in original-image pixels.
+        A number in [0, 1]; IoU is computed in original-image pixels.
 
     Source:
         Visual-RFT (arXiv 2503.01785), section 3.2, R_IoU.
@@ -28,19 +28,19 @@ def iou(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
         0.8
     """
     if not len(target.boxes):
-        return says_nothing_is_there(answer)
+        return is_explicitly_empty(answer)
     return float(match.iou.sum() / len(answer.boxes)) if len(answer.boxes) else 0.0
 
 
 def giou(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Mean over all predictions of the GIoU with the true box that each was matched to; -1 for one without.
+    """Mean GIoU of all predictions with their matched target box; an unmatched prediction counts -1.
 
-    Unlike IoU it says of boxes that do not overlap how far apart they are. A negative image (M = 0) scores 1 for an
-    answer that says so and holds nothing else, else -1; no prediction where there is an object scores -1. The stage
-    does not matter. Of the matchers, only `assignment` pairs boxes that do not overlap.
+    Unlike IoU, it also depends on the distance of boxes that do not overlap; only the matcher `assignment` matches
+    such boxes. A negative sample (M = 0) scores 1 for an explicit empty prediction, else -1; an empty prediction for a
+    sample with objects scores -1. The stage is not used.
 
     Returns:
-        A number in [-1, 1]; GIoU is taken in original-image pixels.
+        A number in [-1, 1]; GIoU is computed in original-image pixels.
 
     Source:
         Rezatofighi et al., arXiv 1902.09630.
@@ -52,17 +52,17 @@ def giou(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
         -1.0
     """
     if not len(target.boxes):
-        return 2.0 * says_nothing_is_there(answer) - 1.0
+        return 2.0 * is_explicitly_empty(answer) - 1.0
     if not len(answer.boxes):
         return -1.0
     return float((match.giou.sum() - (len(answer.boxes) - len(match.giou))) / len(answer.boxes))
 
 
 def confidence(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """Mean over all predictions of the confidence c of those that were matched, and of 1 - c of the others.
+    """Mean over all predictions of the confidence c if matched, and of 1 - c if unmatched.
 
-    A negative image (M = 0) scores 1 for an answer that says so and holds nothing else, else 0; no prediction where
-    there is an object scores 0. An answer without confidences is wholly sure. The stage does not matter.
+    A negative sample (M = 0) scores 1 for an explicit empty prediction, else 0; an empty prediction for a sample with
+    objects scores 0. Without confidences, each is taken as 1. The stage is not used.
 
     Returns:
         A number in [0, 1].
@@ -78,23 +78,23 @@ def confidence(answer: Answer, target: Target, match: Match, stage: Stage) -> fl
         0.75
     """
     if not len(target.boxes):
-        return says_nothing_is_there(answer)
+        return is_explicitly_empty(answer)
     if not len(answer.boxes):
         return 0.0
-    sure = np.ones(len(answer.boxes)) if answer.confidences is None else answer.confidences
-    earned = 1.0 - sure
-    earned[match.predicted] = sure[match.predicted]
-    return float(earned.mean())
+    confidences = np.ones(len(answer.boxes)) if answer.confidences is None else answer.confidences
+    scores = 1.0 - confidences
+    scores[match.predicted] = confidences[match.predicted]
+    return float(scores.mean())
 
 
 def grounding_iou(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """IoU of the matched box: the task has one box, and the first that the answer gives counts.
+    """IoU of the matched box, for tasks with one box; only the first predicted box counts.
 
-    Where there are several true boxes, the one that overlaps most counts. A negative image (M = 0) scores 1 for an
-    answer without a box, else 0. The stage does not matter.
+    With several ground-truth boxes, the one with the highest IoU counts. A negative sample (M = 0) scores 1 for an
+    empty prediction, else 0. The stage is not used.
 
     Returns:
-        A number in [0, 1]; IoU is taken in original-image pixels.
+        A number in [0, 1]; IoU is computed in original-image pixels.
 
     Source:
         Visual-RFT (arXiv 2503.01785), section 4.4.
@@ -110,6 +110,6 @@ def grounding_iou(answer: Answer, target: Target, match: Match, stage: Stage) ->
     return float(match.iou.max()) if len(match.iou) else 0.0
 
 
-def says_nothing_is_there(answer: Answer) -> float:
-    """1.0 for an answer that was read and holds neither a box nor anything else, else 0.0."""
+def is_explicitly_empty(answer: Answer) -> float:
+    """1.0 if the completion was parsed and has neither a box nor a malformed item, else 0.0."""
     return float(answer.parsed and not len(answer.boxes) and not answer.malformed)

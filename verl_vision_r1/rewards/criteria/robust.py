@@ -1,31 +1,38 @@
-"""Recall and precision that cannot be bought: label-aware, continuous, and each worth only as much as the other.
+"""Label-aware, continuous recall, precision and F1, hardened against reward hacking.
 
-They stand on the matcher `same_label` and on `refinement.credit`. Let S be the credit of all matched pairs, N the
-predictions (items that are no box included) and M the true boxes. Then R = S / M, P = S / N, F1 = 2S / (N + M), and
+They use the matchers `same_label` or `any_label` and the credit of `refinement.credit`. Let S be the total credit of
+the matches, N the number of predictions (malformed items included) and M that of ground-truth boxes. Then
 
-    recall = save * R * F1        precision = save * P * F1
+    recall = form * S / M        precision = form * S / N        F1 = form * 2S / (N + M)
 
-so that their mean is save * R * P: neither counts without the other, whether boxes are missing or surplus. `save` is 1
-for a well-formed answer, and by default 1/2 for one that had to be picked out of something else. No prediction where
-there is an object scores 0; a negative image (M = 0) scores 1 for a well-formed answer that holds nothing, else 0.
+`form` is 1 for a completion of the demanded form, else the option `save`, by default 1/2: boxes that had to be picked
+out of other text. A further match of credit c raises F1 exactly if c > S / (N + M), which is at most 1/2; a true
+positive has a credit of at least 1/2, so leaving one out never helps.
+
+Without objects (M = 0), a well-formed empty prediction has recall and precision 1 and, as F1, the option `empty`; any
+other completion has 0. `empty` is below 1 because a policy that never predicts a box could otherwise earn more than
+one that still finds objects badly: docs/background/policies.md has the numbers.
 """
 
+import math
+
 from verl_vision_r1.rewards.answers import Answer
-from verl_vision_r1.rewards.criteria.overlap import says_nothing_is_there
+from verl_vision_r1.rewards.criteria.overlap import is_explicitly_empty
 from verl_vision_r1.rewards.matching import Match
+from verl_vision_r1.rewards.options import check_fraction
 from verl_vision_r1.rewards.refinement import Stage, credit
 from verl_vision_r1.targets import Target
 
 
 def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
-    """Share of the true boxes that are found, times F1.
+    """Credit of the matches per ground-truth box, S / M.
 
     Args:
-        answer: The answer, its boxes in units of `answer.frame`.
+        answer: The parsed completion, its boxes in units of `answer.frame`.
         target: The ground truth, in original-image pixels.
-        match: The pairs of the matcher `same_label`, their IoU taken in original-image pixels.
-        stage: The thresholds in force.
-        save: What is left of the score of an answer that is not well-formed, in [0, 1].
+        match: Matches with IoU in original-image pixels, at most one for each box.
+        stage: The current thresholds.
+        save: Factor for a completion that does not have the demanded form, in [0, 1].
 
     Returns:
         A number in [0, 1].
@@ -36,27 +43,14 @@ def robust_recall(answer: Answer, target: Target, match: Match, stage: Stage, *,
     Example:
         >>> from verl_vision_r1 import score
         >>> target = Target([[0, 0, 50, 50], [50, 50, 90, 90]], ["cat", "dog"], width=100, height=100)
-        >>> round(score('[{"bbox_2d": [0, 0, 50, 50], "label": "cat"}]', target, "robust").parts["recall"], 3)
-        0.333
+        >>> score('[{"bbox_2d": [0, 0, 50, 50], "label": "cat"}]', target, "robust").parts["recall"]
+        0.5
     """
-    if not len(target.boxes):
-        return says_nothing_is_there(answer) * answer.well_formed
-    found = _found(match, stage)
-    return found / len(target.boxes) * _f1(answer, target, found, save)
+    return _of(answer, target, match, stage, save, len(target.boxes))
 
 
 def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
-    """Share of the predictions that are right, times F1.
-
-    Args:
-        answer: The answer, its boxes in units of `answer.frame`.
-        target: The ground truth, in original-image pixels.
-        match: The pairs of the matcher `same_label`, their IoU taken in original-image pixels.
-        stage: The thresholds in force.
-        save: What is left of the score of an answer that is not well-formed, in [0, 1].
-
-    Returns:
-        A number in [0, 1].
+    """Credit of the matches per prediction, S / N. Arguments and range are those of `robust_recall`.
 
     Source:
         This project, after Vision-R1 (arXiv 2503.18013), Eq. 6.
@@ -65,24 +59,22 @@ def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage,
         >>> from verl_vision_r1 import score
         >>> target = Target([[0, 0, 50, 50]], ["cat"], width=100, height=100)
         >>> text = '[{"bbox_2d": [0, 0, 50, 50], "label": "cat"}, {"bbox_2d": [60, 60, 70, 70], "label": "cat"}]'
-        >>> round(score(text, target, "robust").parts["precision"], 3)
-        0.333
+        >>> score(text, target, "robust").parts["precision"]
+        0.5
     """
-    if not len(target.boxes):
-        return says_nothing_is_there(answer) * answer.well_formed
-    found = _found(match, stage)
-    return found / max(_predicted(answer), 1) * _f1(answer, target, found, save)
+    return _of(answer, target, match, stage, save, max(_predicted(answer), 1))
 
 
-def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5) -> float:
-    """Harmonic mean of recall and precision in credit, `2S / (N + M)`: what the other two are weighed with.
+def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5, empty: float = 0.5) -> float:
+    """Harmonic mean of recall and precision in credit, 2S / (N + M).
 
     Args:
-        answer: The answer, its boxes in units of `answer.frame`.
-        target: The ground truth, in original-image pixels.
-        match: The pairs of the matcher `same_label`, their IoU taken in original-image pixels.
-        stage: The thresholds in force.
-        save: What is left of the score of an answer that is not well-formed, in [0, 1].
+        answer: As in `robust_recall`.
+        target: As in `robust_recall`.
+        match: As in `robust_recall`.
+        stage: As in `robust_recall`.
+        save: As in `robust_recall`.
+        empty: Value of a well-formed empty prediction for a negative sample, in [0, 1].
 
     Returns:
         A number in [0, 1].
@@ -97,20 +89,22 @@ def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: floa
         0.667
     """
     if not len(target.boxes):
-        return says_nothing_is_there(answer) * answer.well_formed
-    return _f1(answer, target, _found(match, stage), save)
+        return empty * is_explicitly_empty(answer) * answer.well_formed
+    return _of(answer, target, match, stage, save, (_predicted(answer) + len(target.boxes)) / 2)
 
 
-def _found(match: Match, stage: Stage) -> float:
-    """S, the credit of all pairs."""
-    return float(sum(credit(match.iou, stage).tolist()))
-
-
-def _f1(answer: Answer, target: Target, found: float, save: float) -> float:
-    worth = 1.0 if answer.well_formed else save
-    return worth * 2.0 * found / (_predicted(answer) + len(target.boxes))
+def _of(answer: Answer, target: Target, match: Match, stage: Stage, save: float, whole: float) -> float:
+    """The total credit S as a fraction of something, 1 or 0 without objects."""
+    if not len(target.boxes):
+        return is_explicitly_empty(answer) * answer.well_formed
+    found = math.fsum(credit(match.iou, stage).tolist())
+    return (1.0 if answer.as_asked else save) * found / whole
 
 
 def _predicted(answer: Answer) -> int:
-    """N: who writes what is no box has written one too many."""
+    """N: a malformed item counts as a prediction."""
     return len(answer.boxes) + answer.malformed
+
+
+for _criterion in (robust_recall, robust_precision, f1):
+    _criterion.check_options = check_fraction  # type: ignore[attr-defined]

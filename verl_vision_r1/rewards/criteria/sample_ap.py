@@ -1,6 +1,6 @@
-"""COCO average precision of one completion: what VLM-R1 rewards. All predictions have the same confidence.
+"""COCO average precision of one completion, as rewarded by VLM-R1. All predictions have the same confidence.
 
-The figures are those of pycocotools for one image, which a test holds this to; it is some hundred times as fast.
+A test checks that the values equal those of pycocotools for one image; this is about a hundred times as fast.
 """
 
 from collections.abc import Sequence
@@ -19,27 +19,26 @@ THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
 RECALLS: Final = np.linspace(0.0, 1.0, 101)
 MAX_PREDICTIONS: Final = 100
 GREATEST_AREA: Final = 1e10
-"""COCO's bounds: so many predictions of a category count, and boxes beyond that area are left aside."""
+"""COCO's limits: at most `MAX_PREDICTIONS` predictions per category count, and larger boxes are ignored."""
 
 
 def average_precision(
     answer: Answer, target: Target, match: Match, stage: Stage, *, iou: float | None = None
 ) -> float:
-    """COCO AP of the answer, the predictions ranked by their place in it, averaged over the labels of the image.
+    """COCO AP of the completion, averaged over the labels of the image; predictions are ranked in order of appearance.
 
-    Without confidences it depends on the order and is blind to what follows the last right box: it is here to
-    compare with, not to train on. A negative image (M = 0) scores 1 without predictions, else 0. The stage does not
-    matter.
+    Without confidences, it depends on the order, and predictions after the last correct box have no effect: use it for
+    comparison, not for training. A negative sample (M = 0) scores 1 for an empty prediction, else 0.
 
     Args:
-        answer: The answer; labels are compared after strip and lower.
+        answer: The parsed completion; labels are compared after strip and lower.
         target: The ground truth.
-        match: Has no part in it.
-        stage: Has no part in it.
-        iou: One threshold, such as 0.5 for AP50; by default the mean over 0.50, 0.55, ... 0.95.
+        match: Unused.
+        stage: Unused.
+        iou: A single threshold, such as 0.5 for AP50; by default the mean over 0.50, 0.55, ... 0.95.
 
     Returns:
-        A number in [0, 1], overlaps taken in original-image pixels; -1 where COCO leaves all true boxes aside.
+        A number in [0, 1], with IoU in original-image pixels; -1 if COCO ignores all ground-truth boxes.
 
     Source:
         COCO's evaluation for one image, as in the `od_ap` reward of VLM-R1.
@@ -71,34 +70,34 @@ def sample_ap(
 
     Args:
         predicted: (N, 4) `xyxy` boxes, best first; they may be inverted or not finite.
-        predicted_labels: N names. Predictions of a name that no true box has are left aside, as COCO has it.
+        predicted_labels: N names. Predictions whose name is not among the target labels are ignored, as in COCO.
         target: (M, 4) `xyxy` boxes, M at least 1.
         target_labels: M names.
-        thresholds: (T,) IoU from which on a pair counts.
+        thresholds: (T,) IoU thresholds of a true positive, inclusive.
 
     Returns:
-        A number in [0, 1], or -1 where all true boxes are left aside.
+        A number in [0, 1], or -1 if all ground-truth boxes are ignored.
     """
-    names, own = np.array(predicted_labels, dtype=object), np.array(target_labels, dtype=object)
-    values = [_category_ap(predicted[names == name], target[own == name], thresholds) for name in dict.fromkeys(own)]
+    names, true = np.array(predicted_labels, dtype=object), np.array(target_labels, dtype=object)
+    values = [_category_ap(predicted[names == name], target[true == name], thresholds) for name in dict.fromkeys(true)]
     counted = [value for value in values if value is not None]
     return float(np.mean(counted)) if counted else -1.0
 
 
 def _category_ap(predicted: Boxes, target: Boxes, thresholds: NDArray[np.float64]) -> float | None:
-    """AP of one label; None where all its true boxes are left aside."""
+    """AP of one label; None if all its ground-truth boxes are ignored."""
     predicted = predicted[:MAX_PREDICTIONS]
     counted = _counted(target)
     if not counted.any():
         return None
     if not len(predicted):
         return 0.0
-    # COCO puts the boxes that are left aside last; they may be matched, and such a match is left aside too.
+    # COCO puts ignored boxes last; they can be matched, and such a match is ignored too.
     order = np.argsort(~counted, kind="stable")
-    right, aside = _greedy(coco_iou(predicted, target[order]), counted[order], thresholds)
-    aside |= ~(right | aside) & ~_counted(predicted)
-    hits = np.cumsum(right, axis=1, dtype=np.float64)
-    misses = np.cumsum(~right & ~aside, axis=1, dtype=np.float64)
+    correct, ignored = _greedy(coco_iou(predicted, target[order]), counted[order], thresholds)
+    ignored |= ~(correct | ignored) & ~_counted(predicted)
+    hits = np.cumsum(correct, axis=1, dtype=np.float64)
+    misses = np.cumsum(~correct & ~ignored, axis=1, dtype=np.float64)
     precision = hits / (hits + misses + np.spacing(1))
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = hits / counted.sum()
@@ -108,30 +107,30 @@ def _category_ap(predicted: Boxes, target: Boxes, thresholds: NDArray[np.float64
 def _greedy(
     iou: NDArray[np.float64], counted: NDArray[np.bool_], thresholds: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which predictions take a counted true box at each threshold, and which one that is left aside: two (T, N).
+    """Which predictions match a counted target box at each threshold, and which an ignored one: two (T, N) arrays.
 
-    Every prediction's choice depends on those before it; all thresholds choose at once.
+    Each choice depends on the previous ones; all thresholds are processed at once.
     """
     least = np.minimum(thresholds, 1 - 1e-10)[:, None]
     free = np.ones((len(thresholds), iou.shape[1]), dtype=bool)
-    right, aside = np.zeros((2, len(thresholds), len(iou)), dtype=bool)
+    correct, ignored = np.zeros((2, len(thresholds), len(iou)), dtype=bool)
     rows = np.arange(len(thresholds))
     for index, overlap in enumerate(iou):
-        # pycocotools asks whether the next overlap is less than the best so far, which nothing is once that is NaN.
+        # pycocotools tests whether the next IoU is less than the best so far, which is false once the best is NaN.
         after_nan = np.logical_or.accumulate(free & np.isnan(overlap), axis=1)
         possible = free & (~(overlap < least) | after_nan)
         preferred = possible & counted
         preferred |= possible & ~preferred.any(axis=1, keepdims=True)
         value = np.where(preferred, np.where(after_nan, np.inf, overlap), -1.0)
-        best = value.shape[1] - 1 - value[:, ::-1].argmax(axis=1)  # Of equal overlaps COCO takes the last.
+        best = value.shape[1] - 1 - value[:, ::-1].argmax(axis=1)  # Among equal IoUs, COCO takes the last.
         taken = preferred[rows, best]
         free[rows[taken], best[taken]] = False
-        right[:, index], aside[:, index] = taken & counted[best], taken & ~counted[best]
-    return right, aside
+        correct[:, index], ignored[:, index] = taken & counted[best], taken & ~counted[best]
+    return correct, ignored
 
 
 def _interpolate(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
-    """Precision at 101 levels of recall; 0 where a level is not reached."""
+    """Mean precision at 101 recall levels; 0 at a level that is not reached."""
     places = np.searchsorted(recall, RECALLS, side="left")
     return float(np.append(precision, 0.0)[places].mean())
 
@@ -143,7 +142,7 @@ def _counted(boxes: Boxes) -> NDArray[np.bool_]:
 
 
 def coco_iou(predicted: Boxes, target: Boxes) -> NDArray[np.float64]:
-    """IoU of every pair as pycocotools has it, (N, M): NaN passes through its minimum and maximum."""
+    """Pairwise IoU as in pycocotools, (N, M): its minimum and maximum ignore NaN."""
     size, target_size = predicted[:, 2:] - predicted[:, :2], target[:, 2:] - target[:, :2]
     first, second = predicted[:, None, :2], target[None, :, :2]
     ends = np.fmin(first + size[:, None], second + target_size[None])

@@ -1,26 +1,29 @@
-"""Answers that are text."""
+"""Accuracy of a class name."""
 
 from verl_vision_r1.rewards.answers import Answer
 from verl_vision_r1.rewards.matching import Match
+from verl_vision_r1.rewards.options import check_fraction
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.targets import Target
 
 
 def accuracy(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 1.0) -> float:
-    """1 if the answer is the label, spaces, underscores and case aside, else 0. A part of a label is not the label.
+    """1 if the predicted class equals the label, ignoring spaces, underscores and case, else 0.
+
+    A substring of the label does not count.
 
     Args:
-        answer: The answer, a text.
+        answer: The parsed completion, a text.
         target: The ground truth; its label is the class.
-        match: Has no part in it.
-        stage: Has no part in it.
-        save: What a right answer is worth that is not well-formed, in [0, 1].
+        match: Unused.
+        stage: Unused.
+        save: Score of a correct class in a completion that is not well-formed, in [0, 1].
 
     Returns:
         0, `save` or 1.
 
     Source:
-        Visual-RFT (arXiv 2503.01785), section 3.2, R_acc; the normalisation is the released code's.
+        Visual-RFT (arXiv 2503.01785), section 3.2, R_acc; the normalisation is that of the released code.
 
     Example:
         >>> from verl_vision_r1 import score
@@ -34,10 +37,13 @@ def accuracy(answer: Answer, target: Target, match: Match, stage: Stage, *, save
 
 
 def joined(label: str) -> str:
-    """A class name without spaces and underscores, in lower case.
+    """A class name in lower case, without spaces and underscores.
 
     Example:
         >>> joined("Cessna_172 S")
         'cessna172s'
     """
     return label.replace(" ", "").replace("_", "").lower()
+
+
+accuracy.check_options = check_fraction  # type: ignore[attr-defined]

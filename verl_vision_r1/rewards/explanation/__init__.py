@@ -1,6 +1,6 @@
-"""Why an answer scores what it scores: which box was matched to what, what it is worth, and what the text lacks.
+"""Explains a score: the match of each predicted box, its effect on the total, and notes on the completion.
 
-It reads the rules that scored the answer and states what follows from them; it decides nothing itself.
+It reports what the reward configuration computes, and computes no score of its own.
 """
 
 from verl_vision_r1.rewards.explanation.explain import Explanation, Verdict, explain

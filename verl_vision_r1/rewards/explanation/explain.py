@@ -1,4 +1,4 @@
-"""`explain`: the scores of an answer, and for each of its boxes what became of it."""
+"""`explain`: the scores of a completion, and a verdict on each predicted box."""
 
 import math
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ from verl_vision_r1.targets import Target
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one predicted box. Predictions and objects are counted from 1, as in the sentences.
+    """The explanation of one predicted box. Predictions and objects are numbered from 1.
 
     Attributes:
-        number: The place of the box in the answer.
-        box: `xyxy` in original-image pixels; NaN where a release takes something else for a box.
-        label: Its name as written; None where it has none.
-        confidence: As the parser gives it; None where the form of the answer has none.
-        object: The object that it was matched to; None where it was matched to none.
-        overlaps: The object that it overlaps most; None where it overlaps none.
-        iou: IoU with the object that it was matched to, or else with the one that it overlaps most; in [0, 1].
-        label_equal: Whether it is called like that object, as labels are compared.
-        worth: The total, less the total of the same answer without this box, in units of the total; below 0 where
-            the box costs more than it brings. None where that is not known, which the notes explain.
+        number: Position of the box in the completion.
+        box: `xyxy` in original-image pixels; NaN for an invalid position in a preset of a release.
+        label: The label as written; None if missing.
+        confidence: As parsed; None if the format has no confidence.
+        object: The matched object; None if unmatched.
+        overlaps: The object with the highest IoU; None if it overlaps no object.
+        iou: IoU with the matched object, or else with the object it overlaps most; in [0, 1].
+        label_equal: Whether its label equals that object's, after normalisation.
+        worth: The total minus the total without this box, in units of the total; negative if the box lowers the total.
+            None if unknown; the notes say why.
         reason: One sentence.
     """
 
@@ -47,16 +47,15 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One answer's scores, and where they come from.
+    """The scores of one completion, with the reasons.
 
     Attributes:
-        scores: As of `score_completion`.
-        answer: What was read from the text, in the frame of the answer.
-        target: What is there.
-        verdicts: One for each predicted box, in the order of the answer.
-        missed: Objects that no box was matched to, counted from 1; None where the rules make no pairs of the
-            target's boxes.
-        notes: Sentences about the answer as a whole.
+        scores: The output of `score_completion`.
+        answer: The parsed completion.
+        target: The ground truth.
+        verdicts: One per predicted box, in order.
+        missed: Unmatched objects, numbered from 1; None if the matcher does not match the target's boxes.
+        notes: Sentences about the whole completion.
     """
 
     scores: Scores
@@ -67,7 +66,7 @@ class Explanation:
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: what is no finite number is null, what a criterion raised is a text."""
+        """For JSON: numbers that are not finite are null, exceptions are text."""
         return {
             **scores_as_dict(self.scores),
             "frame": list(self.answer.frame),
@@ -78,17 +77,17 @@ class Explanation:
 
 
 def explain(completion: str, target: Target, rules: TaskRules, frame: Size, stage: Stage = OFF) -> Explanation:
-    """Score one completion and say why.
+    """Score one completion and explain the score.
 
     Args:
         completion: Any text.
         target: The ground truth, in original-image pixels.
-        rules: The rules of the target's task.
-        frame: (width, height) of the frame that the model answers in.
-        stage: The thresholds in force.
+        rules: The reward configuration of the target's task.
+        frame: (width, height) of the frame of the model's boxes.
+        stage: The current thresholds.
 
     Returns:
-        The explanation. The text never raises; a matcher or criterion of the user's own may, as in scoring.
+        The explanation. A malformed completion never raises; a custom matcher or criterion may, as in scoring.
 
     Example:
         >>> from verl_vision_r1 import load_preset
@@ -103,16 +102,16 @@ def explain(completion: str, target: Target, rules: TaskRules, frame: Size, stag
     answer = rules.parser(completion, frame)
     scores = score_completion(completion, target, replace(rules, parser=lambda text, size: answer), frame, stage)
     scene = Scene(answer, target, rules.matcher(answer, target, stage), rules, stage)
-    worth, told = worths(answer, target, rules, stage, scores)
-    numbered = scene.numbered_alike and not scene.pairs_nothing
-    free = tuple(column + 1 for column in range(len(target.boxes)) if column not in scene.taker)
+    worth, worth_notes = worths(answer, target, rules, stage, scores)
+    numbered = scene.same_objects and not scene.matches_nothing
+    missed = tuple(column + 1 for column in range(len(target.boxes)) if column not in scene.taker)
     return Explanation(
         scores=scores,
         answer=answer,
         target=target,
         verdicts=tuple(_verdict(scene, row, value) for row, value in enumerate(worth)),
-        missed=free if numbered else None,
-        notes=(*_notes(scene, scores), *told),
+        missed=missed if numbered else None,
+        notes=(*_notes(scene, scores), *worth_notes),
     )
 
 
@@ -126,17 +125,17 @@ def scores_as_dict(scores: Scores) -> dict[str, Any]:
 
 def _verdict(scene: Scene, row: int, worth: float | None) -> Verdict:
     nearest = scene.nearest(row)
-    matched = scene.pairs[row][0] if row in scene.pairs and scene.numbered_alike else None
+    matched = scene.pairs[row][0] if row in scene.pairs and scene.same_objects else None
     other = nearest if matched is None else matched
     overlap = float(scene.iou[row, other]) if other is not None else 0.0
-    sure = scene.answer.confidences
+    confidences = scene.answer.confidences
     return Verdict(
         number=row + 1,
         box=tuple(scene.boxes[row].tolist()),
         label=scene.label(row),
-        confidence=None if sure is None else float(sure[row]),
-        object=_counted(matched),
-        overlaps=_counted(nearest),
+        confidence=None if confidences is None else float(confidences[row]),
+        object=_numbered(matched),
+        overlaps=_numbered(nearest),
         iou=scene.pairs[row][1] if row in scene.pairs else overlap,
         label_equal=scene.label_equal(row, other),
         worth=worth,
@@ -144,39 +143,38 @@ def _verdict(scene: Scene, row: int, worth: float | None) -> Verdict:
     )
 
 
-def _counted(place: int | None) -> int | None:
-    return None if place is None else place + 1
+def _numbered(index: int | None) -> int | None:
+    return None if index is None else index + 1
 
 
 def _notes(scene: Scene, scores: Scores) -> Iterator[str]:
-    """What is to be said of the whole answer; only what is so, whatever a criterion makes of it."""
+    """Facts about the whole completion, independent of the criteria."""
     answer, target = scene.answer, scene.target
     if answer.truncated:
-        yield "the text ends inside its answer"
+        yield "the completion is truncated"
     if not len(answer.boxes):
-        yield from _read_instead(answer, target)
+        yield from _notes_without_boxes(answer, target)
     if not answer.well_formed:
-        yield "the text does not have the form that was asked for"
+        yield "the completion is not well-formed"
     if answer.malformed:
-        yield f"{answer.malformed} item{'s' * (answer.malformed > 1)} of the answer that no box could be read from"
-    if not scene.numbered_alike:
-        yield "the objects were read from the reference answer, which has others than the target: no pair is numbered"
-    elif scene.pairs_nothing and len(answer.boxes):
-        yield "the matcher of these rules makes no pairs: what is said of a box is where it lies"
+        yield f"{answer.malformed} malformed item{'s' * (answer.malformed > 1)}: no box could be parsed"
+    if not scene.same_objects:
+        yield "the reference answer has other boxes than the target: matches have no object number"
+    elif scene.matches_nothing and len(answer.boxes):
+        yield "this preset does not match boxes: the reasons give only the overlap"
     yield from (f"criterion {name} failed and counts 0: {_failure(error)}" for name, error in scores.errors.items())
 
 
-def _read_instead(answer: Answer, target: Target) -> Iterator[str]:
-    """What was read where no box was."""
-    truth = ""
+def _notes_without_boxes(answer: Answer, target: Target) -> Iterator[str]:
+    expected = ""
     if target.task == "classification":
-        truth = f", the label is '{', '.join(map(printable, target.labels))}'"
+        expected = f", the label is '{', '.join(map(printable, target.labels))}'"
     elif target.task == "counting":
-        truth = f", the number of objects is {target.instances}"
-    if answer.content or truth:
-        yield f"the answer is '{printable(answer.content)}'{truth}"
+        expected = f", the number of objects is {target.instances}"
+    if answer.content or expected:
+        yield f"the answer is '{printable(answer.content)}'{expected}"
     elif not answer.parsed:
-        yield "the parser read no answer"
+        yield "the completion could not be parsed"
 
 
 def _verdict_as_dict(verdict: Verdict) -> dict[str, Any]:

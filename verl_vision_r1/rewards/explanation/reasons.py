@@ -1,6 +1,6 @@
-"""One sentence for each predicted box. It states what the rules in force do, and where they are not known, facts only.
+"""One sentence per predicted box. For built-in criteria it says how the match counts, for others only the facts.
 
-Predictions and objects are counted from 1.
+In the sentences, predictions and objects are numbered from 1.
 """
 
 import functools
@@ -23,19 +23,19 @@ from verl_vision_r1.targets import Target, normalise_label
 
 BY_CREDIT: Final = (robust.robust_recall, robust.robust_precision, robust.f1)
 NEARER: Final = 1e-3
-"""Difference of two IoU above which one is told beside the other."""
+"""Difference of two IoU above which both are reported."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An answer beside what is there, and what the rules made of the two.
+    """A parsed completion, its target and their matches.
 
     Attributes:
-        answer: The answer.
+        answer: The parsed completion.
         target: The ground truth.
-        match: The pairs.
-        rules: The rules.
-        stage: The thresholds in force.
+        match: The matches.
+        rules: The reward configuration.
+        stage: The current thresholds.
     """
 
     answer: Answer
@@ -46,12 +46,12 @@ class Scene:
 
     @functools.cached_property
     def boxes(self) -> Boxes:
-        """(N, 4) predicted boxes in original-image pixels; a row of NaN is no box."""
+        """(N, 4) predicted boxes in original-image pixels; a row of NaN is an invalid position."""
         return boxes_in_pixels(self.answer, self.target)
 
     @functools.cached_property
     def iou(self) -> NDArray[np.float64]:
-        """(N, M) IoU of every pair; 0 for what is no box."""
+        """(N, M) pairwise IoU; 0 for an invalid position."""
         if not len(self.boxes) or not len(self.target.boxes):
             return np.zeros((len(self.boxes), len(self.target.boxes)))
         with np.errstate(all="ignore"):
@@ -59,18 +59,18 @@ class Scene:
 
     @functools.cached_property
     def pairs(self) -> dict[int, tuple[int, float]]:
-        """By prediction, its object and their IoU as the matcher has them; both counted from 0."""
+        """By prediction, the matched object and their IoU from the matcher; indices from 0."""
         columns = self.match.target.tolist(), np.nan_to_num(self.match.iou).tolist()
         return dict(zip(self.match.predicted.tolist(), zip(*columns, strict=True), strict=True))
 
     @functools.cached_property
     def taker(self) -> dict[int, int]:
-        """By object, the prediction that was matched to it; both counted from 0."""
+        """By object, the matched prediction; indices from 0."""
         return {column: row for row, (column, _) in self.pairs.items()}
 
     @functools.cached_property
-    def numbered_alike(self) -> bool:
-        """Whether the pairs are of the target's boxes: the presets of releases may read others from `solution`."""
+    def same_objects(self) -> bool:
+        """Whether the matches refer to the target's boxes: presets of releases may parse others from `solution`."""
         if not all(0 <= column < len(self.target.boxes) for column in self.taker):
             return False
         if self.target.solution is None:
@@ -78,26 +78,26 @@ class Scene:
         return all(abs(self.iou[row, column] - value) < NEARER for row, (column, value) in self.pairs.items())
 
     @property
-    def pairs_nothing(self) -> bool:
-        """Whether these rules have no use for pairs."""
+    def matches_nothing(self) -> bool:
+        """Whether the matcher is `none`."""
         return _plain(self.rules.matcher) is match_nothing
 
     @functools.cached_property
     def functions(self) -> set[Callable[..., Any]]:
-        """The criteria, less their options."""
+        """The criteria, without their options."""
         return {_plain(item.function) for item in self.rules.criteria}
 
     def nearest(self, row: int) -> int | None:
-        """The object, counted from 0, that a prediction overlaps most; None where it overlaps none."""
+        """Index of the object with the highest IoU; None if the prediction overlaps no object."""
         overlap = self.iou[row]
         return int(overlap.argmax()) if len(overlap) and overlap.max() > 0 else None
 
     def label(self, row: int) -> str | None:
-        """What a prediction is called."""
+        """The label of a prediction; None if missing."""
         return self.answer.labels[row] if self.answer.labels else None
 
     def label_equal(self, row: int, column: int | None) -> bool:
-        """Whether a prediction and an object are called the same, as labels are compared."""
+        """Whether the labels of a prediction and an object are equal after normalisation."""
         label = self.label(row)
         if label is None or column is None:
             return False
@@ -108,24 +108,24 @@ def reason(scene: Scene, row: int) -> str:
     """Why a prediction counts or does not.
 
     Args:
-        scene: The answer beside what is there.
-        row: The prediction, counted from 0.
+        scene: The completion and its target.
+        row: Index of the prediction, from 0.
     """
     if np.isnan(scene.boxes[row]).any():
-        return "its position is no box"
-    said = _matched(scene, row) if row in scene.pairs else _unmatched(scene, row)
-    return "; ".join([said, *_remarks(scene, row)])
+        return "invalid position"
+    match = _matched(scene, row) if row in scene.pairs else _unmatched(scene, row)
+    return "; ".join([match, *_remarks(scene, row)])
 
 
 def _matched(scene: Scene, row: int) -> str:
     column, iou = scene.pairs[row]
-    if not scene.numbered_alike:
+    if not scene.same_objects:
         return f"matched to box {column + 1} of the reference answer, IoU {iou:.2f}"
-    return f"matched to {_object(scene, column)}, {_judged(scene, iou)}"
+    return f"matched to {_object(scene, column)}, {_effect(scene, iou)}"
 
 
-def _judged(scene: Scene, iou: float) -> str:
-    """The IoU of a pair, and what the rules make of it as far as they are known here."""
+def _effect(scene: Scene, iou: float) -> str:
+    """The IoU of a match, and how it counts in the built-in criteria."""
     stage, least = scene.stage, _least_iou(scene.rules)
     if {detection.recall, detection.precision} & scene.functions:
         return f"{_placed(iou, stage, stage.xi1)}: {_counted(scene, iou)}"
@@ -135,7 +135,7 @@ def _judged(scene: Scene, iou: float) -> str:
 
 
 def _placed(iou: float, stage: Stage, xi1: float) -> str:
-    """An IoU among the thresholds in force."""
+    """An IoU compared with the current thresholds."""
     if iou < stage.xi0 - SLACK:
         return _compared(iou, "below", "xi0", stage.xi0)
     if iou >= stage.xi2 - SLACK:
@@ -146,14 +146,14 @@ def _placed(iou: float, stage: Stage, xi1: float) -> str:
 
 
 def _counted(scene: Scene, iou: float) -> str:
-    """What a pair is to the recall and precision of Vision-R1, Eq. 5, 6 and 8."""
-    said = []
+    """How a match counts in the recall and precision of Vision-R1, Eq. 5, 6 and 8."""
+    counts = []
     if detection.recall in scene.functions:
-        said.append("found" if iou >= scene.stage.xi0 - SLACK else "not found")
+        counts.append("found" if iou >= scene.stage.xi0 - SLACK else "not found")
     if detection.precision in scene.functions:
         enough = iou >= scene.stage.least_iou_for_precision - SLACK
-        said.append(f"counts {refine(iou, scene.stage) if enough else 0.0:.2f} in precision")
-    return ", ".join(said)
+        counts.append(f"counts {refine(iou, scene.stage) if enough else 0.0:.2f} in precision")
+    return ", ".join(counts)
 
 
 def _unmatched(scene: Scene, row: int) -> str:
@@ -163,17 +163,17 @@ def _unmatched(scene: Scene, row: int) -> str:
     if column is None:
         return "overlaps no object"
     iou = float(scene.iou[row, column])
-    said = f"overlaps {_object(scene, column)} most, "
+    overlap = f"overlaps {_object(scene, column)} most, "
     if least is not None and iou <= least:
-        return said + _compared(iou, "not above", "", least)
-    said += f"IoU {iou:.2f}"
-    if scene.numbered_alike and column in scene.taker:
-        said += f", which prediction {scene.taker[column] + 1} has"
-    return said
+        return overlap + _compared(iou, "not above", "", least)
+    overlap += f"IoU {iou:.2f}"
+    if scene.same_objects and column in scene.taker:
+        overlap += f", which is matched to prediction {scene.taker[column] + 1}"
+    return overlap
 
 
 def _remarks(scene: Scene, row: int) -> Iterator[str]:
-    """What else is to be said of a box and its label."""
+    """Further facts about a box and its label."""
     nearest = scene.nearest(row)
     if nearest is not None and row in scene.pairs and scene.iou[row, nearest] > scene.pairs[row][1] + NEARER:
         yield f"it overlaps {_object(scene, nearest)} more, IoU {scene.iou[row, nearest]:.2f}"
@@ -184,26 +184,26 @@ def _remarks(scene: Scene, row: int) -> Iterator[str]:
         yield "it has no area"
     frame = scene.answer.frame
     if fit(scene.answer.boxes[row : row + 1], frame)[1]:
-        yield f"it reaches beyond the frame {frame[0]:g}x{frame[1]:g}"
+        yield f"it exceeds the frame {frame[0]:g}x{frame[1]:g}"
     if scene.answer.labels:
         yield from _label_remarks(scene, row)
 
 
 def _label_remarks(scene: Scene, row: int) -> Iterator[str]:
     label, target = scene.label(row), scene.target
-    matched = scene.pairs[row][0] if row in scene.pairs and scene.numbered_alike else None
+    matched = scene.pairs[row][0] if row in scene.pairs and scene.same_objects else None
     column = scene.nearest(row) if matched is None else matched
     if label is None:
         yield "it has no label"
     elif target.categories and normalise_label(label) not in target.known_labels:
-        yield f"its label '{printable(label)}' is none of the categories"
-    elif column is not None and _called_otherwise(scene, row, column):
-        yield f"it is called {printable(label)}, object {column + 1} is called {printable(target.labels[column])}"
+        yield f"its label '{printable(label)}' is not one of the categories"
+    elif column is not None and _labels_differ(scene, row, column):
+        yield f"its label is {printable(label)}, that of object {column + 1} is {printable(target.labels[column])}"
 
 
-def _called_otherwise(scene: Scene, row: int, column: int) -> bool:
-    """Whether two labels differ; rules without pairs compare them as they like, so there every difference is told."""
-    if scene.pairs_nothing:
+def _labels_differ(scene: Scene, row: int, column: int) -> bool:
+    """Whether two labels differ; verbatim if the matcher is `none`, since then the criteria compare the labels."""
+    if scene.matches_nothing:
         return scene.label(row) != scene.target.labels[column]
     return not scene.label_equal(row, column)
 
@@ -224,7 +224,7 @@ def _compared(iou: float, relation: str, name: str, bound: float) -> str:
 
 
 def _least_iou(rules: TaskRules) -> float | None:
-    """The IoU that a pair of the greedy matcher must exceed; None of the other matchers."""
+    """IoU threshold of the greedy matcher; None for other matchers."""
     if _plain(rules.matcher) is not match_by_confidence:
         return None
     default = inspect.signature(match_by_confidence).parameters["iou_above"].default
@@ -232,5 +232,5 @@ def _least_iou(rules: TaskRules) -> float | None:
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function without the options that a configuration gives it."""
+    """A function without its configured options."""
     return function.func if isinstance(function, functools.partial) else function

@@ -1,20 +1,20 @@
-"""What a model wrote, as it can be shown in a terminal, on one line."""
+"""Makes model output safe to print in a terminal, on one line."""
 
 
 def printable(text: str, length: int = 40) -> str:
-    r"""A text on one line, cut to a length, everything that a terminal would obey or cannot show spelled out.
+    r"""Cut a text to a length and escape line breaks, control characters and everything else that is not printable.
 
     Args:
-        text: Anything, lone surrogates, control characters and marks of direction included.
-        length: Letters of the text that are kept, before any is spelled out.
+        text: Any text, including lone surrogates, control characters and directional marks.
+        length: Maximum number of characters, before escaping.
 
     Example:
         >>> printable("a\x1b[31m\n\u202eb"), len(printable("x" * 10**6))
         ('a\\x1b[31m\\n\\u202eb', 40)
     """
     kept = text if len(text) <= length else text[: length - 3] + "..."
-    return "".join(letter if letter.isprintable() else _spelled(letter) for letter in kept)
+    return "".join(character if character.isprintable() else _escaped(character) for character in kept)
 
 
-def _spelled(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,5 +1,5 @@
-"""The rewards of the published code, number for number, accidents included, for those who compare or reproduce.
+"""Exact re-implementations of released rewards, bugs included, for comparison and reproduction.
 
-Each module is one release and stands alone: what is an accident there must not reach the presets that one trains with.
-None of it raises on what a model wrote, where the published code may.
+Each module is one release and is not used by other presets. Unlike some of the published code, none of it raises on a
+malformed completion.
 """

@@ -1,9 +1,9 @@
 """Vision-R1 as released: the TRL code of 2025 and the EasyR1 code of 2026, which share parser and matcher.
 
 Source: jefferyZhan/Griffon, `Vision-R1/vision_r1/visionr1_qwen.py` (2025-08-12) and
-`Vision-R1/EasyR1/examples/reward_function/visionr1.py` (33b0f5c, 2026-04). Against the paper: GIoU where the paper has
-IoU, thresholds that count from above only, whole-number coordinates, float32, no check of the numbers in the format,
-and a format that is turned upside down on negative images.
+`Vision-R1/EasyR1/examples/reward_function/visionr1.py` (33b0f5c, 2026-04). Differences from the paper: GIoU instead of
+IoU, exclusive upper thresholds, whole-number coordinates, float32, no check of the numbers in the format reward, and a
+format reward that is inverted for negative samples.
 """
 
 import json
@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers.answer import Answer, fit
-from verl_vision_r1.rewards.answers.json_boxes import Labels, decode_value, keep_boxes
+from verl_vision_r1.rewards.answers.json_boxes import Labels, keep_boxes
+from verl_vision_r1.rewards.answers.json_search import decode_value
 from verl_vision_r1.rewards.matching import NO_PAIRS, Match, same_label
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.targets import Target
@@ -29,11 +30,11 @@ ITEM: Final = re.compile(
 
 
 def parse(completion: str, frame: Size) -> Answer:
-    """Read JSON boxes as the release does: split into lines at every Unicode line end, whole numbers only.
+    """Parse JSON boxes as the release does: lines split at every Unicode line break, whole numbers only.
 
     Returns:
-        The answer; its boxes are whole numbers in units of `frame`. `well_formed` is the release's format reward of an
-        image with objects.
+        The parsed completion; its boxes are whole numbers in units of `frame`. `well_formed` is the release's format
+        reward for a sample with objects.
 
     Example:
         >>> parse('[{"bbox_2d": [1.9, "2", 30, 40], "label": "cat"}]', (100, 100)).boxes.tolist()
@@ -68,10 +69,10 @@ def parse(completion: str, frame: Size) -> Answer:
 
 
 def match(answer: Answer, target: Target, stage: Stage) -> Match:
-    """The assignment of least `L1 - [label equal] - GIoU`, all in float32.
+    """The assignment with the minimum total cost `L1 - [label equal] - GIoU`, in float32.
 
     Returns:
-        min(N, M) pairs; `giou` is what the release scores.
+        min(N, M) matches; the release scores their `giou`.
 
     Example:
         >>> from verl_vision_r1.rewards.refinement import OFF
@@ -94,7 +95,7 @@ def match(answer: Answer, target: Target, stage: Stage) -> Match:
 
 
 def format_reward(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
-    """1 if the text without its fence is JSON whose boxes have four entries, whatever else; turned round where M = 0.
+    """1 if the text without its fence is JSON whose boxes have four entries, else 0; inverted if M = 0.
 
     Returns:
         0.0 or 1.0.
@@ -114,14 +115,14 @@ def format_reward(answer: Answer, target: Target, match: Match, stage: Stage) ->
 def recall_reward(
     answer: Answer, target: Target, match: Match, stage: Stage, *, outer: tuple[float, float] = (0.5, 0.75)
 ) -> float:
-    """Share of the objects that are found, in GIoU; one exactly on the threshold counts as far as its GIoU goes.
+    """Recall in GIoU. A match above `xi0` counts 1, and one exactly at `xi0` counts its GIoU.
 
     Args:
-        answer: The answer.
+        answer: The parsed completion.
         target: The ground truth.
-        match: The pairs of `match`.
-        stage: Its `xi0` decides what is found.
-        outer: The thresholds of the refinement of the share, which the release never moves; with refinement off none.
+        match: Matches of `match`.
+        stage: The current thresholds; only `xi0` and whether `xi1` is above 0 are used.
+        outer: Thresholds for refining the recall, constant in the release; not applied if `xi1` is 0.
 
     Returns:
         A number in [0, 1].
@@ -145,14 +146,14 @@ def recall_reward(
 def precision_reward(
     answer: Answer, target: Target, match: Match, stage: Stage, *, denominator: str = "matched"
 ) -> float:
-    """Mean refined GIoU of the matched pairs (2025), or their sum over all predictions (2026).
+    """Mean refined GIoU of the matches (2025), or their sum divided by the number of predictions (2026).
 
     Args:
-        answer: The answer.
+        answer: The parsed completion.
         target: The ground truth.
-        match: The pairs of `match`.
-        stage: The thresholds in force.
-        denominator: `matched`, where surplus boxes are free, or `predicted`.
+        match: Matches of `match`.
+        stage: The current thresholds.
+        denominator: `matched` (surplus boxes have no effect) or `predicted`.
 
     Returns:
         A number in [0, 1].
@@ -175,7 +176,7 @@ def precision_reward(
 
 
 def _without_pairs(answer: Answer, target: Target) -> float:
-    """The releases raise on boxes where there is no object; here they score 0."""
+    """The releases raise on boxes for a negative sample; here they score 0."""
     return float(not len(answer.boxes) and not target.instances)
 
 
@@ -185,7 +186,7 @@ def _differentiate(value: NDArray[Any], low: float, high: float) -> NDArray[Any]
 
 
 def _iou_giou(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """In float32, operation by operation as the release has it, so that what lies on a threshold stays there."""
+    """In float32 with the release's order of operations, so that a value equal to a threshold stays equal."""
     areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (first, second)]
     left_top = np.maximum(first[:, None, :2], second[None, :, :2])
     right_bottom = np.minimum(first[:, None, 2:], second[None, :, 2:])
@@ -193,7 +194,7 @@ def _iou_giou(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[
     union = areas[0][:, None] + areas[1] - intersection
     outer = np.maximum(first[:, None, 2:], second[None, :, 2:]) - np.minimum(first[:, None, :2], second[None, :, :2])
     hull = outer.prod(axis=2)
-    with np.errstate(all="ignore"):  # A true box without area, which the release lets pass.
+    with np.errstate(all="ignore"):  # The release accepts target boxes without area.
         iou = intersection / union
         return iou, iou - (hull - union) / hull
 

@@ -1,9 +1,9 @@
 """Visual-RFT as released: detection, classification and reasoning grounding (LISA).
 
 Source: Liuziyu77/Visual-RFT, `src/virft/src/open_r1/{grpo,grpo_classification,grpo_lisa}.py` (2025-05-21).
-The ground truth is read from the row's reference answer (`Target.solution`) as the release reads it; a row without one
-is taken as it stands. The release first lets math-verify compare the two texts and gives full marks where it finds
-them equal, which on detection answers means: the first box has the right y1. That is a switch here, off by default.
+The ground truth is parsed from the sample's reference answer (`Target.solution`) as in the release; without one, the
+target itself is used. The release first compares the two texts with math-verify and gives the full reward if they are
+equal, which for detection means that y1 of the first box is correct. Here this is an option, off by default.
 """
 
 import functools
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from verl_vision_r1.boxes import Boxes, pairwise_iou
 from verl_vision_r1.frames import Size, to_frame
 from verl_vision_r1.rewards.answers.answer import Answer, fit
-from verl_vision_r1.rewards.answers.json_boxes import as_float
+from verl_vision_r1.rewards.answers.json_search import as_float
 from verl_vision_r1.rewards.answers.spans import first_on_one_line
 from verl_vision_r1.rewards.answers.tagged import CLOSING, OPENING, answer_content, has_form
 from verl_vision_r1.rewards.criteria.text import joined
@@ -33,11 +33,11 @@ from verl_vision_r1.targets import Target
 CORNERS: Final = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*,\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 IOU_ABOVE: Final = 0.5
 NO_BOX: Final = (math.nan,) * 4
-"""What stands for a position that is no box: the release stumbles over it only when it comes to compare it."""
+"""Placeholder for an invalid position: the release fails on one only when it compares it."""
 
 
 def parse_text(completion: str, frame: Size) -> Answer:
-    """Read the text of the first answer that stands on one line, else the whole completion.
+    """Parse the text of the first `<answer>` on a single line, else the whole completion.
 
     Example:
         >>> parse_text("<think>a</think> <answer> rose </answer>", (1000, 1000)).content
@@ -53,11 +53,11 @@ def parse_text(completion: str, frame: Size) -> Answer:
 
 
 def parse_boxes(completion: str, frame: Size) -> Answer:
-    """Read the release's list of `{'Position': [...], 'Confidence': c}`: one line, the end repaired, repeats dropped.
+    """Parse the release's list of `{'Position': [...], 'Confidence': c}`: one line, end repaired, duplicates dropped.
 
     Returns:
-        The answer; its boxes are in units of `frame`, a position that is no box a row of NaN, confidences as written.
-        `parsed` is False where the release gives up.
+        The parsed completion; its boxes are in units of `frame` (NaN for an invalid position), its confidences as
+        written. `parsed` is False if the release rejects the completion.
 
     Example:
         >>> text = "<answer>[{'Position': [1, 2, 30, 40], 'Confidence': 7}, {'Position': [</answer>"
@@ -79,10 +79,10 @@ def parse_boxes(completion: str, frame: Size) -> Answer:
 
 
 def match_boxes(answer: Answer, target: Target, stage: Stage) -> Match:
-    """By falling confidence, each prediction takes the free true box that it overlaps most, if by more than 0.5.
+    """In descending confidence, each prediction takes the unmatched target box with the highest IoU, if above 0.5.
 
     Returns:
-        The pairs; none where the release gives up over a position that is no box.
+        The matches; none if the release fails on an invalid position.
 
     Example:
         >>> from verl_vision_r1.rewards.refinement import OFF
@@ -98,25 +98,25 @@ def match_boxes(answer: Answer, target: Target, stage: Stage) -> Match:
     with np.errstate(all="ignore"):
         iou = np.nan_to_num(pairwise_iou(boxes_in_pixels(answer, target), true))
     match = greedy_match(iou, np.array(order, np.intp), IOU_ABOVE)
-    looked_at = order if len(match.target) < len(true) else order[: order.index(match.predicted[-1])]
-    return NO_PAIRS if _is_no_box(answer)[looked_at].any() else match
+    compared = order if len(match.target) < len(true) else order[: order.index(match.predicted[-1])]
+    return NO_PAIRS if _invalid(answer)[compared].any() else match
 
 
 def iou_reward(answer: Answer, target: Target, match: Match, stage: Stage, *, math_verify: bool = False) -> float:
-    """Sum of the matched IoU over the greater of the two numbers of boxes.
+    """Sum of the matched IoU, divided by max(N, M).
 
     Args:
-        answer: The answer of `parse_boxes`.
+        answer: The output of `parse_boxes`.
         target: The ground truth.
-        match: The pairs of `match_boxes`.
-        stage: Has no part in it.
-        math_verify: Whether to take the release's short cut first.
+        match: Matches of `match_boxes`.
+        stage: Unused.
+        math_verify: Whether to compare the texts with math-verify first, as the release does.
 
     Returns:
         A number in [0, 1].
 
     Source:
-        `accuracy_reward_iou`. The paper divides by the number of predictions.
+        `accuracy_reward_iou`. The paper divides by N, the number of predictions.
 
     Example:
         >>> from verl_vision_r1 import score
@@ -128,7 +128,7 @@ def iou_reward(answer: Answer, target: Target, match: Match, stage: Stage, *, ma
     if math_verify and _verified(answer, target):
         return 1.0
     true = _reference_boxes(target, answer.frame)
-    if true is None or not len(answer.boxes) or _gives_up(answer, match, len(true)):
+    if true is None or not len(answer.boxes) or _release_fails(answer, match, len(true)):
         return 0.0
     return min(float(match.iou.sum()) / max(len(true), len(answer.boxes)), 1.0)
 
@@ -136,17 +136,17 @@ def iou_reward(answer: Answer, target: Target, match: Match, stage: Stage, *, ma
 def confidence_reward(
     answer: Answer, target: Target, match: Match, stage: Stage, *, math_verify: bool = False
 ) -> float:
-    """Mean of the confidence of the matched predictions and of 1 less it of the others, cut to [0, 1] at the end.
+    """Mean over all predictions of the confidence c if matched, and of 1 - c if not, clipped to [0, 1] at the end.
 
     Args:
-        answer: The answer of `parse_boxes`.
+        answer: The output of `parse_boxes`.
         target: The ground truth.
-        match: The pairs of `match_boxes`.
-        stage: Has no part in it.
-        math_verify: Whether to take the release's short cut first.
+        match: Matches of `match_boxes`.
+        stage: Unused.
+        math_verify: Whether to compare the texts with math-verify first, as the release does.
 
     Returns:
-        A number in [0, 1]; 0 where the release returns NaN.
+        A number in [0, 1]; 0 if the release returns NaN.
 
     Source:
         `accuracy_reward_confidence`.
@@ -161,24 +161,26 @@ def confidence_reward(
     if math_verify and _verified(answer, target):
         return 1.0
     true = _reference_boxes(target, answer.frame)
-    if true is None or not len(answer.boxes) or answer.confidences is None or _gives_up(answer, match, len(true)):
+    if true is None or not len(answer.boxes) or answer.confidences is None:
         return 0.0
-    earned = 1.0 - answer.confidences
-    earned[match.predicted] = answer.confidences[match.predicted]
+    if _release_fails(answer, match, len(true)):
+        return 0.0
+    scores = 1.0 - answer.confidences
+    scores[match.predicted] = answer.confidences[match.predicted]
     with np.errstate(invalid="ignore"):
-        mean = float(earned.mean())
+        mean = float(scores.mean())
     return 0.0 if math.isnan(mean) else min(max(mean, 0.0), 1.0)
 
 
 def accuracy_reward(answer: Answer, target: Target, match: Match, stage: Stage, *, math_verify: bool = False) -> float:
-    """1 if the answer holds the label or the label holds the answer, so also for no answer at all; else 0.
+    """1 if the predicted class contains the label or the label contains it (so also if it is empty), else 0.
 
     Args:
-        answer: The answer of `parse_text`.
+        answer: The output of `parse_text`.
         target: The ground truth.
-        match: Has no part in it.
-        stage: Has no part in it.
-        math_verify: Whether to take the release's short cut first.
+        match: Unused.
+        stage: Unused.
+        math_verify: Whether to compare the texts with math-verify first, as the release does.
 
     Returns:
         0.0 or 1.0.
@@ -194,27 +196,27 @@ def accuracy_reward(answer: Answer, target: Target, match: Match, stage: Stage, 
     """
     if math_verify and _verified(answer, target):
         return 1.0
-    given, label = joined(answer.content), joined(_one_line(_solution(target)))
-    return float(label in given or given in label)
+    predicted, label = joined(answer.content), joined(_one_line(_solution(target)))
+    return float(label in predicted or predicted in label)
 
 
 def grounding_reward(
     answer: Answer, target: Target, match: Match, stage: Stage, *, math_verify: bool = False
 ) -> float:
-    """GIoU of the two boxes plus 1, or 2 for the same text; of several boxes the release mixes the first two.
+    """GIoU of the two boxes plus 1, or 2 if the texts are equal; the release mixes the first two of several boxes.
 
     Args:
-        answer: The answer of `parse_text`.
+        answer: The output of `parse_text`.
         target: The ground truth.
-        match: Has no part in it.
-        stage: Has no part in it.
-        math_verify: Whether to take the release's short cut first.
+        match: Unused.
+        stage: Unused.
+        math_verify: Whether to compare the texts with math-verify first, as the release does.
 
     Returns:
-        A number, meant for [0, 2]: an inverted box leaves that range without bound.
+        A number, intended to be in [0, 2]; unbounded for inverted boxes.
 
     Source:
-        `accuracy_reward` of the LISA script. The paper names IoU.
+        `accuracy_reward` of the LISA script. The paper uses IoU.
 
     Example:
         >>> from verl_vision_r1 import score
@@ -224,15 +226,15 @@ def grounding_reward(
     """
     if math_verify and _verified(answer, target):
         return 1.0
-    given, true = _any_lines(answer.text), _any_lines(_solution(target))
-    if given == true:
+    predicted, true = _any_lines(answer.text), _any_lines(_solution(target))
+    if predicted == true:
         return 2.0
-    boxes = [_corners(given), _corners(true)]
+    boxes = [_corners(predicted), _corners(true)]
     return 0.0 if None in boxes else _giou(*boxes) + 1.0  # type: ignore[arg-type]
 
 
 def _one_line(text: str) -> str:
-    """The first answer that stands on one line, else the whole text."""
+    """The first answer on a single line, else the whole text."""
     found = first_on_one_line(text, OPENING, CLOSING)
     return (text if found is None else found).strip()
 
@@ -244,7 +246,7 @@ def _any_lines(text: str) -> str:
 
 
 def _load(text: str) -> Any:
-    """The value between the tags, its end repaired and its quotes made JSON's; None where that fails."""
+    """The value between the tags, with its end repaired and its quotes replaced by JSON's; None if that fails."""
     start, end = text.find(OPENING), text.find(CLOSING)
     if start < 0:
         return None
@@ -258,7 +260,7 @@ def _load(text: str) -> Any:
 
 
 def _first_of_each_position(items: Any) -> list[dict[str, Any]] | None:
-    """The items without those that repeat a position; None where the release gives up on the whole answer."""
+    """The items without duplicate positions; None if the release rejects the whole completion."""
     try:
         if not isinstance(items[0], dict):
             return None
@@ -280,17 +282,17 @@ def _box(position: Any) -> list[float]:
     return [0.0] * 4 if any(map(math.isnan, numbers)) else numbers
 
 
-def _is_no_box(answer: Answer) -> NDArray[np.bool_]:
+def _invalid(answer: Answer) -> NDArray[np.bool_]:
     return np.asarray(np.isnan(answer.boxes).any(axis=1))
 
 
-def _gives_up(answer: Answer, match: Match, count: int) -> bool:
-    """The release meets a position that is no box while a true box is still free."""
-    return len(match.target) < count and bool(_is_no_box(answer).any())
+def _release_fails(answer: Answer, match: Match, count: int) -> bool:
+    """Whether the release compares an invalid position, which it does while a target box is unmatched."""
+    return len(match.target) < count and bool(_invalid(answer).any())
 
 
 def _reference_boxes(target: Target, frame: Size) -> Boxes | None:
-    """The true boxes in original-image pixels, read as the release does; None where it cannot read its own."""
+    """The target boxes in original-image pixels, parsed as in the release; None if it cannot parse its reference."""
     if target.solution is None:
         return target.boxes
     items = _load(target.solution)
@@ -302,7 +304,7 @@ def _reference_boxes(target: Target, frame: Size) -> Boxes | None:
 
 
 def _solution(target: Target) -> str:
-    """The reference answer; of a row without one, what it would have been, less the tags."""
+    """The reference answer; if the sample has none, one written from the target, without the tags."""
     if target.solution is not None:
         return target.solution
     if not len(target.boxes):
@@ -323,7 +325,7 @@ def _corners(text: str) -> tuple[float, float, float, float] | None:
 
 
 def _giou(first: tuple[float, float, float, float], second: tuple[float, float, float, float]) -> float:
-    """Without a look at the order of the corners: two inverted sides make a positive area."""
+    """GIoU without checking the order of the corners: two inverted sides give a positive area."""
     width = max(0.0, min(first[2], second[2]) - max(first[0], second[0]))
     height = max(0.0, min(first[3], second[3]) - max(first[1], second[1]))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
@@ -337,9 +339,9 @@ def _giou(first: tuple[float, float, float, float], second: tuple[float, float, 
 
 
 def _verified(answer: Answer, target: Target) -> bool:
-    """Whether math-verify takes completion and reference for the same mathematical expression.
+    """Whether math-verify considers completion and reference the same mathematical expression.
 
-    It limits its own time by a signal, which only the main thread of a process gets: other threads ask a process.
+    math-verify sets its timeout by a signal, which works only in the main thread; other threads use a process.
     """
     texts = answer.text, _solution(target)
     if threading.current_thread() is threading.main_thread():
@@ -357,19 +359,20 @@ def _same_expression(text: str, solution: str) -> bool:
 
     try:
         return float(verify(parse(text), parse(solution))) > 0
-    except Exception:  # The release goes on likewise: whatever goes wrong in there means no.
+    except Exception:  # As in the release: any exception means False.
         return False
 
 
 def check_options(*, math_verify: bool = False) -> None:
-    """Refuse the short cut where its package is missing, when the configuration is read.
+    """Check the options when the configuration is read.
 
     Raises:
-        ValueError: There is no math-verify.
+        ValueError: `math_verify` is true and the package math-verify is not installed.
     """
     if math_verify and importlib.util.find_spec("math_verify") is None:
         raise ValueError(
-            "math_verify: expected the package math-verify, found none: pip install 'math-verify[antlr4-9-3]'"
+            "math_verify=true: expected the package math-verify, got none installed."
+            " To do: pip install 'math-verify[antlr4-9-3]'"
         )
 
 

@@ -1,8 +1,8 @@
 """VLM-R1's detection rewards as released: `od_ap`, `odLength` and `weighted_sum`.
 
-Source: om-ai-lab/VLM-R1, `src/open-r1-multimodal/src/open_r1/grpo_jsonl.py` (2025-09-24). The answer is a fenced JSON
-list between answer tags; predictions and ground truth are in one frame. The ground truth is read from the row's
-reference answer (`Target.solution`) as the release reads it; a row without one is taken as it stands.
+Source: om-ai-lab/VLM-R1, `src/open-r1-multimodal/src/open_r1/grpo_jsonl.py` (2025-09-24). A completion has a fenced
+JSON list between answer tags; predictions and ground truth are in the same frame. The ground truth is parsed from the
+sample's reference answer (`Target.solution`) as in the release; without one, the target itself is used.
 """
 
 import json
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.frames import Size, to_frame
 from verl_vision_r1.rewards.answers.answer import Answer, fit
-from verl_vision_r1.rewards.answers.json_boxes import as_float, write_json_boxes
+from verl_vision_r1.rewards.answers.json_boxes import write_json_boxes
+from verl_vision_r1.rewards.answers.json_search import as_float
 from verl_vision_r1.rewards.answers.spans import spans
 from verl_vision_r1.rewards.answers.tagged import CLOSING, OPENING, answer_content, has_form
 from verl_vision_r1.rewards.criteria.sample_ap import THRESHOLDS, sample_ap
@@ -22,15 +23,16 @@ from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.targets import Target
 
 FENCE: Final = ("```json", "```")
-NOTHING: Final = "None"
+EMPTY: Final = "None"
+"""The answer for a negative sample."""
 
 
 def parse(completion: str, frame: Size) -> Answer:
-    """Read the last fenced list of the last answer.
+    """Parse the last fenced list of the last answer.
 
     Returns:
-        The answer: the items that have a box of four numbers, and how many have not. `well_formed` is the usual form
-        of a thinking and an answer block.
+        The parsed completion: items with a box of four numbers, and the number of malformed items. `well_formed` means
+        a thinking and an answer block.
 
     Example:
         >>> text = '<answer>```json[{"bbox_2d": [1, 2, 30, 40], "label": "cat"}, 7]```</answer>'
@@ -57,18 +59,18 @@ def parse(completion: str, frame: Size) -> Answer:
 def average_precision(
     answer: Answer, target: Target, match: Match, stage: Stage, *, iou: float | None = None, length: bool = False
 ) -> float:
-    """COCO AP of the completion, all predictions of confidence 1, labels compared letter by letter.
+    """COCO AP of the completion, with confidence 1 for all predictions and case-sensitive labels.
 
     Args:
-        answer: The answer of `parse`.
+        answer: The output of `parse`.
         target: The ground truth.
-        match: Has no part in it.
-        stage: Has no part in it.
-        iou: One threshold, such as 0.5; by default the mean over 0.50, 0.55, ... 0.95.
-        length: Whether to multiply by M / N where there are more items than objects (`odLength`).
+        match: Unused.
+        stage: Unused.
+        iou: A single threshold, such as 0.5; by default the mean over 0.50, 0.55, ... 0.95.
+        length: Whether to multiply by M / N if there are more items than objects (`odLength`).
 
     Returns:
-        A number in [0, 1]; -1 where COCO leaves all true boxes aside.
+        A number in [0, 1]; -1 if COCO ignores all ground-truth boxes.
 
     Source:
         `od_reward` and `odLength_reward`.
@@ -81,12 +83,12 @@ def average_precision(
         >>> [round(score(text, target, f"vlm_r1_od_{name}").total, 3) for name in ("ap", "length")]
         [1.0, 0.5]
     """
-    given, true = _last_answer(answer.text), answer_content(_solution(target, answer))
-    if given is None:
+    content, true = _last_answer(answer.text), answer_content(_solution(target, answer))
+    if content is None:
         return 0.0
-    if given == NOTHING and true == NOTHING:
+    if content == EMPTY and true == EMPTY:
         return 1.0
-    predicted, objects = _last_list(given), _last_list(true or "")
+    predicted, objects = _last_list(content), _last_list(true or "")
     if not predicted or not objects:
         return float(not predicted and not objects)
     thresholds = THRESHOLDS if iou is None else np.array([iou])
@@ -97,23 +99,24 @@ def average_precision(
 def weighted_sum(
     answer: Answer, target: Target, match: Match, stage: Stage, *, iou: float = 0.5, position: float = 0.7
 ) -> float:
-    """Weighted sum of the matched IoU over M and of how complete the matching is.
+    """Weighted sum of the matched IoU divided by M, and of the completeness of the matching.
 
-    Pairs are taken greedily by falling IoU down to a threshold; a pair with another label counts 0, but is complete.
+    Boxes are matched greedily in descending IoU, down to a threshold. A match with different labels counts 0 in the
+    first term, but as complete in the second.
 
     Args:
-        answer: The answer of `parse`.
+        answer: The output of `parse`.
         target: The ground truth.
-        match: Has no part in it.
-        stage: Has no part in it.
-        iou: The least IoU of a pair.
-        position: The weight of the first part; the second has the rest.
+        match: Unused.
+        stage: Unused.
+        iou: IoU threshold of a match, inclusive.
+        position: Weight of the first term; the second has weight 1 - position.
 
     Returns:
         A number in [0, 1].
 
     Source:
-        `detection_score`, on the texts that `clean_text` leaves: in lower case, line ends gone.
+        `detection_score`, on the output of `clean_text`: in lower case, without line breaks.
 
     Example:
         >>> from verl_vision_r1 import score
@@ -122,10 +125,10 @@ def weighted_sum(
         >>> round(score(text, target, "vlm_r1_weighted").total, 3)
         0.65
     """
-    given, true = _clean(answer.text), _clean(_solution(target, answer))
-    if true == NOTHING.lower():
-        return float(given == NOTHING.lower())
-    predicted, objects = _first_list(_clean(given)), _first_list(_clean(true))
+    content, true = _clean(answer.text), _clean(_solution(target, answer))
+    if true == EMPTY.lower():
+        return float(content == EMPTY.lower())
+    predicted, objects = _first_list(_clean(content)), _first_list(_clean(true))
     if not predicted or not objects:
         return float(not predicted and not objects)
     overlap = _overlaps(predicted, objects)
@@ -137,20 +140,20 @@ def weighted_sum(
 
 
 def _sample_ap(predicted: list[Any], objects: list[Any], thresholds: NDArray[np.float64]) -> float:
-    """What is no box with a label of the image is left aside, as the release does; without any box left, 0."""
+    """As the release, ignore items that are not a box with a label of the image; 0 if no item is left."""
     true = [item for item in objects if _has_box(item) and isinstance(item.get("label"), str)]
     names = {item["label"] for item in true}
-    given = [item for item in predicted if _has_box(item) and isinstance(item.get("label"), str)]
-    given = [item for item in given if item["label"] in names]
-    if not given:
+    kept = [item for item in predicted if _has_box(item) and isinstance(item.get("label"), str)]
+    kept = [item for item in kept if item["label"] in names]
+    if not kept:
         return 0.0
-    boxes = [np.array([[as_float(part) for part in item["bbox_2d"][:4]] for item in items]) for items in (given, true)]
+    boxes = [np.array([[as_float(part) for part in item["bbox_2d"][:4]] for item in items]) for items in (kept, true)]
     with np.errstate(all="ignore"):
-        return sample_ap(boxes[0], [i["label"] for i in given], boxes[1], [i["label"] for i in true], thresholds)
+        return sample_ap(boxes[0], [i["label"] for i in kept], boxes[1], [i["label"] for i in true], thresholds)
 
 
 def _overlaps(predicted: list[Any], objects: list[Any]) -> NDArray[np.float64]:
-    """IoU of every pair, 0 for what is no box; sides that overlap by one unit or less do not."""
+    """Pairwise IoU, 0 for malformed items; an overlap of one unit or less along an axis counts as none."""
     first, second = (np.array([_four(item) for item in items]) for items in (predicted, objects))
     with np.errstate(all="ignore"):
         left_top = np.maximum(first[:, None, :2], second[None, :, :2])
@@ -163,7 +166,7 @@ def _overlaps(predicted: list[Any], objects: list[Any]) -> NDArray[np.float64]:
 
 
 def _greedy_pairs(overlap: NDArray[np.float64], least: float) -> tuple[list[int], list[int]]:
-    """Pairs by falling overlap, of equal ones the first by row and column, each row and column once."""
+    """Matches in descending IoU, ties in order of row and column; each row and column at most once."""
     flat = np.flatnonzero(overlap.ravel() >= least)
     flat = flat[np.argsort(-overlap.ravel()[flat], kind="stable")]
     rows: dict[int, int] = {}
@@ -177,17 +180,17 @@ def _greedy_pairs(overlap: NDArray[np.float64], least: float) -> tuple[list[int]
 
 
 def _labels_agree(predicted: list[Any], objects: list[Any]) -> NDArray[np.float64]:
-    """Of each pair; a prediction without a label takes over that of the pair before, as in the release."""
+    """Whether the labels of each match agree; as in the release, a missing label is that of the previous match."""
     agree, label = [], ""
-    for given, true in zip(predicted, objects, strict=True):
-        label = _label(given, label)
+    for item, true in zip(predicted, objects, strict=True):
+        label = _label(item, label)
         agree.append(float(label == _label(true, "")))
     return np.array(agree)
 
 
-def _label(item: Any, otherwise: str) -> str:
+def _label(item: Any, default: str) -> str:
     label = item.get("label") if isinstance(item, dict) else None
-    return label.lower() if isinstance(label, str) else otherwise
+    return label.lower() if isinstance(label, str) else default
 
 
 def _last_answer(text: str) -> str | None:
@@ -196,7 +199,7 @@ def _last_answer(text: str) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """The last answer, or the whole, on one line, in lower case, without a full stop at the end."""
+    """The last answer, or the whole text, on one line, in lower case, without a full stop at the end."""
     found = list(spans(text, OPENING, CLOSING))
     text = found[-1] if found else text
     for end in ("\n", "\r"):
@@ -216,7 +219,7 @@ def _first_list(text: str) -> list[Any]:
 
 
 def _load(text: str) -> list[Any]:
-    """What the release iterates over: the items of a list, but also the keys of an object, the letters of a string."""
+    """What the release iterates over: the items of a list, the keys of an object or the characters of a string."""
     try:
         document = json.loads(text.strip())
     except (ValueError, RecursionError):
@@ -234,7 +237,7 @@ def _four(item: Any) -> list[float]:
 
 
 def _solution(target: Target, answer: Answer) -> str:
-    """The published reference answer, or else the boxes in the frame of the answer: the release compares numbers."""
+    """The reference answer, or else the target's boxes in the frame of the completion, which the release compares."""
     if target.solution is not None:
         return target.solution
     boxes = to_frame(target.boxes, (target.width, target.height), answer.frame)

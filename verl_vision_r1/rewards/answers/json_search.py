@@ -1,0 +1,204 @@
+"""Boxes anywhere in a text: every JSON list or object that decodes is read, whatever surrounds it.
+
+Linear in the length of the text up to `BUDGET`: a text of nothing but opening brackets would otherwise be decoded once
+for each of them.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+BOX_KEYS: Final = ("bbox_2d", "bbox", "box_2d")
+"""Keys of an item's box. Only the first is the demanded form."""
+
+OPENING: Final = re.compile(r"[\[{]")
+FLAT_OBJECT: Final = re.compile(r"\{[^{}]*\}")
+EXACT_ITEM: Final = re.compile(r'\{"bbox_2d": \[([0-9]+), ([0-9]+), ([0-9]+), ([0-9]+)\], "label": "([^"]*)"\}')
+CORNERS: Final = re.compile(r"\(\s*(-?[0-9.]+)\s*,\s*(-?[0-9.]+)\s*\)\s*,\s*\(\s*(-?[0-9.]+)\s*,\s*(-?[0-9.]+)\s*\)")
+SLIP: Final = re.compile(
+    r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|//[^\n]*|/\*.*?\*/|,(?=\s*[\]}])|\b(?:None|True|False)\b""", re.DOTALL
+)
+"""A quoted text, a comment, a comma before a closing bracket, or a word of Python's."""
+
+PYTHON_WORDS: Final = {"None": "null", "True": "true", "False": "false"}
+BUDGET: Final = 1_000_000
+"""Characters that may be decoded in vain; beyond it only objects without inner braces are looked for."""
+PER_ERROR: Final = 200
+NESTED: Final = 5_000
+"""What a text that is nested too deeply takes of the budget."""
+
+
+@dataclass
+class Found:
+    """What a search read.
+
+    Attributes:
+        items: Every entry of a list that decoded, and every object with a box; some may be no box.
+        bare: Lists of four numbers that are the box of no object.
+        decoded: Whether anything that can hold boxes decoded.
+    """
+
+    items: list[Any] = field(default_factory=list)
+    bare: list[list[float]] = field(default_factory=list)
+    decoded: bool = False
+
+    def add(self, value: Any) -> None:
+        """Add what a JSON value holds, in its order."""
+        pending: list[tuple[Any, bool]] = [(value, False)]
+        while pending:
+            entry, listed = pending.pop()
+            if isinstance(entry, dict) and box_of(entry) is None and (inner := _containers(entry)):
+                pending.extend((part, False) for part in reversed(inner))
+            elif isinstance(entry, dict):
+                if listed or box_of(entry) is not None:
+                    self.items.append(entry)
+                    self.decoded = True
+            elif isinstance(entry, list) and _is_bare(entry):
+                self.bare.append(entry)
+            elif isinstance(entry, list):
+                holds_objects = any(isinstance(part, dict) for part in entry)
+                self.decoded = self.decoded or holds_objects
+                pending.extend((part, holds_objects) for part in reversed(entry))
+            elif listed:
+                self.items.append(entry)
+
+
+def search(text: str) -> Found:
+    """Read every JSON list and object in a text; only where none decodes, what remains after usual slips are repaired.
+
+    Repaired are a trailing comma, single quotes, comments and Python's words. The last resort is the exact spelling of
+    an item.
+
+    Args:
+        text: What to search, without the reasoning before it.
+
+    Source:
+        Vision-R1 (arXiv 2503.18013), Eq. 3; the paper names no parser, its release searches for the exact spelling.
+
+    Example:
+        >>> search("A cat: {'bbox_2d': [1, 2, 3, 4], 'label': 'cat',} // done").items
+        [{'bbox_2d': [1, 2, 3, 4], 'label': 'cat'}]
+    """
+    found = _decode_all(text)
+    if not found.decoded:
+        repaired = _decode_all(_without_slips(text))
+        if repaired.decoded:
+            return repaired
+        for *corners, label in EXACT_ITEM.findall(text):
+            found.items.append({"bbox_2d": [as_float(corner) for corner in corners], "label": label})
+    return found
+
+
+def bare_boxes(text: str, found: Found) -> list[list[float]]:
+    """Boxes without an object around them, `[x1, y1, x2, y2]` or `(x1, y1), (x2, y2)`, for a question about one thing.
+
+    Example:
+        >>> bare_boxes("It is at (1, 2), (30, 40).", Found())
+        [[1.0, 2.0, 30.0, 40.0]]
+    """
+    if found.bare:
+        return found.bare
+    groups = ([_decimal(part) for part in match.groups()] for match in CORNERS.finditer(text))
+    return [corners for corners in groups if None not in corners]  # type: ignore[misc]
+
+
+def box_of(item: dict[str, Any]) -> str | None:
+    """The key that an item's box stands under, or None."""
+    return next((key for key in BOX_KEYS if key in item), None)
+
+
+def _decode_all(text: str) -> Found:
+    found, start, budget = Found(), 0, BUDGET
+    while (opening := OPENING.search(text, start)) and budget > 0:
+        start = opening.start()
+        try:
+            value, start = decode_value(text, start)
+        except RecursionError:
+            budget -= NESTED
+            start += 1
+        except json.JSONDecodeError as error:
+            # Beside the characters, for which it is budgeted, an error counts the lines of all the text before it.
+            budget -= error.pos - start + PER_ERROR + error.pos // 10
+            start += 1
+        else:
+            found.add(value)
+    if opening:
+        for flat in FLAT_OBJECT.findall(text, start):
+            found.items.extend(_flat_items(flat))
+        found.decoded = found.decoded or bool(found.items)
+    return found
+
+
+def _flat_items(text: str) -> Iterator[dict[str, Any]]:
+    try:
+        item = decode_value(text)[0]
+    except (ValueError, RecursionError):
+        return
+    if box_of(item) is not None:
+        yield item
+
+
+def decode_value(text: str, start: int = 0) -> tuple[Any, int]:
+    """The JSON value that begins at a place of a text, and where it ends.
+
+    Raises:
+        json.JSONDecodeError, RecursionError: No JSON value begins there, or it is nested too deeply.
+    """
+    try:
+        return DECODER.raw_decode(text, start)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Python refuses integers of more than 4,300 digits: only here the slow decoder, which takes them for infinite.
+        return LONG_INTEGER_DECODER.raw_decode(text, start)
+
+
+DECODER: Final = json.JSONDecoder()
+LONG_INTEGER_DECODER: Final = json.JSONDecoder(parse_int=lambda digits: float(digits))
+
+
+def _containers(entry: dict[str, Any]) -> list[Any]:
+    return [part for part in entry.values() if isinstance(part, list | dict)]
+
+
+def _is_bare(entry: list[Any]) -> bool:
+    return len(entry) == 4 and all(isinstance(part, int | float) and not isinstance(part, bool) for part in entry)
+
+
+def _without_slips(text: str) -> str:
+    """The text from its first to its last bracket, the usual slips repaired."""
+    opening, closing = OPENING.search(text), max(text.rfind("]"), text.rfind("}"))
+    return SLIP.sub(_repaired, text[opening.start() : closing + 1]) if opening else ""
+
+
+def _repaired(slip: re.Match[str]) -> str:
+    token = slip.group()
+    if token[0] == "'":
+        return json.dumps(token[1:-1].replace("\\'", "'"))
+    return token if token[0] == '"' else PYTHON_WORDS.get(token, "")
+
+
+def _decimal(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def as_float(value: int | float | str) -> float:
+    """A number as float64; a whole number beyond its range is infinite.
+
+    Raises:
+        ValueError: A string that spells no number.
+
+    Example:
+        >>> as_float(-(10**400))
+        -inf
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
