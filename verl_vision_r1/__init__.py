@@ -1,7 +1,7 @@
-"""Reinforcement fine-tuning of vision-language models for seeing, as a plugin for verl.
+"""GRPO fine-tuning of vision-language models for detection, grounding, counting and classification: a plugin for verl.
 
-Nothing heavy is imported here: verl loads this package in every process, and a failure inside it would be swallowed
-(see `plugin.py`). Public names are imported when they are first used.
+Nothing heavy is imported here: verl loads this package in every process and swallows its exceptions (see `plugin.py`).
+Public names are imported on first use.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
-"""Geometry of boxes: `xyxy`, float64, continuous coordinates (no plus one), one frame for both sides.
+"""Box geometry: `xyxy`, float64, continuous coordinates (no `+ 1`), predicted and target boxes in the same frame.
 
-Shapes are written with N for predicted and M for target boxes. No boxes is an array of shape (0, 4).
+In shapes, N is the number of predicted boxes and M of target boxes. "No boxes" is an array of shape (0, 4).
 """
 
 from typing import Any, Final, NamedTuple
@@ -16,12 +16,12 @@ NO_BOXES.setflags(write=False)
 
 
 class Pairwise(NamedTuple):
-    """What every predicted and every target box have to do with each other, each of shape (N, M).
+    """Pairwise measures of N predicted and M target boxes, each of shape (N, M).
 
     Attributes:
         iou: Intersection over union, in [0, 1].
-        giou: Its generalised form, in (-1, 1].
-        distance: Sum of the four absolute differences of the coordinates (L1), in units of the frame.
+        giou: Generalized IoU, in (-1, 1].
+        distance: L1 distance: the sum of the four absolute coordinate differences, in units of the frame.
     """
 
     iou: NDArray[np.float64]
@@ -30,16 +30,16 @@ class Pairwise(NamedTuple):
 
 
 def as_boxes(values: Any) -> Boxes:
-    """Turn what a person wrote into boxes.
+    """Convert user input to an array of boxes.
 
     Args:
-        values: Anything of shape (N, 4) or empty.
+        values: Anything of shape (N, 4), or empty.
 
     Returns:
         (N, 4) float64 array, all finite.
 
     Raises:
-        ValueError: The shape is another one, or a coordinate is not a finite number.
+        ValueError: The shape is not (N, 4), or a coordinate is not a finite number.
 
     Example:
         >>> as_boxes([]).shape, as_boxes([[1, 2, 3, 4]]).dtype.name
@@ -69,10 +69,10 @@ def area(boxes: Boxes) -> NDArray[np.float64]:
 
 
 def pairwise_iou(predicted: Boxes, target: Boxes) -> NDArray[np.float64]:
-    """Intersection over union of every pair.
+    """Pairwise intersection over union.
 
     Args:
-        predicted: (N, 4) boxes; one of no positive area overlaps nothing.
+        predicted: (N, 4) boxes; a box without positive area has IoU 0 with every target.
         target: (M, 4) boxes of positive area, in the same frame.
 
     Returns:
@@ -94,10 +94,10 @@ def pairwise_iou(predicted: Boxes, target: Boxes) -> NDArray[np.float64]:
 
 
 def pairwise_geometry(predicted: Boxes, target: Boxes) -> Pairwise:
-    """IoU, GIoU and L1 distance of every pair, from one pass.
+    """Pairwise IoU, GIoU and L1 distance, in one pass.
 
-    The enclosing box needs no minimum and maximum of its own: along one axis, its side and the signed overlap of two
-    intervals sum to the two lengths; and the two differences of the ends sum to that side less the signed overlap.
+    The enclosing box is derived from the signed overlap: along one axis, the side of the enclosing box is the sum of
+    the two lengths minus the signed overlap, and the L1 distance is that side minus the signed overlap.
 
     Args:
         predicted: (N, 4) boxes of positive area.
@@ -132,10 +132,10 @@ def pairwise_geometry(predicted: Boxes, target: Boxes) -> Pairwise:
 
 
 def _overlap(predicted: Boxes, target: Boxes) -> tuple[NDArray[np.float64], ...]:
-    """How far each two boxes overlap along x and y, (2, N, M), negative for a gap; their sides, (2, N) and (2, M).
+    """Signed overlap of each two boxes along x and y, (2, N, M), negative for a gap; their sides, (2, N) and (2, M).
 
-    The last array is of the first one's shape and to be written over. With the few boxes of an ordinary answer the
-    time goes into numpy's calls, not into the numbers: both axes at once, in place, on contiguous columns.
+    The last array is a buffer of shape (2, N, M). With the few boxes of a typical prediction, the overhead of numpy's
+    calls dominates: both axes are computed at once, in place, on contiguous columns.
     """
     columns, target_columns = np.ascontiguousarray(predicted.T), np.ascontiguousarray(target.T)
     overlap = np.minimum(columns[2:, :, None], target_columns[2:, None, :])

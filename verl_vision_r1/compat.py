@@ -1,6 +1,6 @@
-"""Faults of verl that would stop our users, mended until upstream does. Each names its thread and its end.
+"""Workarounds for bugs in verl, each until a release fixes it.
 
-A test for each fails once upstream no longer needs it.
+Each links its upstream issue and says when to remove it. For each, a test fails once verl no longer needs it.
 """
 
 from collections.abc import Callable
@@ -12,21 +12,21 @@ import wrapt
 
 
 def apply() -> None:
-    """Apply all of them, once for each process, before verl's workers are imported."""
-    _mend_equally_long_position_ids()
+    """Apply all workarounds, once per process, before verl's workers are imported."""
+    _patch_position_ids_of_equal_length()
     for family in ("qwen2_vl", "glm4v"):
-        wrapt.register_post_import_hook(_mend_vision_output, f"verl.models.transformers.{family}")
-    wrapt.register_post_import_hook(_mend_operations_of_glm, "verl.utils.flops_counter")
+        wrapt.register_post_import_hook(_patch_vision_output, f"verl.models.transformers.{family}")
+    wrapt.register_post_import_hook(_patch_glm_flops, "verl.utils.flops_counter")
 
 
-def _mend_equally_long_position_ids() -> None:
+def _patch_position_ids_of_equal_length() -> None:
     """https://github.com/verl-project/verl/issues/7899, verl 0.9.0 and 0.9.1, any vision-language model, trainer V1.
 
-    Where all sequences of a rank's batch are equally long, torch takes the first axis of the (C, L) M-RoPE ids for the
-    ragged one, and verl's `maybe_fix_3d_position_ids` then labels the second axis as ragged all the same: the next
-    `unbind` dies. It can hit any run, after hours.
+    If all sequences of a rank's batch have the same length, torch treats the first axis of the (C, L) M-RoPE ids as
+    the ragged one, but verl's `maybe_fix_3d_position_ids` marks the second: the next `unbind` raises. It can happen in
+    any run, after hours.
 
-    Goes when https://github.com/verl-project/verl/pull/7901 or the like is released.
+    Remove when https://github.com/verl-project/verl/pull/7901 or an equivalent fix is released.
     """
     from verl.utils import tensordict_utils
 
@@ -34,10 +34,10 @@ def _mend_equally_long_position_ids() -> None:
 
 
 def fix_position_ids(data: Any) -> None:
-    """Make the nested `position_ids` of a batch ragged along the sequence, whichever way torch laid them out.
+    """Make the nested `position_ids` of a batch ragged along the sequence, whatever axis torch chose.
 
     Args:
-        data: A TensorDict. Its `position_ids`, if nested, hold B samples of shape (C, L_b), C = 3 or 4.
+        data: A TensorDict. Its `position_ids`, if nested, contain B samples of shape (C, L_b), C = 3 or 4.
     """
     ids = data["position_ids"] if "position_ids" in data.keys() else None  # noqa: SIM118, a TensorDict is no dict
     if ids is None or not ids.is_nested or ids.dim() != 3:
@@ -47,7 +47,7 @@ def fix_position_ids(data: Any) -> None:
     channels = values.shape[0] // samples
     by_channel = channels >= 3 and torch.equal(offsets, torch.arange(samples + 1, device=offsets.device) * channels)
     if not by_channel:
-        ids._ragged_idx = 2  # Ragged along the sequence already; pickling alone forgets which axis that is.
+        ids._ragged_idx = 2  # Already ragged along the sequence; pickling loses the index of the axis.
         return
     length = values.shape[1]
     joined = values.reshape(samples, channels, length).transpose(0, 1).reshape(channels, samples * length)
@@ -55,36 +55,38 @@ def fix_position_ids(data: Any) -> None:
     data["position_ids"] = torch.nested.nested_tensor_from_jagged(joined, offsets=ends, jagged_dim=2)
 
 
-def _mend_vision_output(module: ModuleType) -> None:
+def _patch_vision_output(module: ModuleType) -> None:
     """https://github.com/verl-project/verl/issues/6814, verl 0.9.0 and 0.9.1 with transformers 5.
 
-    The vision tower gives an object there, which verl takes for the tensor. GLM-4.1V never trains. Qwen2-VL and
-    Qwen2.5-VL stop at a micro-batch without an image: such a one comes up, in any run and after hours, when verl fills
-    up a batch that lost a prompt (`trainer/ppo/padding_utils.py`).
+    There the vision tower returns an output object, where verl expects a tensor. GLM-4.1V does not train at all.
+    Qwen2-VL and Qwen2.5-VL fail at a micro-batch without an image, which can occur in any run, after hours, when verl
+    pads a batch that lost a prompt (`trainer/ppo/padding_utils.py`).
 
-    verl's main branch unpacks it (seen at commit 0c63411). Goes with the first release that does.
+    Fixed on verl's main branch (seen at commit 0c63411). Remove when the first release includes the fix.
     """
     module._get_input_embeds = with_tensor_of_the_vision_tower(module._get_input_embeds)  # type: ignore[attr-defined]
 
 
 def with_tensor_of_the_vision_tower(embed: Callable[..., Any]) -> Callable[..., Any]:
-    """Have the vision tower return the tensor alone while `embed` runs.
+    """Make the vision tower return only the tensor while `embed` runs.
 
     Args:
-        embed: Takes a model first, and calls its `visual`.
+        embed: A function whose first argument is the model, and which calls the model's `visual`.
     """
 
-    def mended(model: Any, *arguments: Any, **options: Any) -> Any:
+    def patched(model: Any, *arguments: Any, **options: Any) -> Any:
         with model.visual.register_forward_hook(lambda tower, given, output: getattr(output, "pooler_output", output)):
             return embed(model, *arguments, **options)
 
-    return mended
+    return patched
 
 
-def _mend_operations_of_glm(module: ModuleType) -> None:
+def _patch_glm_flops(module: ModuleType) -> None:
     """https://github.com/verl-project/verl/issues/6814, verl 0.9.0 and 0.9.1 with transformers 5.
 
-    To count the operations of a step, verl looks in GLM-4.1V's configuration for sizes that its part for text holds.
+    verl's FLOPs counter reads sizes from GLM-4.1V's configuration that are in its text configuration.
+
+    Remove when a release reads the text configuration.
     """
     count = module.ESTIMATE_FUNC["glm4v"]
     module.ESTIMATE_FUNC["glm4v"] = lambda config, *arguments: count(config.get_text_config(), *arguments)

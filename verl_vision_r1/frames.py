@@ -1,8 +1,8 @@
-"""Between the frame a model answers in and original-image pixels.
+"""Coordinate frames: conversion between the frame of a model's boxes and original-image pixels.
 
-Boxes are stored in original-image pixels. A model answers in a frame of its own: Qwen2.5-VL in pixels of the image as
-it was resized for the model, Qwen2-VL, Qwen3-VL and InternVL on a 0-1000 grid, Griffon-G on 0-1. Every size here is
-(width, height); this is the only module that converts.
+Boxes are stored in original-image pixels. Each model family writes boxes in its own frame: Qwen2.5-VL in pixels of the
+resized image, Qwen2-VL, Qwen3-VL and InternVL on a 0-1000 grid, Griffon-G on 0-1. Every size here is (width, height).
+This is the only module that converts.
 """
 
 import math
@@ -28,11 +28,11 @@ FRAME_OF_FAMILY: Final = {
     "glm4v_moe": "relative_1000",
     "griffon": "relative_1",
 }
-"""The frame that each model family (`model_type` of its configuration) was taught to answer in."""
+"""The frame in which each model family (`model_type` of its configuration) writes boxes."""
 
 
 def read_size(text: object) -> Size | None:
-    """A size that is written as WIDTHxHEIGHT; None where it is not.
+    """Parse a size written as WIDTHxHEIGHT; None if the text has another form.
 
     Example:
         >>> read_size("644x476"), read_size("644x0"), read_size("wide")
@@ -46,14 +46,14 @@ def read_size(text: object) -> Size | None:
 
 
 def resolve_frame(name: str, family: str) -> str:
-    """The frame that a configuration means.
+    """The frame for the configuration key `vision_r1.frame`.
 
     Args:
-        name: One of `FRAMES`, or `auto` for the one of the model's family.
+        name: One of `FRAMES`, or `auto` for the frame of the model's family.
         family: `model_type` of the model's configuration, such as `qwen2_5_vl`.
 
     Raises:
-        ValueError: The name is none of these, or `auto` does not know the family.
+        ValueError: The name is unknown, or it is `auto` and the family is unknown.
 
     Example:
         >>> resolve_frame("auto", "qwen2_5_vl")
@@ -63,7 +63,7 @@ def resolve_frame(name: str, family: str) -> str:
         if family not in FRAME_OF_FAMILY:
             raise ValueError(
                 f"vision_r1.frame: auto knows the families {', '.join(FRAME_OF_FAMILY)}, got {family!r};"
-                f" name the frame yourself: {', '.join(FRAMES)}"
+                f" set the frame explicitly to one of {', '.join(FRAMES)}"
             )
         return FRAME_OF_FAMILY[family]
     if name not in FRAMES:
@@ -76,7 +76,7 @@ def frame_size(frame: str, resized: Size) -> Size:
 
     Args:
         frame: One of `FRAMES`.
-        resized: Size in pixels of the image as the model saw it.
+        resized: Size in pixels of the resized image that is the model's input.
 
     Example:
         >>> frame_size("resized_pixels", (644, 476)), frame_size("relative_1000", (644, 476))
@@ -86,12 +86,12 @@ def frame_size(frame: str, resized: Size) -> Size:
 
 
 def to_frame(boxes: Boxes, source: Size, destination: Size) -> Boxes:
-    """Carry boxes from one frame of an image to another.
+    """Convert boxes from one frame of an image to another.
 
     Args:
         boxes: (N, 4) `xyxy` in units of the source frame.
-        source: Size of the frame that the boxes are in.
-        destination: Size of the frame wanted.
+        source: Size of the source frame.
+        destination: Size of the destination frame.
 
     Returns:
         (N, 4) `xyxy` in units of the destination frame.
@@ -108,21 +108,21 @@ def to_frame(boxes: Boxes, source: Size, destination: Size) -> Boxes:
 
 
 def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """The size that an image is given for a Qwen-VL model: multiples of `factor`, the area within bounds.
+    """The size to which an image is resized for a Qwen-VL model: multiples of `factor`, the area within bounds.
 
     Args:
         width: Width of the original image in pixels.
         height: Height of the original image in pixels.
-        factor: Pixels of one visual token's side: patch size times merge size, 28 or 32.
-        min_pixels: Least area of the result.
-        max_pixels: Greatest area of the result.
+        factor: Side of one visual token in pixels: patch size times merge size, 28 or 32.
+        min_pixels: Minimum area of the result.
+        max_pixels: Maximum area of the result.
 
     Returns:
         (width, height) in pixels.
 
     Source:
-        The arithmetic of `smart_resize` in `qwen_vl_utils`, which verl resizes with; a test holds it to that, and to
-        the Qwen2-VL image processor of transformers, which differs only for sides under half a token.
+        `smart_resize` of `qwen_vl_utils`, which verl uses. A test compares it with that function and with the Qwen2-VL
+        image processor of transformers, which differs only for sides under half a token.
 
     Example:
         >>> smart_resize(640, 480, 28, 3136, 401408)

@@ -1,10 +1,10 @@
 """The entry point that verl loads in every process (group `verl.plugins`).
 
-verl swallows what goes wrong while a plugin is loaded (`verl/__init__.py` logs it at DEBUG), and `+recipe=NAME` then
-silently becomes a plain key of the configuration. Therefore a failure is printed here before it is passed on.
+verl swallows exceptions raised while a plugin loads (`verl/__init__.py` logs them at DEBUG), and `+recipe=NAME` then
+silently becomes a plain configuration key. Errors are therefore printed here before they are raised again.
 
-A verl outside the range is refused in one line, and nothing is registered: a run that does not want us goes on without
-us, one of our recipes is ended by `preflight`.
+With an unsupported verl, one line is printed and nothing is registered: other runs continue without the plugin, and
+`preflight` stops a run that uses one of our recipes.
 """
 
 import sys
@@ -16,10 +16,10 @@ from verl_vision_r1 import supported
 
 
 def load() -> None:
-    """Register what verl is to find: recipes, the reward manager, trainers and, where asked for, the CPU platform.
+    """Register the recipes, the reward manager, the trainers and, if requested, the CPU platform with verl.
 
     Raises:
-        UnsupportedError: This verl is one that we are not made for.
+        UnsupportedError: The installed verl is not supported.
     """
     import verl
 
@@ -34,7 +34,7 @@ def load() -> None:
         cpu.activate()
     compat.apply()
 
-    # They take seconds to import, and one process of a run's many needs them.
+    # These take seconds to import, and only one of a run's many processes needs them.
     wrapt.register_post_import_hook(_register_reward_manager, "verl.experimental.reward_loop.reward_manager")
     wrapt.register_post_import_hook(_register_trainers, "verl.trainer.ppo.v1")
 
@@ -53,6 +53,6 @@ except supported.UnsupportedError as refusal:
     print(f"verl-vision-r1: {refusal}", file=sys.stderr)
     raise
 except BaseException:
-    print("verl-vision-r1: the plugin could not be loaded, none of its recipes will work:", file=sys.stderr)
+    print("verl-vision-r1: the plugin could not be loaded; its recipes are not available:", file=sys.stderr)
     traceback.print_exc()
     raise

@@ -1,7 +1,7 @@
-"""The words of a question: the Hydra group `vision_r1/prompt`.
+"""Prompt templates: the Hydra group `vision_r1/prompt`.
 
-A row says which question it asks and what about; the run's configuration says in which words, so that one file of rows
-serves every reward. A preset of rewards brings the prompt that its answers need; `vision_r1/prompt=...` takes another.
+A sample stores the kind of its question and the subject; the run's configuration has the template, so that one dataset
+file works with every reward. Each reward preset has a default template; `vision_r1/prompt=...` selects another one.
 """
 
 import json
@@ -20,47 +20,49 @@ QUESTIONS: Final = {
     "count": ("category",),
     "own": (),
 }
-"""The questions, and the fields of each that a template may name in braces.
+"""The kinds of question, and the fields that the template of each may use in braces.
 
-`categories`: all boxes of all categories of the row. `category`: all boxes of one. `expression`: what an expression
-means. `class`: what the image shows. `count`: how many of a category. `own`: the words of the row itself.
+`categories`: detect all boxes of all categories of the sample. `category`: detect all boxes of one category.
+`expression`: ground a referring expression. `class`: classify the image. `count`: count the objects of a category.
+`own`: the sample's own prompt, without a template.
 """
 
 PLACEHOLDERS: Final = ("<image>", "<video>", "<audio>")
-"""The marks in a prompt that verl replaces by the sample's media, one for one."""
+"""The placeholders in a prompt that verl replaces with the sample's media, one for one."""
 
 CLASS_OF: Final = {"plant": "species", "flower": "species", "pet": "species", "car": "model", "aircraft": "model"}
-"""What is asked of a thing, in the words of Visual-RFT; of any other its class."""
+"""What the `class` template of Visual-RFT asks for, by subject; for any other subject, "class"."""
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Templates by question. Without any, a row's own words stay as they are."""
+    """Templates by question. Without templates, every sample keeps its own prompt."""
 
     templates: dict[str, str]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | None) -> "Prompts":
-        """Check the configuration of the group.
+        """Check a configuration of the group.
 
         Raises:
-            ValueError: A question is unknown, or its template is not text or names another field.
+            ValueError: A question is unknown, or its template is not text or uses another field.
         """
         for question, template in (config or {}).items():
             where = f"vision_r1.prompt.{question}"
             if question not in QUESTIONS or question == "own":
-                raise ValueError(f"{where}: expected one of {', '.join(QUESTIONS)} but own, got {question!r}")
+                known = ", ".join(name for name in QUESTIONS if name != "own")
+                raise ValueError(f"{where}: expected one of {known}, got {question!r}")
             if not isinstance(template, str) or not template.strip():
-                raise ValueError(f"{where}: expected the words of a question, got {template!r}")
+                raise ValueError(f"{where}: expected a prompt template (text), got {template!r}")
             _check_fields(template, QUESTIONS[question], where)
         return cls(dict(config or {}))
 
     def words_of(self, extra_info: Mapping[str, Any], ground_truth: str) -> str | None:
-        """The words of a row's question, or None where its own stay.
+        """The prompt of a sample, or None if the sample keeps its own.
 
         Args:
-            extra_info: What the row says of its question: `question` and `subject`.
-            ground_truth: The row's target as JSON; it is read only where the question is about all categories.
+            extra_info: The sample's `question` and `subject`.
+            ground_truth: The sample's target as JSON; read only for the question `categories`.
 
         Raises:
             ValueError: There is no template for the question.
@@ -72,15 +74,15 @@ class Prompts:
         return self._fill(question, categories, subject)
 
     def text(self, question: str, target: Target, subject: str) -> str:
-        """The words of a question, without `<image>`. Names stand in it as they are.
+        """The filled template of a question, without `<image>`. Names are inserted verbatim.
 
         Args:
-            question: One of `QUESTIONS`, but not "own".
-            target: Its categories are what "categories" asks for.
-            subject: What any other question is about.
+            question: One of `QUESTIONS`, except "own".
+            target: Its categories fill the template of "categories".
+            subject: The category, expression or object that fills any other template.
 
         Raises:
-            ValueError: There is no such template.
+            ValueError: There is no template for the question.
 
         Example:
             >>> from verl_vision_r1.rewards.presets import load_prompts
@@ -93,7 +95,7 @@ class Prompts:
     def _fill(self, question: str, categories: Sequence[str], subject: str) -> str:
         if question not in self.templates:
             known = ", ".join(self.templates)
-            raise ValueError(f"vision_r1.prompt: expected the words of the question {question!r}, got only {known}")
+            raise ValueError(f"vision_r1.prompt: expected a template for the question {question!r}, got only {known}")
         article = "an" if subject[:1].lower() in tuple("aeiou") else "a"
         return self.templates[question].format(
             **{
@@ -110,7 +112,7 @@ def _check_fields(template: str, fields: tuple[str, ...], where: str) -> None:
     try:
         named = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as error:
-        raise ValueError(f"{where}: expected braces in pairs, a literal one doubled: {error}") from error
+        raise ValueError(f"{where}: expected balanced braces, literal ones doubled: {error}") from error
     wrong = [name for name in named if name not in fields]
     if wrong:
         raise ValueError(f"{where}: expected the fields {list(fields)} in braces, got {{{wrong[0]}}}")

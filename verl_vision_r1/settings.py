@@ -14,13 +14,13 @@ KEYS = frozenset({"frame", "prompt", "reward", "curriculum"})
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run's configuration says of frame, questions, rewards and refinement.
+    """Coordinate frame, prompt templates, rewards and curriculum of a run.
 
     Attributes:
         frame: `auto`, or one of `frames.FRAMES`.
-        prompts: The words of the questions.
+        prompts: The prompt templates.
         preset: The rewards of each task.
-        curriculum: The stages of refinement.
+        curriculum: The stages of progressive rule refinement.
     """
 
     frame: str
@@ -30,10 +30,13 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | None) -> "Settings":
-        """Check the key `vision_r1`, given as plain dictionaries and lists.
+        """Check the key `vision_r1`.
+
+        Args:
+            config: Plain dictionaries and lists.
 
         Raises:
-            ValueError: It is missing, or something in it is not as expected.
+            ValueError: The key is missing, or a value in it is invalid.
         """
         if config is None or set(config) != KEYS:
             raise ValueError(f"vision_r1: expected the keys {sorted(KEYS)}, got {sorted(config or [])}")

@@ -1,7 +1,7 @@
-"""The versions of verl that this package is made for; any other is refused by name, and nothing of ours is used.
+"""The supported versions of verl.
 
-verl reaches the package in three ways, and each of them asks here: verl's entry point (`plugin`), the callback that
-every recipe brings (`preflight`; Hydra finds the recipes without verl's help), and a person (`vision-r1 doctor`).
+The version is checked in three places: verl's entry point (`plugin`), the callback of every recipe (`preflight`; Hydra
+finds the recipes without verl), and `vision-r1 doctor`.
 """
 
 from typing import Final
@@ -9,27 +9,27 @@ from typing import Final
 from packaging.specifiers import SpecifierSet
 
 VERL: Final = ">=0.9,<0.10"
-"""What the metadata of the package asks of verl; a test holds the two together."""
+"""The same range as in the package metadata; a test compares the two."""
 
 
 class UnsupportedError(ImportError):
-    """The installed verl is one that this package is not made for.
+    """The installed version of verl is not supported.
 
     Attributes:
-        advice: What to do, for `vision-r1 doctor`.
+        advice: What to do; `vision-r1 doctor` prints it.
     """
 
     advice: Final = f"pip install 'verl{VERL}'"
 
 
 def require(version: str) -> None:
-    """Refuse a version of verl that is not one of `VERL`. Pre-releases of a version in the range count as in it.
+    """Check that a version of verl is in the range `VERL`. Pre-releases of a version in the range are accepted.
 
     Args:
-        version: As `verl.__version__` has it.
+        version: `verl.__version__`.
 
     Raises:
-        UnsupportedError: It is outside; the message names both.
+        UnsupportedError: The version is outside the range.
 
     Example:
         >>> require("0.9.1")
@@ -40,6 +40,6 @@ def require(version: str) -> None:
     """
     if not SpecifierSet(VERL).contains(version, prereleases=True):
         raise UnsupportedError(
-            f"expected verl {VERL}, got verl {version}; nothing of verl-vision-r1 is used with it."
-            f" To do: pip install 'verl{VERL}', or a verl-vision-r1 that is made for verl {version}"
+            f"expected verl {VERL}, got verl {version}; verl-vision-r1 is not loaded."
+            f" To do: pip install 'verl{VERL}', or a version of verl-vision-r1 that supports verl {version}"
         )

@@ -1,4 +1,4 @@
-"""The command line as a whole: help with examples, and what a person got wrong is one line."""
+"""The command line: help with examples, and errors in one line."""
 
 import json
 import os
@@ -22,7 +22,7 @@ MODULE = [sys.executable, "-c", "from verl_vision_r1.cli import main; main()"]
 
 
 def parsed(words: list[str]) -> click.Context:
-    """The words of a command line, read but not run."""
+    """Parse a command line without running it."""
     assert words[0] == "vision-r1"
     return COMMANDS[words[1]].make_context(words[1], words[2:])
 
@@ -32,11 +32,11 @@ def test_help_is_no_error(arguments: list[str]) -> None:
     result = RUN.invoke(app, [*arguments, "--help"])
     assert result.exit_code == 0
     assert "Usage" in result.output
-    assert "error" not in result.output
+    assert "error:" not in result.output
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_an_example_that_can_be_typed(name: str) -> None:
+def test_help_has_an_example_that_parses(name: str) -> None:
     shown = COMMANDS[name].epilog
     assert shown.startswith(f"Example: vision-r1 {name}")
     parsed(shlex.split(shown.removeprefix("Example: ")))
@@ -45,12 +45,12 @@ def test_help_shows_an_example_that_can_be_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_speaks_to_machines(name: str) -> None:
+def test_every_command_has_the_option_json(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in COMMANDS[name].params)
 
 
 @pytest.mark.parametrize("arguments", [["prepare"], ["demo", "--steps", "0"], ["dance"]])
-def test_wrong_usage_is_told_with_the_usage(arguments: list[str]) -> None:
+def test_wrong_usage_prints_the_usage(arguments: list[str]) -> None:
     result = RUN.invoke(app, arguments)
     assert result.exit_code == 2
     assert "Usage" in result.output
@@ -68,7 +68,7 @@ def test_a_missing_folder_is_one_line(command: str, tmp_path: Path) -> None:
 
 
 def on_a_terminal(arguments: list[str], **environment: str) -> str:
-    """What a person sees on a terminal of 80 columns."""
+    """The output on a terminal of 80 columns."""
     ours, theirs = pty.openpty()
     variables = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
     variables |= {"TERM": "xterm-256color", "COLUMNS": "80", **environment}
@@ -86,7 +86,7 @@ def read_all(descriptor: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["attacks", "--preset", "nothing"]], ids=["help", "error"])
-def test_colours_are_for_terminals_and_can_be_refused(arguments: list[str]) -> None:
+def test_colours_are_only_for_terminals_and_can_be_disabled(arguments: list[str]) -> None:
     colour = "\x1b[31m" if "attacks" in arguments else "\x1b["
     assert colour in on_a_terminal(arguments)
     plain = on_a_terminal(arguments, NO_COLOR="1")
@@ -95,7 +95,7 @@ def test_colours_are_for_terminals_and_can_be_refused(arguments: list[str]) -> N
     assert b"\x1b[" not in piped.stdout + piped.stderr
 
 
-def test_a_reader_that_has_had_enough_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     command = shlex.join([*MODULE, "attacks", "--json"])
     script = f"set -o pipefail; {command} | head -n 1"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
@@ -113,7 +113,7 @@ def test_a_reader_that_has_had_enough_is_no_error() -> None:
         ("vision-r1 prepare coco --prompt qw", set()),
     ],
 )
-def test_a_shell_completes_names(words: str, offered: set[str]) -> None:
+def test_shell_completion_of_names(words: str, offered: set[str]) -> None:
     variables = os.environ | {"_VISION_R1_COMPLETE": "complete_bash", "COMP_WORDS": words}
     variables["COMP_CWORD"] = str(len(words.split(" ")) - 1)
     main = "import sys; sys.argv[0] = 'vision-r1'; from verl_vision_r1.cli import main; main()"
@@ -123,7 +123,7 @@ def test_a_shell_completes_names(words: str, offered: set[str]) -> None:
     assert set(done.stdout.split()) == offered
 
 
-def test_the_json_of_a_command_is_json_alone(tmp_path: Path) -> None:
+def test_with_json_only_json_is_printed(tmp_path: Path) -> None:
     from verl_vision_r1.demo.shapes import write_shapes
 
     source = write_shapes(tmp_path / "source", "train", 6)

@@ -1,4 +1,4 @@
-"""verl on the CPU: inert unless asked for, and what it mends where it is."""
+"""verl on the CPU: the platform and the patches."""
 
 import json
 import os
@@ -36,7 +36,7 @@ print(json.dumps({
     "pinned": CPUOffloadPolicy().pin_memory,
     "memory": [device.memory_allocated() > 0, device.max_memory_allocated() > 0, device.mem_get_info()[1] > 0],
     "random": bool((device.get_rng_state() == torch.get_rng_state()).all()),
-    "nothing": [device.empty_cache(), device.ipc_collect(), device.synchronize(), device.set_device(0)],
+    "no_op": [device.empty_cache(), device.ipc_collect(), device.synchronize(), device.set_device(0)],
     "threads": torch.get_num_threads(),
     "available": device.is_available(),
 }))
@@ -58,26 +58,26 @@ def seen() -> dict[str, Any]:
     return found
 
 
-def test_verl_runs_on_the_cpu_and_calls_it_a_gpu_to_ray(seen: dict[str, Any]) -> None:
+def test_the_device_is_the_cpu_and_a_gpu_for_ray(seen: dict[str, Any]) -> None:
     assert (seen["device"], seen["current"], seen["resource"]) == ("cpu", "cpu", "GPU")
 
 
-def test_the_device_answers_what_verl_asks_cuda(seen: dict[str, Any]) -> None:
+def test_the_device_has_the_functions_of_cuda_that_verl_calls(seen: dict[str, Any]) -> None:
     assert seen["memory"] == [True] * 3
     assert seen["random"]
-    assert seen["nothing"] == [None] * 4
+    assert seen["no_op"] == [None] * 4
     assert seen["available"]
 
 
-def test_a_training_worker_takes_all_cores(seen: dict[str, Any]) -> None:
-    assert seen["threads"] == len(os.sched_getaffinity(0))  # Of OMP_NUM_THREADS=1, as Ray sets it.
+def test_a_training_worker_uses_all_cores(seen: dict[str, Any]) -> None:
+    assert seen["threads"] == len(os.sched_getaffinity(0))  # In spite of OMP_NUM_THREADS=1, which Ray sets.
 
 
 def test_offloading_does_not_pin_memory(seen: dict[str, Any]) -> None:
     assert seen["pinned"] is False
 
 
-def test_the_cpu_build_answers_for_vllm(seen: dict[str, Any]) -> None:
+def test_the_version_of_vllm_is_that_of_the_cpu_build(seen: dict[str, Any]) -> None:
     import importlib.metadata
 
     try:
@@ -88,7 +88,7 @@ def test_the_cpu_build_answers_for_vllm(seen: dict[str, Any]) -> None:
 
 
 class Processor:
-    """Counts what it is asked, and answers with something that its caller may change."""
+    """Counts its calls, and returns a dictionary that the caller may change."""
 
     calls = 0
 
@@ -97,7 +97,7 @@ class Processor:
         return {"colour": images[0].getpixel((0, 0)), "options": options}
 
 
-def test_an_image_that_was_processed_is_not_processed_again() -> None:
+def test_a_processed_image_is_cached() -> None:
     call, processor = remembered(Processor.__call__, most=2), Processor()
     red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
     first = call(processor, [red], size=1)
@@ -107,13 +107,13 @@ def test_an_image_that_was_processed_is_not_processed_again() -> None:
     assert call(processor, [red], size=2)["options"] == {"size": 2}
     assert call(processor, [blue], size=2)["colour"] == (0, 0, 255)
     assert processor.calls == 3
-    call(processor, [red], size=1)  # It was the oldest of three, of which two are kept.
+    call(processor, [red], size=1)  # The oldest of three, of which two are cached.
     assert processor.calls == 4
     call(Processor(), [red], size=1)
     assert processor.calls == 4
 
 
-def test_what_is_no_list_of_images_is_processed_each_time() -> None:
+def test_other_inputs_are_not_cached() -> None:
     call, processor = remembered(Processor.__call__), Processor()
     pixels = np.zeros((4, 4, 3), dtype=np.uint8)
     for _ in range(2):

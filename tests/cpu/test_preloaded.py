@@ -1,4 +1,4 @@
-"""Processes that are copies of one that has imported torch and vLLM behave as if the interpreter had started them."""
+"""Forks of the preloaded process behave like processes of the interpreter."""
 
 import contextlib
 import importlib
@@ -72,7 +72,7 @@ def python(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("form", ["code", "module", "script"])
-def test_a_copy_runs_a_command_as_the_interpreter_would(interpreter: str, form: str, tmp_path: Path) -> None:
+def test_a_fork_runs_a_command_like_the_interpreter(interpreter: str, form: str, tmp_path: Path) -> None:
     script = tmp_path / "look.py"
     script.write_text(LOOK)
     command = {"code": ["-u", "-c", LOOK], "module": ["-m", "look"], "script": [str(script)]}[form]
@@ -89,19 +89,19 @@ def test_a_copy_runs_a_command_as_the_interpreter_would(interpreter: str, form: 
     }
 
 
-def test_a_copy_has_its_clients_open_files_under_their_numbers(interpreter: str) -> None:
+def test_a_fork_has_the_open_files_of_its_client(interpreter: str) -> None:
     reading, writing = os.pipe()
     python(interpreter, "-c", f"import os; os.write({writing}, b'hello')", pass_fds=[writing])
     assert os.read(reading, 9) == b"hello"
 
 
-def test_an_error_in_a_copy_is_shown_and_is_its_status(interpreter: str) -> None:
+def test_an_error_in_a_fork_is_printed_and_sets_the_exit_status(interpreter: str) -> None:
     done = python(interpreter, "-c", "raise ValueError('expected 1, got 2')")
     assert done.returncode == 1
     assert "ValueError: expected 1, got 2" in done.stderr
 
 
-def test_multiprocessing_starts_copies_too(interpreter: str) -> None:
+def test_multiprocessing_starts_forks_too(interpreter: str) -> None:
     code = """
 import multiprocessing, os, sys
 process = multiprocessing.get_context("spawn").Process(target=os._exit, args=(7,))
@@ -113,22 +113,22 @@ print(process.exitcode, os.fsdecode(multiprocessing.spawn.get_executable()))
     assert done.stdout.split() == ["7", interpreter], done.stderr
 
 
-def test_random_numbers_differ_between_copies(interpreter: str) -> None:
+def test_random_numbers_differ_between_forks(interpreter: str) -> None:
     code = "import numpy, random; print(numpy.random.random(), random.random())"
     first, second = (python(interpreter, "-c", code).stdout.split() for _ in range(2))
     assert first[0] != second[0]
     assert first[1] != second[1]
 
 
-def test_whoever_ends_the_client_ends_the_copy(interpreter: str) -> None:
-    with sleeping(interpreter) as (client, copy):
+def test_ending_the_client_ends_the_fork(interpreter: str) -> None:
+    with sleeping(interpreter) as (client, fork):
         client.kill()
-    assert ends(copy)
+    assert ends(fork)
 
 
 @contextlib.contextmanager
 def sleeping(interpreter: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A client whose copy sleeps, and the copy's number."""
+    """A client whose fork sleeps, and the pid of the fork."""
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(100)"
     with subprocess.Popen([interpreter, "-c", code], stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout
@@ -136,7 +136,7 @@ def sleeping(interpreter: str | Path) -> Iterator[tuple[subprocess.Popen[str], i
 
 
 def ends(process: int) -> bool:
-    """Whether a process ends within a minute: it looks between two imports, and some take long."""
+    """Whether a process ends within a minute; the server checks only between two imports, which may take long."""
     for _ in range(600):
         if not psutil.pid_exists(process):
             return True
@@ -145,21 +145,21 @@ def ends(process: int) -> bool:
 
 
 @pytest.mark.engine
-def test_a_ray_worker_can_be_a_copy(interpreter: str) -> None:
+def test_a_ray_worker_can_be_a_fork(interpreter: str) -> None:
     done = python(sys.executable, "-c", IN_AN_ACTOR, interpreter)
     assert done.stdout.strip() == "(True, True)", done.stderr
 
 
-def test_all_ends_with_the_driver_and_without_it_the_real_interpreter_runs() -> None:
+def test_everything_ends_with_the_driver_and_then_the_real_interpreter_runs() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as driver:
         assert driver.stdout
         interpreter = Path(driver.stdout.readline().strip())
         start = interpreter.read_text()
-        with sleeping(interpreter) as (_, copy):
+        with sleeping(interpreter) as (_, fork):
             driver.kill()
-            assert ends(copy)
+            assert ends(fork)
     for _ in range(600):
         if not interpreter.parent.exists():
             break
@@ -169,7 +169,7 @@ def test_all_ends_with_the_driver_and_without_it_the_real_interpreter_runs() -> 
     assert done.stdout.strip() == "False", done.stderr
 
 
-def test_what_is_imported_beforehand_exists_and_leaves_ray_alone() -> None:
+def test_the_preloaded_modules_exist_and_do_not_import_ray() -> None:
     code = """
 import importlib, sys
 from verl_vision_r1.cpu import patches, preloaded
@@ -186,31 +186,31 @@ for name in preloaded.MODULES:
 @pytest.mark.parametrize(
     ("address", "users_own", "used"),
     [
-        (None, None, "/copies/python"),
-        ("local", None, "/copies/python"),
+        (None, None, "/forks/python"),
+        ("local", None, "/forks/python"),
         (None, "/users/python", "/users/python"),
         ("10.0.0.1:6379", None, None),
     ],
 )
-def test_ray_gets_the_interpreter_unless_the_user_names_one_or_a_cluster(
+def test_ray_uses_the_interpreter_unless_the_user_sets_one_or_a_cluster(
     monkeypatch: pytest.MonkeyPatch, address: str | None, users_own: str | None, used: str | None
 ) -> None:
     preloaded = importlib.import_module("verl_vision_r1.cpu.preloaded")
-    monkeypatch.setattr(preloaded, "start", lambda environment: "/copies/python")
+    monkeypatch.setattr(preloaded, "start", lambda environment: "/forks/python")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     module: Any = SimpleNamespace(PPO_RAY_RUNTIME_ENV={"env_vars": {}}, get_ppo_ray_runtime_env=lambda config: {})
-    preloaded.interpret_with_copies(module)
+    preloaded.use_forks(module)
     init: dict[str, Any] = {"runtime_env": {"py_executable": users_own}, "address": address}
     config = OmegaConf.create({"ray_kwargs": {"ray_init": init}})
     module.get_ppo_ray_runtime_env(config)
     assert config.ray_kwargs.ray_init.runtime_env.py_executable == used
 
 
-def test_a_cluster_that_runs_already_keeps_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_cluster_keeps_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     preloaded = importlib.import_module("verl_vision_r1.cpu.preloaded")
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     module: Any = SimpleNamespace()
-    preloaded.interpret_with_copies(module)
+    preloaded.use_forks(module)
     assert not vars(module)
 
 
@@ -226,6 +226,6 @@ def test_a_cluster_that_runs_already_keeps_its_interpreter(monkeypatch: pytest.M
         ),
     ],
 )
-def test_bytecode_is_kept_in_the_users_cache(before: dict[str, str], after: dict[str, str]) -> None:
+def test_bytecode_is_written_to_the_users_cache(before: dict[str, str], after: dict[str, str]) -> None:
     keep_bytecode(before)
     assert before == after

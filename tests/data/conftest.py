@@ -1,4 +1,4 @@
-"""Tiny data sets, written where a test asks for them."""
+"""Tiny datasets, written to a temporary folder."""
 
 import json
 from collections.abc import Callable

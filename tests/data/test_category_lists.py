@@ -1,4 +1,4 @@
-"""An existence list decides what is asked, exactly, and a mistake in it is named."""
+"""A category list makes exactly its entries the samples, and an error in it is named."""
 
 import json
 from collections.abc import Callable
@@ -27,8 +27,8 @@ def asked(source: Path, out: Path, category_list: Path, **options: Any) -> Prepa
     return prepare([wanted], out, Writing(val_fraction=1))
 
 
-def pairs(path: Path) -> list[tuple[str, str, int]]:
-    """Image, category and number of boxes of each row."""
+def contents(path: Path) -> list[tuple[str, str, int]]:
+    """Image, category and number of boxes of each sample."""
     rows = pq.read_table(path).to_pylist()
     facts = [(row["extra_info"], json.loads(row["reward_model"]["ground_truth"])) for row in rows]
     return sorted((extra["image_id"], extra["subject"], len(target["boxes"])) for extra, target in facts)
@@ -54,40 +54,40 @@ def test_an_image_is_named_by_its_id_or_its_file(tmp_path: Path) -> None:
         ('{"000": ["cat"], "000": ["dog"]}', "expected each image once, got '000' again"),
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, content: Any, message: str) -> None:
+def test_another_file_is_rejected(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         read_category_list(listed(tmp_path / "list.json", content))
     assert str(caught.value).startswith(str(tmp_path / "list.json"))
 
 
-def test_a_pair_is_a_question_whether_or_not_it_is_there(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_entry_is_a_sample_whether_or_not_the_category_is_there(coco: Callable[..., Path], tmp_path: Path) -> None:
     def crowd(document: Any) -> None:
-        document["annotations"][2]["iscrowd"] = 1  # Which other questions are not asked about.
+        document["annotations"][2]["iscrowd"] = 1  # Without a list, its category is not asked about.
         del document["annotations"][4]
 
     category_list = listed(
         tmp_path / "list.json", {"000": ["cat", "dog"], "001.jpg": [], "002": ["dog"], "004": ["cat"]}
     )
     prepared = asked(coco(crowd), tmp_path / "out", category_list)
-    assert pairs(tmp_path / "out" / "val.parquet") == [
+    assert contents(tmp_path / "out" / "val.parquet") == [
         ("000", "cat", 0),
         ("000", "dog", 1),
         ("002", "dog", 0),
         ("004", "cat", 0),
     ]
     assert (prepared.rows, prepared.accounts[0].images) == ({"val": 4}, 5)
-    assert prepared.accounts[0].left_out == {"not on the existence list": 2}
+    assert prepared.accounts[0].left_out == {"not in the category list": 2}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"000": ["cat"], "005": ["dog"]}, "expected one of the 5 images of the part .*, got '005'"),
+        ({"000": ["cat"], "005": ["dog"]}, "expected one of the 5 images of the split, got '005'"),
         ({"000": ["cat", "zebra"]}, "expected one of the 2 categories of '000', got 'zebra'"),
     ],
 )
-def test_what_the_data_set_does_not_have_is_refused(
+def test_an_entry_that_the_dataset_lacks_is_rejected(
     coco: Callable[..., Path], tmp_path: Path, content: Any, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as caught:
@@ -101,14 +101,14 @@ def test_what_the_data_set_does_not_have_is_refused(
     [
         (
             {"ask": "categories"},
-            "category_list: expected ask='category', whose questions .*list.json lists, got 'categories'",
+            "category_list: expected ask='category' with .*list.json, which lists .*, got 'categories'",
         ),
         ({"negatives": 0.5}, "expected no negatives, got 0.5"),
         ({"max_samples": 3}, "expected no max_samples, got 3"),
         ({"selection": Selection(max_images=3)}, "expected no selection, got .*max_images=3"),
     ],
 )
-def test_nothing_else_decides_what_is_asked(
+def test_other_options_that_choose_samples_are_rejected(
     coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -123,7 +123,7 @@ def test_the_command_takes_the_list(coco: Callable[..., Path], tmp_path: Path) -
     source, category_list = coco(), listed(tmp_path / "list.json", {"000": ["cat"], "001": ["dog"]})
     done = run("--ask", "category", "--category-list", str(category_list), "--val-fraction", "1")
     assert done.exit_code == 0, done.stderr
-    assert pairs(tmp_path / "out" / "val.parquet") == [("000", "cat", 0), ("001", "dog", 1)]
+    assert contents(tmp_path / "out" / "val.parquet") == [("000", "cat", 0), ("001", "dog", 1)]
     assert run("--category-list", str(category_list)).stderr.startswith(
         "error: category_list: expected ask='category'"
     )

@@ -1,4 +1,4 @@
-"""verl's dataset with our checks: what travels, what is left out, what is refused."""
+"""verl's dataset class with our checks: what it sends, what it drops, what it rejects."""
 
 import json
 import pickle
@@ -36,7 +36,7 @@ def size_of(row: Any) -> tuple[int, int]:
     return target["width"], target["height"]
 
 
-def test_images_travel_once_and_as_paths(folder: Path, processor: Any) -> None:
+def test_images_are_sent_once_and_as_paths(folder: Path, processor: Any) -> None:
     row = load(folder / "train.parquet", processor)[0]
     assert "prompt" not in row
     assert "images" not in row
@@ -45,20 +45,20 @@ def test_images_travel_once_and_as_paths(folder: Path, processor: Any) -> None:
     assert image["max_pixels"] == 401408
 
 
-def test_the_words_are_those_of_the_configuration(folder: Path, processor: Any) -> None:
+def test_the_prompt_template_is_that_of_the_configuration(folder: Path, processor: Any) -> None:
     def text(**options: Any) -> str:
-        words: str = load(folder / "train.parquet", processor, **options)[0]["raw_prompt"][0]["content"][1]["text"]
-        return words
+        prompt: str = load(folder / "train.parquet", processor, **options)[0]["raw_prompt"][0]["content"][1]["text"]
+        return prompt
 
     assert text().startswith("Locate every item from the category list")
     assert text(prompt_templates={}) == text()
     names = ", ".join(NAMES)
     assert text(prompt_templates={"categories": "Where are: {categories}?"}) == f"Where are: {names}?"
-    with pytest.raises(ValueError, match=r"parquet row 0: expected a question that vision_r1\.prompt has words for"):
+    with pytest.raises(ValueError, match=r"parquet row 0: expected a question with a template in vision_r1\.prompt "):
         text(prompt_templates={"category": "Where is {category}?"})
 
 
-def test_an_embedded_image_travels_once_and_small(folder: Path, processor: Any, tmp_path: Path) -> None:
+def test_an_embedded_image_is_sent_once_and_compressed(folder: Path, processor: Any, tmp_path: Path) -> None:
     from qwen_vl_utils import fetch_image
     from verl.utils.dataset.rl_dataset import RLHFDataset
 
@@ -67,7 +67,7 @@ def test_an_embedded_image_travels_once_and_small(folder: Path, processor: Any, 
     image = ours[0]["raw_prompt"][0]["content"][0]
     assert image.keys() == {"type", "image", "min_pixels", "max_pixels"}
     assert fetch_image(image).size == (SIDE, SIDE)
-    # Not verl's own filter, which forks: a process that has computed with several threads may then stand still.
+    # Not verl's own filter, which forks: a forked process that used several threads may hang.
     config = OmegaConf.merge(ours.config, {"filter_overlong_prompts": False})
     stock = RLHFDataset([str(tmp_path / "train.parquet")], processor.tokenizer, config, processor)
     sent, usual = (sum(len(pickle.dumps(value)) for value in rows[0].values()) for rows in (ours, stock))
@@ -81,7 +81,7 @@ def test_bounds_are_narrowed_to_the_processors(folder: Path, processor: Any) -> 
     assert (image["min_pixels"], image["max_pixels"]) == (10_000, 20_000)
 
 
-def test_a_part_of_the_rows_is_measured_anew(folder: Path, processor: Any) -> None:
+def test_a_subset_of_the_samples_is_measured_again(folder: Path, processor: Any) -> None:
     from verl_vision_r1.data.dataset import VisionR1Dataset
 
     dataset = load(folder / "train.parquet", processor)
@@ -89,7 +89,7 @@ def test_a_part_of_the_rows_is_measured_anew(folder: Path, processor: Any) -> No
     assert len(VisionR1Dataset(files, processor.tokenizer, dataset.config, processor, max_samples=4)) == 4
 
 
-def test_prompts_are_as_long_as_verl_finds_them_by_decoding(folder: Path, processor: Any) -> None:
+def test_prompt_lengths_equal_those_that_verl_gets_by_decoding(folder: Path, processor: Any) -> None:
     from verl.utils.dataset.rl_dataset import build_multimodal_processor_inputs
 
     dataset = load(folder / "train.parquet", processor)
@@ -104,18 +104,18 @@ def test_prompts_are_as_long_as_verl_finds_them_by_decoding(folder: Path, proces
     assert found == len(inputs["input_ids"][0])
 
 
-def test_long_prompts_are_left_out(folder: Path, processor: Any) -> None:
+def test_long_prompts_are_dropped(folder: Path, processor: Any) -> None:
     dataset = load(folder / "train.parquet", processor)
     row = dataset.dataframe[0]
     length = dataset.lengths.count(row, *size_of(row))
     assert len(load(folder / "train.parquet", processor, max_prompt_length=length)) == len(dataset) == 9
-    with pytest.raises(ValueError, match=f"max_prompt_length: expected room .* got {length - 1}"):
+    with pytest.raises(ValueError, match=f"max_prompt_length: expected room .* got {length - 1}, which is too short"):
         load(folder / "train.parquet", processor, max_prompt_length=length - 1)
 
 
-def test_a_bad_file_is_refused_by_name(folder: Path, processor: Any) -> None:
+def test_a_bad_file_is_named(folder: Path, processor: Any) -> None:
     (folder / "empty.parquet").touch()
-    with pytest.raises(ValueError, match=r"empty\.parquet: expected rows, got an empty file"):
+    with pytest.raises(ValueError, match=r"empty\.parquet: expected samples, got an empty file"):
         load(folder / "empty.parquet", processor)
     with pytest.raises(FileNotFoundError, match=r"missing\.parquet"):
         load(folder / "missing.parquet", processor)

@@ -1,4 +1,4 @@
-"""Several data sets in one command: what came from where, and mistakes in the file that lists them."""
+"""Several datasets in one command: a summary of each, and errors in the file that lists them."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,9 @@ def write(folder: Path, document: Any) -> Path:
     return path
 
 
-def test_rows_of_several_sets_are_mixed(coco: Callable[..., Path], voc: Callable[..., Path], tmp_path: Path) -> None:
+def test_samples_of_several_datasets_are_mixed(
+    coco: Callable[..., Path], voc: Callable[..., Path], tmp_path: Path
+) -> None:
     coco(), voc()
     parts = [
         {"name": "coco", "source": "coco", "ask": "category", "negatives": 1.0, "alias": "one"},
@@ -38,28 +40,28 @@ def test_rows_of_several_sets_are_mixed(coco: Callable[..., Path], voc: Callable
     }
     assert sources != sorted(sources)
     assert [row["extra_info"]["index"] for row in train] == list(range(14))
-    assert "left out: above the number of rows" in result.stdout
-    assert "train.parquet: 14 rows" in result.stdout.replace("\n", "")
-    # No image is in both files of one data set.
+    assert "left out: over max_samples" in result.stdout
+    assert "train.parquet: 14 samples" in result.stdout.replace("\n", "")
+    # No image is in both files of one dataset.
     val = pq.read_table(out / "val.parquet").to_pylist()
     for name in ("one", "coco", "voc"):
-        held = [
+        images = [
             {row["extra_info"]["image_id"] for row in rows if row["data_source"].startswith(name)}
             for rows in (train, val)
         ]
-        assert not held[0] & held[1]
+        assert not images[0] & images[1]
 
 
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ([], r"mix\.yaml: expected the key parts with a list of data sets, got \[\]"),
+        ([], r"mix\.yaml: expected the key parts with a list of datasets, got \[\]"),
         ({"parts": []}, "expected the key parts with a list"),
         ({"parts": [{"name": "coco"}]}, r"parts\[0\]: expected at least the keys name and source"),
         ({"parts": [{"name": "coco", "source": "x", "share": 1}]}, r"parts\[0\]: .* got also \['share'\]"),
         (
             {"parts": [{"name": "coco", "source": "x", "max_samples": 0}]},
-            r"parts\[0\]: rows: expected a number above 0, got 0",
+            r"parts\[0\]: max_samples: expected a number above 0, got 0",
         ),
         ({"parts": [{"name": "coco", "source": "x", "max_boxes": "many"}]}, r"parts\[0\]: "),
     ],

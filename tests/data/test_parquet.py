@@ -1,4 +1,4 @@
-"""A row is what verl reads; a file is written whole or not at all; every fault is named with its file and row."""
+"""A sample is what verl reads; a file is written whole or not at all; every error names the file and the row."""
 
 import copy
 import json
@@ -36,7 +36,7 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_row_is_what_verl_reads(image: Path) -> None:
+def test_a_sample_is_what_verl_reads(image: Path) -> None:
     assert row_of(image) == {
         "data_source": "coco/detection",
         "prompt": [{"role": "user", "content": "<image>Find."}],
@@ -50,7 +50,7 @@ def test_a_row_is_what_verl_reads(image: Path) -> None:
     }
 
 
-def test_rows_come_back_as_they_were(image: Path, tmp_path: Path) -> None:
+def test_samples_are_read_back_unchanged(image: Path, tmp_path: Path) -> None:
     rows = [row_of(image, index) for index in range(2500)]
     assert write_rows(tmp_path / "train.parquet", rows) == 2500
     assert pq.read_table(tmp_path / "train.parquet").to_pylist() == rows
@@ -58,12 +58,12 @@ def test_rows_come_back_as_they_were(image: Path, tmp_path: Path) -> None:
     assert validate_row(rows[0], "here").boxes.tolist() == TARGET.boxes.tolist()
 
 
-def test_lines_are_checked_as_rows_are(image: Path, tmp_path: Path) -> None:
+def test_json_lines_are_checked_like_parquet_rows(image: Path, tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
-    path.write_text(json.dumps(row_of(image)) + "\n")
-    assert check_rows(path) == 1
+    path.write_text(json.dumps(row_of(image)) + "\n\n")
+    assert check_rows(path) == 1  # The blank line is skipped.
     path.write_text(json.dumps(row_of(image)) + "\n{oops\n")
-    with pytest.raises(ValueError, match=r"train\.jsonl line 2: expected JSON, got b'\{oops"):
+    with pytest.raises(ValueError, match=r"train\.jsonl line 2: expected a JSON object, got b'\{oops"):
         check_rows(path)
     path.write_text("[1]\n")
     with pytest.raises(ValueError, match=r"line 1: expected a JSON object, got b'\[1\]"):
@@ -79,7 +79,7 @@ def test_a_failed_write_leaves_nothing(image: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     with pytest.raises(RuntimeError, match="midway"):
         write_rows(path, rows())
-    with pytest.raises(ValueError, match=r"train\.parquet: expected at least one row to write"):
+    with pytest.raises(ValueError, match=r"train\.parquet: expected at least one sample to write"):
         write_rows(path, [])
     assert list(path.parent.iterdir()) == []
 
@@ -99,7 +99,7 @@ def change(path: str, value: Any) -> Callable[[Any], None]:
     return apply
 
 
-ROW_FAULTS = [
+ROW_ERRORS = [
     (change("images", None), r"row 17: expected the key 'images', got only \['ability', 'data_source'"),
     (change("data_source", 3), "row 17: data_source: expected str, got 3"),
     (change("images", []), "row 17: images: expected at least one entry"),
@@ -120,7 +120,7 @@ ROW_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "message"), ROW_FAULTS)
+@pytest.mark.parametrize(("fault", "message"), ROW_ERRORS)
 def test_a_wrong_row_is_named(fault: Callable[[Any], None], message: str) -> None:
     row = copy.deepcopy(row_of(Path("9.jpg")))
     fault(row)
@@ -134,7 +134,7 @@ def test_a_wrong_file_is_named(image: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"train\.parquet"):
         check_rows(path)
     path.touch()
-    with pytest.raises(ValueError, match=r"train\.parquet: expected rows, got an empty file \(0 bytes\)"):
+    with pytest.raises(ValueError, match=r"train\.parquet: expected samples, got an empty file \(0 bytes\)"):
         check_rows(path)
     path.write_text("not parquet at all")
     with pytest.raises(ValueError, match="expected a parquet file, got one that cannot be read"):
@@ -146,13 +146,13 @@ def test_a_wrong_file_is_named(image: Path, tmp_path: Path) -> None:
         check_rows(tmp_path / "train.csv")
 
 
-def test_a_file_without_rows_or_images_is_named(image: Path, tmp_path: Path) -> None:
+def test_a_file_without_samples_or_images_is_named(image: Path, tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     write_rows(path, [row_of(image, 0), row_of(tmp_path / "gone.jpg", 1)])
     with pytest.raises(ValueError, match=r"train\.parquet row 1: expected an image file, got .*gone\.jpg, which does"):
         check_rows(path)
     pq.write_table(pq.read_table(path).slice(0, 0), path)
-    with pytest.raises(ValueError, match=r"train\.parquet: expected at least one row, got none"):
+    with pytest.raises(ValueError, match=r"train\.parquet: expected at least one sample, got none"):
         check_rows(path)
     write_rows(path, [row_of(image)])
     path.write_bytes(path.read_bytes()[:-20])

@@ -1,4 +1,4 @@
-"""A folder becomes two files of rows, the same for the same seed, and nothing where anything is wrong."""
+"""A dataset becomes two parquet files, the same for the same seed, and none if anything is wrong."""
 
 import dataclasses
 import io
@@ -25,7 +25,7 @@ SETS = Path(__file__).parents[3] / "shared" / "data"
 
 
 def taken(source: Path, out: Path, name: str = "coco", **options: Any) -> Prepared:
-    """`prepare` of one data set; options go where they belong."""
+    """`prepare` one dataset; each option goes to its dataclass."""
     where: dict[str, dict[str, Any]] = {"selection": {}, "source": {}, "writing": {}}
     for key, value in options.items():
         kind = "selection" if key in SELECTION else "writing" if key in WRITING else "source"
@@ -42,7 +42,7 @@ def rows(out: Path, split: str = "train") -> list[dict[str, Any]]:
     return pq.read_table(out / f"{split}.parquet").to_pylist()
 
 
-def test_a_coco_folder_becomes_rows(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_coco_folder_becomes_samples(coco: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     prepared = taken(coco(), out)
     assert (prepared.rows, prepared.boxes, prepared.defects) == ({"train": 4, "val": 1}, 5, 0)
@@ -59,7 +59,7 @@ def test_a_coco_folder_becomes_rows(coco: Callable[..., Path], tmp_path: Path) -
     assert len({row["extra_info"]["image_id"] for row in rows(out) + rows(out, "val")}) == 5
 
 
-def test_a_voc_folder_becomes_rows(voc: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_voc_folder_becomes_samples(voc: Callable[..., Path], tmp_path: Path) -> None:
     prepared = taken(voc(), tmp_path / "out", "voc", alias="pets", val_fraction=0.4, max_pixels=10_000)
     assert prepared.rows == {"train": 3, "val": 2}
     assert rows(tmp_path / "out")[0]["data_source"] == "pets/detection"
@@ -67,7 +67,7 @@ def test_a_voc_folder_becomes_rows(voc: Callable[..., Path], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("folder", ["images/{}2017", "{}2017"])
-def test_two_annotation_files_are_the_two_parts(coco: Callable[..., Path], tmp_path: Path, folder: str) -> None:
+def test_two_annotation_files_are_the_two_splits(coco: Callable[..., Path], tmp_path: Path, folder: str) -> None:
     coco(name="instances_train2017.json")
     coco(name="captions_train2017.json")
     source = coco(lambda document: document["annotations"].pop(), name="instances_val2017.json")
@@ -77,18 +77,18 @@ def test_two_annotation_files_are_the_two_parts(coco: Callable[..., Path], tmp_p
     shutil.copytree(tmp_path / "moved", source, dirs_exist_ok=True)
     prepared = taken(source, tmp_path / "out", max_images=3)
     assert prepared.rows == {"train": 3, "val": 3}
-    assert prepared.accounts[0].left_out == {"above the limit or beside the hard share": 3, "no boxes": 1}
+    assert prepared.accounts[0].left_out == {"over max_images or hard_fraction": 3, "no boxes": 1}
     assert folder.format("val") in rows(tmp_path / "out", "val")[0]["images"][0]["image"]
     assert taken(source, tmp_path / "out", split="val").rows == {"val": 4}
     with pytest.raises(ValueError, match=r"split: expected one of train, val of .*, got 'test'"):
         taken(source, tmp_path / "out", split="test")
 
 
-def test_the_seed_decides_every_byte(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes(coco: Callable[..., Path], tmp_path: Path) -> None:
     coco_folder = coco()
     for out, seed in (("a", 0), ("c", 4)):
         taken(coco_folder, tmp_path / out, seed=seed)
-    # The order of the annotation file decides nothing.
+    # The order of the annotation file has no effect.
     taken(coco(lambda document: document["images"].reverse()), tmp_path / "b", seed=0)
     first, again, other = [
         [(tmp_path / out / f"{split}.parquet").read_bytes() for split in ("train", "val")] for out in ("a", "b", "c")
@@ -98,7 +98,7 @@ def test_the_seed_decides_every_byte(coco: Callable[..., Path], tmp_path: Path) 
 
 
 def negatives(document: Any) -> None:
-    """The first image has only a crowd, the second nothing, the third two boxes."""
+    """The first image has only a crowd, the second no object, the third two boxes."""
     document["annotations"][0]["iscrowd"] = 1
     document["annotations"][1]["image_id"] = 2
 
@@ -119,7 +119,7 @@ def negatives(document: Any) -> None:
 def test_images_and_questions_are_chosen(
     coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], rows: int, boxes: int, left_out: dict[str, int]
 ) -> None:
-    # All of them in one file, so that the counts do not depend on the division.
+    # All of them in one split, so that the counts do not depend on the seed.
     source = coco(negatives, name="instances_train.json")
     shutil.copy(source / "annotations" / "instances_train.json", source / "annotations" / "instances_val.json")
     prepared = taken(source, tmp_path / "out", split="train", **options)
@@ -139,7 +139,7 @@ def test_an_absent_category_is_asked_for(coco: Callable[..., Path], tmp_path: Pa
 
 
 def _with_empty_and_crowded(document: Any) -> None:
-    """Image 0 has no object, 1 nothing but a crowd, 2 a crowd beside its dog."""
+    """Image 0 has no object, 1 only a crowd, 2 a dog and a crowd."""
     del document["annotations"][0]
     document["annotations"][0]["iscrowd"] = 1
     document["annotations"].append(document["annotations"][1] | {"id": 20, "iscrowd": 1})
@@ -149,26 +149,26 @@ def _with_empty_and_crowded(document: Any) -> None:
     ("options", "images", "boxes"),
     [
         ({}, "234", 3),
-        ({"negatives": 1}, "0234", 3),  # Not the image with the crowd: nobody knows what is not in it.
+        ({"negatives": 1}, "0234", 3),  # Not the image with the crowd: no category is known to be absent.
         ({"keep_empty": True}, "01234", 3),
         ({"ask": "category"}, "34", 2),
         ({"ask": "category", "keep_empty": True}, "234", 3),
         ({"keep_empty": True, "max_boxes": 1, "max_images": 4}, None, None),
     ],
 )
-def test_a_set_for_evaluation_is_whole(
+def test_keep_empty_keeps_every_image(
     coco: Callable[..., Path], tmp_path: Path, options: dict[str, Any], images: str | None, boxes: int | None
 ) -> None:
     prepared = taken(coco(_with_empty_and_crowded), tmp_path / "out", val_fraction=1, **options)
     found = sorted(row["extra_info"]["image_id"][-1] for row in rows(tmp_path / "out", "val"))
     if images is None:
-        assert prepared.rows == {"val": options["limit"]}
+        assert prepared.rows == {"val": options["max_images"]}
     else:
         assert (found, prepared.rows, prepared.boxes) == (list(images), {"val": len(images)}, boxes)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
 
 
-def test_the_validation_part_alone(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_validation_split_alone(coco: Callable[..., Path], tmp_path: Path) -> None:
     source = coco(name="instances_train2017.json")
     coco(_with_empty_and_crowded, name="instances_val2017.json")
     assert taken(source, tmp_path / "out", split="val", keep_empty=True).rows == {"val": 5}
@@ -192,7 +192,7 @@ def turn(orientation: int, size: tuple[int, int] = (30, 40)) -> Callable[[Path],
     return write
 
 
-IMAGE_FAULTS = [
+IMAGE_ERRORS = [
     (damage, r"003\.jpg: expected an image, got a file that does not decode: .*[Tt]runcated"),
     (lambda path: path.write_text("no image"), r"003\.jpg: expected an image, got a file that does not decode"),
     (shrink, r"003\.jpg: expected 40x30 pixels as annotated, got 30x30 \(EXIF orientation 1\)"),
@@ -201,8 +201,8 @@ IMAGE_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "message"), IMAGE_FAULTS)
-def test_a_wrong_image_stops_everything_or_is_left_out(
+@pytest.mark.parametrize(("fault", "message"), IMAGE_ERRORS)
+def test_a_bad_image_stops_prepare_or_is_skipped(
     coco: Callable[..., Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -211,7 +211,7 @@ def test_a_wrong_image_stops_everything_or_is_left_out(
 ) -> None:
     source, out = coco(), tmp_path / "out"
     fault(source / "images" / "003.jpg")
-    with pytest.raises(ValueError, match=message + r".*Defects: 1, all listed in .*defects\.txt; nothing"):
+    with pytest.raises(ValueError, match=message + r".*Defects: 1, all listed in .*defects\.txt; nothing was written"):
         taken(source, out)
     assert [path.name for path in out.iterdir()] == ["defects.txt"]
     prepared = taken(source, out, strict=False)
@@ -220,7 +220,7 @@ def test_a_wrong_image_stops_everything_or_is_left_out(
     assert capsys.readouterr().err.count("defect: ") == 2
 
 
-def test_an_image_that_lies_on_its_side_is_shown_upright(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_rotated_image_is_copied_upright(coco: Callable[..., Path], tmp_path: Path) -> None:
     source = coco()
     turn(6)(source / "images" / "003.jpg")
     assert taken(source, tmp_path / "out").defects == 0
@@ -228,7 +228,7 @@ def test_an_image_that_lies_on_its_side_is_shown_upright(coco: Callable[..., Pat
     (copy,) = (image for image in images if "upright" in image)
     with Image.open(copy) as upright:
         assert (upright.size, upright.getexif().get(0x0112)) == ((40, 30), None)
-    # An image that was annotated as it is stored stays as it is.
+    # An image that was annotated as stored is unchanged.
     turn(6, (40, 30))(source / "images" / "003.jpg")
     taken(source, tmp_path / "again")
     assert not (tmp_path / "again" / "images").exists()
@@ -251,7 +251,7 @@ def test_a_path_that_leaves_the_folder_is_a_defect(coco: Callable[..., Path], tm
             taken(source, tmp_path / "out")
 
 
-def test_images_are_looked_at_as_closely_as_asked(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_image_check_sets_how_images_are_verified(coco: Callable[..., Path], tmp_path: Path) -> None:
     source = coco()
     Image.effect_noise((40, 30), 90).save(source / "images" / "003.jpg", quality=95)
     damage(source / "images" / "003.jpg")
@@ -271,7 +271,7 @@ def test_an_image_may_be_too_narrow(coco: Callable[..., Path], tmp_path: Path) -
         taken(source, tmp_path / "out")
 
 
-def test_bad_boxes_are_printed_once_and_not_without_end(
+def test_defects_are_printed_once_and_up_to_a_limit(
     coco: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = {"id": 99, "image_id": 0, "category_id": 7, "bbox": [5, 5, 0, 0]}
@@ -288,7 +288,7 @@ def test_a_failed_run_leaves_the_old_files(coco: Callable[..., Path], tmp_path: 
     taken(coco(), out)
     old = (out / "train.parquet").read_bytes()
     source = coco(lambda document: document["categories"][0].update(name="<image>"))
-    with pytest.raises(ValueError, match=r"\.jpg \(\d+\): prompt: expected words without <image>, got .*Defects: 5"):
+    with pytest.raises(ValueError, match=r"\.jpg \(\d+\): prompt: expected text without <image>, got .*Defects: 5"):
         taken(source, out)
     assert sorted(path.name for path in out.iterdir()) == ["defects.txt", "train.parquet", "val.parquet"]
     assert (out / "train.parquet").read_bytes() == old
@@ -296,18 +296,18 @@ def test_a_failed_run_leaves_the_old_files(coco: Callable[..., Path], tmp_path: 
 
 KILLED = """
 import os, signal, sys
-from verl_vision_r1.data import plan, prepare as module
+from verl_vision_r1.data import options, prepare as module
 write = module.write_rows
 def stop(path, rows, **options):
     if path.name == "val.parquet":
         os.kill(os.getpid(), signal.SIGKILL)
     return write(path, rows, **options)
 module.write_rows = stop
-module.prepare([plan.Source("coco", sys.argv[1])], sys.argv[2])
+module.prepare([options.Source("coco", sys.argv[1])], sys.argv[2])
 """
 
 
-def test_a_killed_run_leaves_no_file_that_looks_whole(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_file_that_looks_complete(coco: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = subprocess.run([sys.executable, "-c", KILLED, str(coco()), str(out)], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -316,7 +316,7 @@ def test_a_killed_run_leaves_no_file_that_looks_whole(coco: Callable[..., Path],
     assert taken(coco(), out).rows == {"train": 4, "val": 1}
 
 
-def test_rows_may_hold_their_images(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_samples_may_embed_their_images(coco: Callable[..., Path], tmp_path: Path) -> None:
     source = coco()
     taken(source, tmp_path / "out", embed=True)
     shutil.rmtree(source)
@@ -330,21 +330,21 @@ def test_rows_may_hold_their_images(coco: Callable[..., Path], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"val_fraction": 1.1}, "val_fraction: expected a number above 0, up to 1, got 1.1"),
-        ({"val_fraction": 0.0}, "val_fraction: expected a number above 0, up to 1, got 0.0"),
-        ({"keep_empty": True, "negatives": 1}, "negatives: expected 0 beside keep_empty, which has them, got 1"),
+        ({"val_fraction": 1.1}, "val_fraction: expected a number above 0 and at most 1, got 1.1"),
+        ({"val_fraction": 0.0}, "val_fraction: expected a number above 0 and at most 1, got 0.0"),
+        ({"keep_empty": True, "negatives": 1}, "negatives: expected 0 with keep_empty, which keeps all .*, got 1"),
         ({"max_images": 0}, "max_images: expected a number above 0, got 0"),
         ({"max_boxes": -1}, "max_boxes: expected a number above 0, got -1"),
         ({"max_boxes": 2, "min_boxes": 3}, "min_boxes, max_boxes: expected min <= max, got 3 and 2"),
         ({"hard_fraction": 1.5}, "hard_fraction: expected a number from 0 to 1, got 1.5"),
-        ({"negatives": -1}, "negatives: expected a number from 0 on, got -1"),
+        ({"negatives": -1}, "negatives: expected a number of at least 0, got -1"),
         ({"max_samples": 0}, "max_samples: expected a number above 0, got 0"),
         ({"ask": "riddle"}, "ask: expected one of categories, category, referring, class, count, got 'riddle'"),
         ({"image_check": "closely"}, "image_check: expected one of decode, header, none, got 'closely'"),
         ({"prompt": "poem"}, "vision_r1/prompt: expected one of .*visual_rft.*, got 'poem'"),
         ({"min_pixels": 500, "max_pixels": 400}, "expected 0 < min <= max, got 500 and 400"),
         ({"max_boxes": 1, "min_boxes": 1, "difficulty": Path("gone.json")}, "gone.json"),
-        ({"name": "imagenet"}, "data set: expected one of coco, .*, got 'imagenet'"),
+        ({"name": "imagenet"}, "dataset: expected one of coco, .*, got 'imagenet'"),
     ],
 )
 def test_a_wrong_option_is_named(
@@ -355,18 +355,18 @@ def test_a_wrong_option_is_named(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_without_rows_is_refused(coco: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_file_without_samples_is_rejected(coco: Callable[..., Path], tmp_path: Path) -> None:
     difficulty = tmp_path / "difficulty.json"
     difficulty.write_text("{}")
-    with pytest.raises(ValueError, match="out: expected at least one row for train, val, got"):
+    with pytest.raises(ValueError, match="out: expected at least one sample for train, val, got"):
         taken(coco(), tmp_path / "out", difficulty=difficulty)
 
 
 def test_another_folder_is_named(coco: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset"):
         taken(tmp_path / "gone", tmp_path / "out")
     (tmp_path / "other" / "labels").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"expected COCO annotations \(annotations/\*\.json.* that holds labels/"):
+    with pytest.raises(ValueError, match=r"expected COCO annotations \(annotations/\*\.json.* that contains labels/"):
         taken(tmp_path / "other", tmp_path / "out")
     with pytest.raises(ValueError, match=r"COCO annotations .*; .*expected VOC annotations"):
         guess(str(tmp_path / "other"))
@@ -375,11 +375,13 @@ def test_another_folder_is_named(coco: Callable[..., Path], tmp_path: Path) -> N
         taken(coco(name="b.json"), tmp_path / "out")
 
 
-@pytest.mark.skipif(not SETS.is_dir(), reason="no shared/data folder stands beside the project")
+@pytest.mark.skipif(not SETS.is_dir(), reason="no shared/data folder next to the project")
 @pytest.mark.parametrize(
     ("name", "reader", "train", "val", "boxes"), [("coco128", "coco", 100, 26, 929), ("raccoon", "voc", 160, 40, 217)]
 )
-def test_public_sets_become_rows(tmp_path: Path, name: str, reader: str, train: int, val: int, boxes: int) -> None:
+def test_public_datasets_become_samples(
+    tmp_path: Path, name: str, reader: str, train: int, val: int, boxes: int
+) -> None:
     prepared = taken(SETS / name, tmp_path, reader)
     assert (prepared.rows, prepared.boxes, prepared.defects) == ({"train": train, "val": val}, boxes, 0)
     assert check_rows(tmp_path / "train.parquet") == train

@@ -1,4 +1,4 @@
-"""What is asked about an image, and what is not: only questions that have a right answer."""
+"""The questions about an image: only those with a known answer."""
 
 import random
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_one_category_at_a_time() -> None:
     assert [question.subject for question in ask([sample(uncertain=frozenset({"dog"}))], "category")] == ["cat"]
 
 
-def test_an_expression_means_one_object() -> None:
+def test_an_expression_refers_to_one_object() -> None:
     found = {question.subject: question.target.boxes.tolist() for question in ask([sample()], "referring")}
     assert found == {
         "the largest dog": [[0, 0, 40, 40]],
@@ -46,7 +46,7 @@ def test_an_expression_means_one_object() -> None:
     )
 
 
-def test_the_class_is_asked_where_there_is_one() -> None:
+def test_the_class_is_asked_for_if_all_objects_share_it() -> None:
     alone = Target([[0, 0, 40, 40], [50, 50, 90, 90]], ["dog", "dog"], 100, 100, CATEGORIES)
     (question,) = ask([sample(), sample(alone)], "class")
     assert (question.target.task, question.target.labels, len(question.target.boxes)) == (
@@ -61,20 +61,20 @@ def test_objects_are_counted() -> None:
     assert counts == {"dog": 3, "cat": 1}
 
 
-def test_questions_of_a_data_set_stay_as_they_are() -> None:
+def test_questions_of_a_dataset_are_unchanged() -> None:
     own = sample(question="own", prompt="What now?")
     assert ask([own], "category") == [own]
 
 
 @pytest.mark.parametrize("how", ["category", "count"])
-def test_what_is_absent_was_looked_for(how: str) -> None:
+def test_only_annotated_categories_can_be_absent(how: str) -> None:
     asked = negatives([sample(), sample(uncertain=frozenset({"zebra"}))], how, 10, random.Random(0))
     assert sorted(question.subject for question in asked) == ["person", "person", "zebra"]
     assert all(question.target.instances == 0 and not len(question.target.boxes) for question in asked)
     assert negatives([sample(uncertain=frozenset({""}))], how, 10, random.Random(0)) == []
 
 
-def test_an_image_without_objects_is_a_negative_and_a_crowd_is_not() -> None:
+def test_an_image_without_objects_is_a_negative_sample_and_a_crowd_is_not() -> None:
     empty = Target([], [], 100, 100, CATEGORIES)
     asked = negatives(
         [sample(), sample(empty), sample(empty, uncertain=frozenset({"dog"}))], "categories", 5, random.Random(0)
@@ -84,7 +84,7 @@ def test_an_image_without_objects_is_a_negative_and_a_crowd_is_not() -> None:
     assert negatives([sample()], "referring", 5, random.Random(0)) == []
 
 
-def test_the_generator_decides_which() -> None:
+def test_the_same_random_seed_draws_the_same_negative_samples() -> None:
     chosen = [negatives([sample()] * 50, "category", 3, random.Random(seed)) for seed in (0, 0, 1)]
     subjects = [[question.subject for question in questions] for questions in chosen]
     assert subjects[0] == subjects[1]

@@ -1,4 +1,4 @@
-"""An image reaches the model in the size that its row's bounds give, through verl's two resizes."""
+"""After verl's two resizes, an image has the size that the pixel bounds of its sample give."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ FAMILIES = {
     "qwen2_5_vl": {"patch_size": 14, "size": {"shortest_edge": 3136, "longest_edge": 12845056}},
     "qwen3_vl": {"patch_size": 16, "size": {"shortest_edge": 65536, "longest_edge": 16777216}},
 }
-"""What the published `preprocessor_config.json` of each family says."""
+"""Values of the published `preprocessor_config.json` of each family."""
 
 SIZES = [(640, 480), (28, 28), (40, 30), (3000, 17), (500, 5000), (1, 150), (333, 1117)]
 SIZES += np.random.default_rng(0).integers(20, 1600, size=(8, 2)).tolist()
 
 
 def image_processor(family: str) -> Any:
-    """The class that transformers chooses for the family."""
+    """An image processor of the class that transformers uses for the family."""
     import transformers
     from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
@@ -34,7 +34,7 @@ def image_processor(family: str) -> Any:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("bounds", [(MIN_PIXELS, MAX_PIXELS), (262144, 4194304)])
-def test_the_model_sees_what_the_row_says(family: str, bounds: tuple[int, int]) -> None:
+def test_the_model_gets_the_size_of_the_sample_bounds(family: str, bounds: tuple[int, int]) -> None:
     from qwen_vl_utils.vision_process import fetch_image
 
     from verl_vision_r1.data.prompt_length import narrowed, processor_bounds
@@ -49,15 +49,16 @@ def test_the_model_sees_what_the_row_says(family: str, bounds: tuple[int, int]) 
         image = {"image": Image.new("RGB", (width, height)), "min_pixels": low, "max_pixels": high}
         first = fetch_image(image, image_patch_size=processor.patch_size)
         _, rows, columns = processor(images=[first], return_tensors="pt")["image_grid_thw"][0].tolist()
-        seen = (columns * processor.patch_size, rows * processor.patch_size)
-        assert seen == first.size == smart_resize(width, height, side, low, high), (width, height)
+        second = (columns * processor.patch_size, rows * processor.patch_size)
+        assert second == first.size == smart_resize(width, height, side, low, high), (width, height)
 
 
-def test_bounds_that_nothing_meets_are_refused() -> None:
+def test_bounds_without_overlap_are_rejected() -> None:
     from verl_vision_r1.data.prompt_length import narrowed, processor_bounds
 
     row = {"min_pixels": 3136, "max_pixels": 50176}
-    with pytest.raises(ValueError, match=r"expected some within the processor's 65536 to 16777216, got 3136 to 50176"):
+    message = r"expected an overlap with the processor's 65536 to 16777216, got 3136 to 50176"
+    with pytest.raises(ValueError, match=message):
         narrowed(row, (65536, 16777216))
     kwargs = {"min_pixels": 100, "max_pixels": 200}
     assert processor_bounds(None, kwargs) == (100, 200)

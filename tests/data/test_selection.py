@@ -1,4 +1,4 @@
-"""Which images are taken: limits, the share of hard ones, difficulty; the seed decides the rest."""
+"""Selection of images: limits, the fraction of hard images, difficulty, and the random seed."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_images_are_chosen(options: dict[str, Any], easy: int, hard: int) -> Non
     assert counts(Selection(**options)) == (easy, hard)
 
 
-def test_the_seed_decides_which_and_the_order_of_reading_does_not() -> None:
+def test_the_choice_depends_on_the_seed_and_not_on_the_order() -> None:
     names = [
         [item.image_id for item in select(samples, Selection(max_images=8, hard_fraction=0.25), seed)[0]]
         for samples, seed in ((EASY + HARD, 0), (HARD[::-1] + EASY, 0), (EASY + HARD, 1))
@@ -52,12 +52,12 @@ def test_the_seed_decides_which_and_the_order_of_reading_does_not() -> None:
     assert names[0] == names[1] != names[2]
 
 
-def test_difficulty_chooses_by_image(tmp_path: Path) -> None:
+def test_difficulty_selects_images(tmp_path: Path) -> None:
     file = tmp_path / "scores.json"
     file.write_text(json.dumps({str(index): index / 60 for index in range(60)}))
     kept, left_out = select(EASY + HARD, Selection(difficulty=file, difficulty_range=(0.25, 0.5)), 0)
     assert sorted(int(item.image_id) for item in kept) == list(range(15, 31))
-    assert left_out == {"outside the range of difficulty": 64}
+    assert left_out == {"outside difficulty_range": 64}
     file.write_text("[1]")
     with pytest.raises(ValueError, match=r"scores\.json: expected JSON \{image_id: number\}"):
         select(EASY, Selection(difficulty=file), 0)

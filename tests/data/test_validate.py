@@ -1,4 +1,4 @@
-"""Every defect of a file of rows is counted, by kind, with its file and row; what is in it is counted too."""
+"""`validate` counts every defect by kind and names its file and row; it also counts the contents."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from verl_vision_r1.data.validate import validate
 BOX = [1.0, 2.0, 30.0, 20.0]
 
 
-def row(folder: Path, **truth: Any) -> dict[str, Any]:
+def row(folder: Path, **fields: Any) -> dict[str, Any]:
     target = {
         "task": "detection",
         "boxes": [BOX],
@@ -29,7 +29,7 @@ def row(folder: Path, **truth: Any) -> dict[str, Any]:
         "prompt": [{"role": "user", "content": "<image>Find."}],
         "images": [{"image": str(folder / "1.jpg"), "min_pixels": 3136, "max_pixels": 401408}],
         "ability": "detection",
-        "reward_model": {"style": "rule", "ground_truth": json.dumps(target | truth)},
+        "reward_model": {"style": "rule", "ground_truth": json.dumps(target | fields)},
         "extra_info": {"split": "train", "index": 0, "image_id": "1"},
     }
 
@@ -50,7 +50,7 @@ def kinds(folder: Path, **options: Any) -> dict[str, int]:
     return found
 
 
-def test_good_rows_are_counted(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_good_samples_are_counted(write: Callable[..., Path], tmp_path: Path) -> None:
     negative = row(tmp_path, boxes=[], labels=[])
     report = validate(write(row(tmp_path), row(tmp_path, boxes=[BOX, [5, 5, 9, 9]], labels=["cat", "dog"]), negative))
     assert report.defects == []
@@ -62,7 +62,7 @@ def test_good_rows_are_counted(write: Callable[..., Path], tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("truth", "expected"),
+    ("fields", "expected"),
     [
         ({"boxes": [[1, 2, 50, 20]]}, {"box outside the image": 1}),
         ({"boxes": [[30, 2, 1, 20]]}, {"box inverted": 1}),
@@ -71,9 +71,9 @@ def test_good_rows_are_counted(write: Callable[..., Path], tmp_path: Path) -> No
         ({"boxes": [BOX, BOX], "labels": ["cat", "cat"]}, {"duplicate box": 1}),
         ({"boxes": [BOX, BOX], "labels": ["cat", "dog"]}, {}),
         ({"labels": ["horse"]}, {"label not among the categories": 1}),
-        ({"labels": []}, {"row": 1}),
-        ({"task": "dance"}, {"row": 1}),
-        ({"boxes": "none"}, {"row": 1}),
+        ({"labels": []}, {"sample": 1}),
+        ({"task": "dance"}, {"sample": 1}),
+        ({"boxes": "none"}, {"sample": 1}),
         ({"boxes": [[30, 2, 1, 20], [1, 2, 1, 20], [1, 2, 50, 20]], "labels": ["cat"] * 3}, {
             **{"box inverted": 1, "box without area": 1, "box outside the image": 1}
         }),
@@ -81,14 +81,14 @@ def test_good_rows_are_counted(write: Callable[..., Path], tmp_path: Path) -> No
     ],
 )  # fmt: skip
 def test_defects_of_the_ground_truth(
-    write: Callable[..., Path], tmp_path: Path, truth: dict[str, Any], expected: dict[str, int]
+    write: Callable[..., Path], tmp_path: Path, fields: dict[str, Any], expected: dict[str, int]
 ) -> None:
-    folder = write(row(tmp_path), row(tmp_path, **truth))
+    folder = write(row(tmp_path), row(tmp_path, **fields))
     assert kinds(folder) == expected
     assert all("train.jsonl line 2: " in message for _, message in validate(folder).defects)
 
 
-def test_defects_of_images_are_those_of_every_row_about_them(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_defect_of_an_image_counts_for_every_sample_about_it(write: Callable[..., Path], tmp_path: Path) -> None:
     folder = write(row(tmp_path), row(tmp_path))
     (tmp_path / "1.jpg").write_text("no image")
     assert kinds(folder) == {"image undecodable": 2}
@@ -105,11 +105,11 @@ def test_a_file_that_cannot_be_read_is_a_defect(write: Callable[..., Path], tmp_
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty: expected files that end in \.parquet or \.jsonl, got none"):
         validate(tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match="gone: expected a folder of rows"):
+    with pytest.raises(FileNotFoundError, match="gone: expected a folder of samples, or one sample file, got no such"):
         validate(tmp_path / "gone")
 
 
-def test_the_command_prints_a_table_or_json_and_says_so_by_its_status(
+def test_the_command_prints_tables_or_json_and_sets_the_exit_status(
     write: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = write(row(tmp_path), row(tmp_path, labels=["horse"]))

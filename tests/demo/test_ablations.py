@@ -1,7 +1,8 @@
-"""The ablations: each changes what it says and nothing else, none is made twice, the table holds what was measured."""
+"""Each ablation changes one thing, no finished run is repeated, and the table has the measures."""
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def base() -> Iterator[dict[str, Any]]:
         yield composed("vision_r1")
 
 
+@cache
 def composed(name: str) -> dict[str, Any]:
     from hydra import compose
 
@@ -59,21 +61,21 @@ def differing(first: Any, second: Any, where: str = "") -> set[str]:
         ("kl", ".actor_rollout_ref.actor.use_kl_loss"),
     ],
 )
-def test_a_variant_changes_what_it_says_and_nothing_else(base: dict[str, Any], name: str, where: str) -> None:
+def test_a_variant_changes_one_thing(base: dict[str, Any], name: str, where: str) -> None:
     changed = differing(base, composed(name))
     assert changed
     assert all(key.startswith(where) for key in changed)
 
 
 @pytest.mark.verl
-def test_the_rival_answers_the_questions_of_the_recipe(base: dict[str, Any]) -> None:
-    assert base["data"]["train_batch_size"] == ablations.QUESTIONS
+def test_the_supervised_baseline_has_the_prompts_of_the_recipe(base: dict[str, Any]) -> None:
+    assert base["data"]["train_batch_size"] == ablations.PROMPTS
     assert base["actor_rollout_ref"]["rollout"]["n"] == VARIANTS["supervised_often"].supervised
 
 
 @pytest.mark.verl
 @pytest.mark.parametrize("name", VARIANTS)
-def test_the_questions_of_a_variant_are_those_that_its_start_is_taught(base: dict[str, Any], name: str) -> None:
+def test_the_prompts_of_a_variant_are_those_of_its_initial_model(base: dict[str, Any], name: str) -> None:
     prompt = composed(name)["vision_r1"]["prompt"]
     assert VARIANTS[name].prompt in ANSWERS
     assert prompt["category"] == load_prompts(VARIANTS[name].prompt).templates["category"]
@@ -91,7 +93,7 @@ def write(file: Path, value: float) -> None:
     file.write_text(numbers(value))
 
 
-def test_a_run_that_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, made = Ablations(tmp_path, steps=3, seeds=2, only=("robust", "kl")), []
 
     def run(plan: Ablations, name: str, seed: int) -> None:
@@ -102,29 +104,29 @@ def test_a_run_that_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(ablations, "_run", run)
     write(result_of(plan, "kl", 0), 0.25)
     run_ablations(plan, Console(file=StringIO()))
-    assert made == [(0, "robust"), (1, "robust"), (1, "kl")]  # A seed of every variant before the next.
+    assert made == [(0, "robust"), (1, "robust"), (1, "kl")]  # Every variant with one seed before the next seed.
     run_ablations(plan, Console(file=StringIO()))
     assert len(made) == 3
 
 
-def test_a_name_that_is_none_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--only: expected names of robust, .*, got robst"):
+def test_an_unknown_variant_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--only: expected some of robust, .*, got robst"):
         Ablations(tmp_path, 3, 2, ("robst",))
 
 
-def test_the_table_holds_starts_and_means_of_what_is_there(tmp_path: Path) -> None:
+def test_the_table_has_initial_models_and_means_of_finished_runs(tmp_path: Path) -> None:
     plan = Ablations(tmp_path, steps=3, seeds=3)
     write(start_of(plan, "vision_r1"), 0.1)
     for seed, value in enumerate((0.2, 0.3, 0.4)):
         write(result_of(plan, "robust", seed), value)
     write(result_of(plan, "kl", 0), 0.5)
     rows = {row[0]: row[1:] for row in ablation_table(plan).rows}
-    assert rows["start"][:3] == ("vision_r1", "", "10.0")
-    assert rows[VARIANTS["robust"].says][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
-    assert rows[VARIANTS["kl"].says][1:3] == ("1", "50.0")
-    assert set(rows) == {"start", VARIANTS["robust"].says, VARIANTS["kl"].says}
+    assert rows["initial model"][:3] == ("vision_r1", "", "10.0")
+    assert rows[VARIANTS["robust"].title][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
+    assert rows[VARIANTS["kl"].title][1:3] == ("1", "50.0")
+    assert set(rows) == {"initial model", VARIANTS["robust"].title, VARIANTS["kl"].title}
 
 
-def test_an_interval_is_students() -> None:
+def test_the_interval_is_students() -> None:
     assert with_interval([3.0, 3.0]) == "3.0 ± 0.0"
     assert with_interval([1.0, 3.0]) == "2.0 ± 12.7"

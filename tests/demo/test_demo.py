@@ -1,4 +1,4 @@
-"""What the demo draws, trains and shows."""
+"""The scenes, the initial model's habit, the command and the result of the demo."""
 
 import json
 from collections import Counter
@@ -15,13 +15,13 @@ from verl_vision_r1 import Target, score
 from verl_vision_r1.boxes import pairwise_iou
 from verl_vision_r1.data.parquet import make_row, write_rows
 from verl_vision_r1.demo.lessons import ANSWERS, Habit, draw_question
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import read_curves, show_result
 from verl_vision_r1.demo.shapes import COLOURS, NAMES, SIDE, draw_scene, write_shapes
-from verl_vision_r1.demo.table import read_validations, show_table
-from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.demo.validation_table import read_validations, show_table
 
 
-def test_the_training_is_verls_own_command(tmp_path: Path) -> None:
+def test_the_command_is_that_of_verl(tmp_path: Path) -> None:
     demo = Demo(tmp_path, steps=7)
     command = demo.command()
     assert command[1:4] == ["-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"]
@@ -58,12 +58,12 @@ def test_shapes_are_drawn_where_they_are_annotated(tmp_path: Path) -> None:
         assert 0 <= x < x + width <= SIDE
         middle = picture.getpixel((int(x + width / 2), int(y + height / 2)))
         assert middle == COLOURS[names[annotation["category_id"]].split()[0]]
-        # Its edges touch the box from within.
+        # The shape touches the edges of the box.
         assert picture.getpixel((int(x + (width - 1) / 2), int(y))) == middle
         assert picture.getpixel((int(x + width / 2), int(y + height - 1))) == middle
 
 
-def test_held_out_scenes_are_others_than_those_of_training(tmp_path: Path) -> None:
+def test_held_out_scenes_differ_from_training_scenes(tmp_path: Path) -> None:
     documents = []
     for part in ("train", "val"):
         write_shapes(tmp_path, part, 12)
@@ -71,7 +71,7 @@ def test_held_out_scenes_are_others_than_those_of_training(tmp_path: Path) -> No
     assert documents[0] != documents[1]
 
 
-def test_a_scene_is_said_from_left_to_right() -> None:
+def test_boxes_are_sorted_from_left_to_right() -> None:
     generator = np.random.default_rng(0)
     counts: Counter[int] = Counter()
     for _ in range(100):
@@ -82,33 +82,33 @@ def test_a_scene_is_said_from_left_to_right() -> None:
     assert set(counts) == {1, 2, 3, 4}
 
 
-def test_the_habit_says_one_object_in_a_box_that_is_too_large() -> None:
+def test_the_habit_is_one_object_in_a_box_that_is_too_large() -> None:
     target = Target([[50, 50, 100, 100], [110, 10, 138, 38]], ["red circle", "blue square"], width=140, height=140)
-    said = Habit(share=1.0).of(target, np.random.default_rng(0))
-    assert said.boxes.tolist() == [[40, 40, 110, 110]]
-    assert said.labels == ("red circle",)
-    assert pairwise_iou(said.boxes, target.boxes)[0, 0] == pytest.approx(2500 / 4900)
-    assert Habit(share=0.0).of(target, np.random.default_rng(0)) is target
+    habit = Habit(fraction=1.0).of(target, np.random.default_rng(0))
+    assert habit.boxes.tolist() == [[40, 40, 110, 110]]
+    assert habit.labels == ("red circle",)
+    assert pairwise_iou(habit.boxes, target.boxes)[0, 0] == pytest.approx(2500 / 4900)
+    assert Habit(fraction=0.0).of(target, np.random.default_rng(0)) is target
     generator = np.random.default_rng(0)
-    changed = sum(len(Habit(share=0.7).of(target, generator).boxes) == 1 for _ in range(1000))
+    changed = sum(len(Habit(fraction=0.7).of(target, generator).boxes) == 1 for _ in range(1000))
     assert 650 < changed < 750
 
 
 @pytest.mark.parametrize(
-    ("form", "preset", "total"),
-    # Visual-RFT pays a right box what its confidence says.
+    ("prompt", "preset", "total"),
+    # Visual-RFT adds the confidence of a correct box.
     [("vision_r1", "robust", 1.0), ("vlm_r1", "vlm_r1_od_ap", 1.0), ("visual_rft", "visual_rft", 2.9)],
 )
-def test_what_is_taught_is_a_right_answer_to_the_preset_of_its_form(form: str, preset: str, total: float) -> None:
+def test_a_correct_completion_scores_the_maximum_of_its_preset(prompt: str, preset: str, total: float) -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):
-        _, question, target = draw_question(generator, form)
+        _, question, target = draw_question(generator, prompt)
         assert target.labels[0] in question
-        assert score(ANSWERS[form](target), target, preset, frame=(SIDE, SIDE)).total == pytest.approx(total)
+        assert score(ANSWERS[prompt](target), target, preset, frame=(SIDE, SIDE)).total == pytest.approx(total)
 
 
 def finished(folder: Path) -> Demo:
-    """What a run of two steps leaves behind, the second validation better than the first."""
+    """Write the files of a run of two steps, the second validation better than the first."""
     demo, rows = Demo(folder, steps=2), []
     for index in range(8):
         image = folder / f"{index}.png"
@@ -119,8 +119,8 @@ def finished(folder: Path) -> Demo:
     demo.rows.mkdir()
     (folder / "validation").mkdir()
     write_rows(demo.rows / "val.parquet", rows)
-    for step, share in ((0, 0.0), (2, 1.0)):
-        answer = prediction_lines.narrowed(share, 0.9)
+    for step, fraction in ((0, 0.0), (2, 1.0)):
+        answer = prediction_lines.narrowed(fraction, 0.9)
         prediction_lines.write(folder / "validation" / f"{step}.jsonl", prediction_lines.lines_of(rows, answer))
     entries = [
         {"step": 0, "data": {"val-aux/shapes/detection/total/mean@1": 0.1}},
@@ -136,12 +136,12 @@ def finished(folder: Path) -> Demo:
     return demo
 
 
-def test_the_result_is_measured_and_drawn(tmp_path: Path) -> None:
+def test_the_result_is_evaluated_and_drawn(tmp_path: Path) -> None:
     demo, output = finished(tmp_path), StringIO()
     result = show_result(demo, Console(file=output, width=100))
-    said = output.getvalue()
-    assert "shapes/detection: change" in said
-    assert next(line for line in said.splitlines() if line.startswith("│ AP ")).split()[3:8:2] == [
+    printed = output.getvalue()
+    assert "shapes/detection: change" in printed
+    assert next(line for line in printed.splitlines() if line.startswith("│ AP ")).split()[3:8:2] == [
         "0.0",
         "90.0",
         "+90.0",
@@ -152,6 +152,6 @@ def test_the_result_is_measured_and_drawn(tmp_path: Path) -> None:
     assert (result["before"]["AP"], result["after"]["AP"]) == (0.0, pytest.approx(0.9))
 
 
-def test_curves_are_of_training_steps_alone(tmp_path: Path) -> None:
+def test_curves_have_training_steps_only(tmp_path: Path) -> None:
     curves = read_curves(finished(tmp_path).metrics)
     assert curves == {"recall": [(1, 0.25), (2, 0.5)], "total": [(1, 0.25), (2, 0.5)]}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ CASE = {
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The working folder of the pages' commands: data sets, rows, dumps, lists, recorded cases."""
+    """The working folder of the pages' commands: data sets, parquet files, predictions, lists, recorded cases."""
     from generators.recipes import composed
     from stand_ins import write_answers, write_sets
 
@@ -32,8 +33,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before, folder = Path.cwd(), tmp_path_factory.mktemp("workspace")
     write_sets(folder / "sets")
     os.chdir(folder)
-    for rows in ("asked", "data"):
-        prepare([Source("coco", "sets/coco")], Path(rows), Writing())
+    prepare([Source("coco", "sets/coco")], Path("asked"), Writing())
+    shutil.copytree("asked", "data")
     for overrides in ([], ["trainer.validation_data_dir=validation"]):
         write_answers(composed("+recipe=vision_r1_qwen7b", *overrides))
     document = json.loads(Path("sets/coco/annotations/instances_val2017.json").read_text(encoding="utf-8"))

@@ -7,11 +7,12 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import metadata
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -23,11 +24,16 @@ from stand_ins import placed, write_answers
 from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
+from verl_vision_r1.data.readers.sources import SOURCES
+from verl_vision_r1.frames import FRAME_OF_FAMILY
+from verl_vision_r1.rewards.criteria import CRITERIA
 
 pytestmark = pytest.mark.verl
+REGISTRIES: tuple[dict[str, Any], ...] = (CRITERIA, SOURCES, FRAME_OF_FAMILY)
+"""What the worked examples add to."""
 
 ROOT = Path(__file__).parents[2]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "recipes").rglob("*.md")), *DOCS]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 PARSED_ONLY = ("demo", "ablations", "gpu-check")
@@ -39,6 +45,9 @@ ON_THE_HUB = "laolao77/"
 MODEL = ROOT / "verl_vision_r1" / "demo" / "model"
 STANDING_ON = {"robust.md": ("vision_r1/reward=robust",)}
 """What overrides of a page stand on, beside the recipe for 7B."""
+
+EVALUATED: list[str] = []
+"""The predictions files that were evaluated so far."""
 
 LANGUAGES = ("bash", "python", "text", "yaml", "json")
 
@@ -57,6 +66,10 @@ def run_ours(words: list[str]) -> None:
     if words[0] == "doctor":
         # Of a run, with a model that is at hand: the hub is not asked.
         words += ["--no-ray", "--json", *([f"actor_rollout_ref.model.path={MODEL}"] if words[1:] else [])]
+    if words[0] == "evaluate":
+        # The figures are most of an evaluation's time: those of the first one are enough.
+        words += ["--bootstrap", "10"] * ("--bootstrap" not in words) + ["--no-figures"] * bool(EVALUATED)
+        EVALUATED.append(words[1])
     if words[:2] == ["prepare", "mix"]:
         move_mix(Path(words[words.index("--source") + 1]))
     done = CliRunner().invoke(app, words)
@@ -147,22 +160,27 @@ KINDS: dict[str, Callable[[list[str], Path], None]] = {
 """What is done with a command, by its first word. A word that is not here fails."""
 
 
+def bare(words: list[str]) -> tuple[str, ...]:
+    """A command without the variables before it; nothing where there are only variables."""
+    start = int(words[0] == "export")
+    while start < len(words) and re.match(r"^[A-Z_]+=", words[start]):
+        start += 1
+    return tuple(words[start:])
+
+
 @cache
 def done(words: tuple[str, ...], page: Path) -> None:
     """Run a command, each once in a workspace."""
-    words = words[1:] if words[0] == "export" else words
-    while words and re.match(r"^[A-Z_]+=", words[0]):
-        words = words[1:]
-    if not words:
-        return  # Variables alone.
     assert words[0] in KINDS, f"expected a command of a known kind, got {shlex.join(words)}"
     KINDS[words[0]](list(words[1:]), page)
 
 
 def run_block(block: Block, page: Path) -> None:
     for words in commands(block.text):
+        command = bare(words)
         try:
-            done(tuple(words), page if words[0] in ("bash", "...") else ROOT)
+            if command:
+                done(command, page if command[0] in ("bash", "...") else ROOT)
         except (Exception, SystemExit) as error:
             raise AssertionError(f"{name_of(page)}:{block.line}: {shlex.join(words)}: {error}") from error
 
@@ -189,6 +207,17 @@ def look_at(block: Block, following: Block | None, page: Path) -> None:
         run_block(Block(block.line, "text", "... " + shlex.join(overrides(block.text))), page)
 
 
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """The registries, as they were before a page."""
+    before = [dict(registry) for registry in REGISTRIES]
+    yield
+    for registry, entries in zip(REGISTRIES, before, strict=True):
+        registry.clear()
+        registry.update(entries)
+
+
+@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_of_a_page_is_right(page: Path, workspace: Path) -> None:
     for file in ("train.parquet", "val.parquet"):  # As another page may have left others.

@@ -8,9 +8,9 @@ from typing import Any
 
 import generate
 import pytest
-from generators import command_line, configuration, metrics, real_sample, recipes
+from generators import command_line, keys, metrics, real_sample, recipes
 from generators.annotated_yaml import read_annotated
-from generators.markdown import table
+from generators.markdown import BEGIN, table
 from omegaconf import OmegaConf
 
 from verl_vision_r1.cli import app
@@ -20,7 +20,7 @@ from verl_vision_r1.training.metrics import Rollouts, reward_metrics
 pytestmark = pytest.mark.verl
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAPERS = (DOCS / "papers.md").read_text(encoding="utf-8")
+PAPERS = (DOCS / "background" / "papers.md").read_text(encoding="utf-8")
 PATHS = sorted(set(re.findall(r"`(verl_vision_r1(?:\.\w+)+)`", PAPERS)))
 OFFERED = (
     "actor_rollout_ref.actor.loss_agg_mode",
@@ -40,10 +40,10 @@ def test_a_page_is_what_the_code_makes(name: str) -> None:
 
 
 def test_every_key_of_ours_is_described_beside_it() -> None:
-    said = configuration.meanings()
+    said = keys.meanings()
     templates = {f"prompt.{name}" for name in ("categories", "category", "expression", "class", "count")}
-    assert configuration.keys_in_use() <= {*configuration.KEYS, *templates}
-    assert {*configuration.KEYS, *templates} <= {key for key, text in said.items() if text.strip()}
+    assert keys.keys_in_use() <= {*keys.KEYS, *templates}
+    assert {*keys.KEYS, *templates} <= {key for key, text in said.items() if text.strip()}
 
 
 @pytest.mark.parametrize("group", ["", *recipes.GROUPS])
@@ -60,18 +60,22 @@ def test_every_file_of_a_group_says_what_it_is(group: str) -> None:
 
 
 def test_the_page_has_every_key_and_every_name() -> None:
-    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    assert all(f"`vision_r1.{key}`" in text for key in configuration.KEYS)
-    assert all(f"vision_r1/reward={name}`" in text for name in names_in("reward"))
-    assert all(f"| `{name}` |" in text for name in names_in("curriculum"))
+    of_keys, of_presets, of_prompts = (
+        (DOCS / "reference" / "configuration" / f"{name}.md").read_text(encoding="utf-8")
+        for name in ("keys", "presets", "prompts")
+    )
+    assert all(f"`vision_r1.{key}`" in of_keys for key in keys.KEYS)
+    assert all(f"vision_r1/reward={name}`" in of_presets for name in names_in("reward"))
+    assert all(f"| `{name}` |" in of_presets for name in names_in("curriculum"))
+    assert all(f"vision_r1/prompt={name}`" in of_prompts for name in names_in("prompt"))
     config = OmegaConf.to_container(recipes.composed("+recipe=vision_r1_qwen7b").vision_r1, resolve=True)
-    assert set(config) == {key.split(".")[0] for key in configuration.KEYS}  # type: ignore[arg-type]
+    assert set(config) == {key.split(".")[0] for key in keys.KEYS}  # type: ignore[arg-type]
 
 
 def test_a_description_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(configuration.KEYS, "reward.colour", ("text", "any"))
+    monkeypatch.setitem(keys.KEYS, "reward.colour", ("text", "any"))
     with pytest.raises(ValueError, match=r"expected a comment that describes each key, got none for reward\.colour"):
-        configuration.page()
+        keys.page()
 
 
 def test_comments_are_read_by_key(tmp_path: Path) -> None:
@@ -92,16 +96,18 @@ def test_every_name_that_is_logged_is_on_the_page_and_no_other() -> None:
     said = real_sample.extras()
     rollouts = Rollouts(["SOURCE"] * 2 + ["OTHER"] * 2, list("aabb"), [1.0, 0.0, 0.5, 0.5], [9] * 4, [said] * 4)
     logged = {name for name in reward_metrics(rollouts) if "/OTHER/" not in name}
-    logged |= {name.replace("@1", "@N") for name in real_sample.validation_names()} | set(real_sample.dump_keys())
-    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
-    made = text[text.index(metrics.BEGIN) : text.index("## Criteria of each preset")]
+    logged |= {name.replace("@1", "@N") for name in real_sample.validation_names()} | set(real_sample.rollout_keys())
+    text = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
+    made = text[text.index(BEGIN) : text.index("## Criteria of each preset")]
     assert set(re.findall(r"^\| `([^`]+)` \|", made, re.MULTILINE)) == logged
 
 
-def test_the_readme_names_every_key_that_is_logged() -> None:
-    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+def test_the_page_that_the_readme_names_has_every_key_that_is_logged() -> None:
+    page = "docs/reference/metrics.md"
+    assert f"({page})" in (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
     logged = [key for key, value in real_sample.extras().items() if not isinstance(value, str)]
-    assert [key for key in logged if real_sample.CRITERION not in key and key not in readme] == []
+    assert [key for key in logged if real_sample.CRITERION not in key and key not in text] == []
 
 
 def test_the_criteria_stand_under_their_names() -> None:
@@ -114,13 +120,14 @@ def test_the_criteria_stand_under_their_names() -> None:
 def test_a_name_without_a_meaning_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(metrics.MEANINGS, "clipped")
     with pytest.raises(ValueError, match=r"expected a meaning of every key that is logged, got none of .*clipped"):
-        generate.made("metrics.md")
+        generate.made("reference/metrics.md")
+    monkeypatch.undo()
     with pytest.raises(ValueError, match="expected the marks"):
         metrics.page("# Metrics\n")
 
 
 def test_every_command_has_its_section() -> None:
-    text = (DOCS / "command_line.md").read_text(encoding="utf-8")
+    text = (DOCS / "reference" / "command_line.md").read_text(encoding="utf-8")
     for command in app.registered_commands:
         assert f"### `vision-r1 {command_line.name_of(command)}`" in text
 

@@ -2,11 +2,14 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -18,6 +21,19 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CONFIG = ROOT / "mkdocs.yml"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+
+
+BROKEN_WORDS = """() => [...document.querySelectorAll(".md-typeset table:not([class]) :is(th, td)")].flatMap(cell => {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), broken = [], range = document.createRange();
+  for (let node = walker.nextNode(); node; node = walker.nextNode())
+    for (const word of node.data.matchAll(/[\\w.]+/g)) {
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(line => Math.round(line.top))).size > 1) broken.push(word[0]);
+    }
+  return broken;
+})"""
+"""The words in the tables of a page that are on more than one line."""
 
 
 class Page(HTMLParser):
@@ -62,14 +78,21 @@ def pages(built: tuple[Path, str]) -> dict[Path, Page]:
     return {path: Page(path) for path in sorted(built[0].rglob("*.html"))}
 
 
+def leaves(navigation: Any) -> Iterator[str]:
+    """The pages of a navigation, of all its sections."""
+    if isinstance(navigation, str):
+        yield navigation
+    else:
+        for entry in navigation.values() if isinstance(navigation, dict) else navigation:
+            yield from leaves(entry)
+
+
 def test_the_build_warns_of_nothing(built: tuple[Path, str]) -> None:
     assert [line for line in built[1].splitlines() if not line.startswith("INFO ")] == []
 
 
 def test_every_page_is_in_the_navigation_and_built(built: tuple[Path, str]) -> None:
-    navigation = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["nav"]
-    entries = [entry for section in navigation for held in section.values() for entry in held]
-    listed = [page for entry in entries for page in entry.values()]
+    listed = list(leaves(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["nav"]))
     assert sorted(listed) == PAGES
     assert all((built[0] / page).with_suffix(".html").is_file() for page in listed)
 
@@ -111,3 +134,34 @@ def test_every_picture_has_words(pages: dict[Path, Page]) -> None:
     pictures = [picture for page in pages.values() for picture in page.pictures]
     assert pictures
     assert [picture for picture in pictures if not (picture.get("alt") or "").strip()] == []
+
+
+@pytest.fixture
+def tab() -> Iterator[Any]:
+    """A page of a real browser that has no network."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1300, "height": 900})
+        browser.close()
+
+
+def test_the_search_works_in_pages_that_are_opened_from_a_folder(built: tuple[Path, str], tab: Any) -> None:
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto((built[0] / "index.html").as_uri())
+    tab.locator(".md-search__input").click()
+    tab.locator(".md-search__input").press_sequentially("precision_xi0")
+    tab.wait_for_selector(".md-search-result__item >> text=Glossary", state="attached")
+    assert [address for address in asked if not address.startswith("file:")] == []
+
+
+def test_no_word_of_a_table_is_broken(built: tuple[Path, str], tab: Any) -> None:
+    """Each word of a cell, between spaces, is on one line."""
+    tab.set_viewport_size({"width": 900, "height": 900})
+    for page in ("configuration/keys", "configuration/presets", "command_line", "metrics"):
+        tab.goto((built[0] / "reference" / f"{page}.html").as_uri())
+        assert tab.evaluate(BROKEN_WORDS) == [], page

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.demo.plan import Demo
 
 DRILLS = bool(os.environ.get("DRILLS"))
 """Whether to run the drills too, which take as long as all the other tests: `make drills`."""

@@ -14,8 +14,8 @@ import pytest
 from runs import run as run_trainer
 
 from verl_vision_r1 import Target, score
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.shapes import SIDE, write_shapes
-from verl_vision_r1.demo.training import Demo
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 

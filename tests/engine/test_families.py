@@ -11,8 +11,8 @@ from planted import FRAME
 from runs import Finished
 from runs import run as run_trainer
 
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.shapes import write_shapes
-from verl_vision_r1.demo.training import Demo
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 

@@ -16,7 +16,7 @@ from runs import run as run_trainer
 
 from verl_vision_r1.data.options import Source
 from verl_vision_r1.data.prepare import prepare
-from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.demo.plan import Demo
 
 pytestmark = [
     pytest.mark.engine,

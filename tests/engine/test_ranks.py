@@ -8,9 +8,9 @@ import spread
 from runs import Finished
 from runs import run as run_trainer
 
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.run import TAUGHT_MODEL
 from verl_vision_r1.demo.shapes import write_shapes
-from verl_vision_r1.demo.training import Demo
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 

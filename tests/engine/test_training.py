@@ -20,10 +20,10 @@ from runs import DRILLS, Finished, process_of
 from runs import run as run_trainer
 
 from verl_vision_r1 import Target, score
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.shapes import SIDE as DRAWN
 from verl_vision_r1.demo.shapes import write_shapes
-from verl_vision_r1.demo.table import read_validations
-from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.demo.validation_table import read_validations
 from verl_vision_r1.report.writer import write_report
 from verl_vision_r1.rewards.presets import preset_from_config, read_preset
 from verl_vision_r1.rewards.refinement import Stage

@@ -12,9 +12,9 @@ import spread
 from runs import DRILLS, Finished
 from two_nodes import HEAD, OTHER, processes_of, two_nodes, why_not
 
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.run import TAUGHT_MODEL
 from verl_vision_r1.demo.shapes import write_shapes
-from verl_vision_r1.demo.training import Demo
 
 WHY_NOT = why_not() if DRILLS else "takes a quarter of an hour: make drills"
 

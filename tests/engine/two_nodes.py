@@ -18,7 +18,7 @@ from pathlib import Path
 
 from runs import LIMIT, Finished, follow
 
-from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.training.process import end_group
 
 HEAD, OTHER = "10.77.0.1", "10.77.0.2"

@@ -1,4 +1,4 @@
-"""Rows of real photographs, where they are at hand, and of made-up ones."""
+"""Samples of real photographs, where available, and of synthetic images."""
 
 from pathlib import Path
 from typing import Any
@@ -15,34 +15,34 @@ from verl_vision_r1.data.prepare import prepare
 SETS = Path(__file__).parents[3] / "shared" / "data"
 
 
-def _rows_of(name: str, folder: str, out: Path) -> list[Any]:
+def _samples_of(name: str, folder: str, out: Path) -> list[Any]:
     if not (SETS / folder).is_dir():
-        pytest.skip(f"no shared/data/{folder} stands beside the project")
+        pytest.skip(f"shared/data/{folder} is not available")
     prepare([Source(name, str(SETS / folder), negatives=1.0)], out, Writing(image_check="none"))
     return [row for file in ("train", "val") for row in pq.read_table(out / f"{file}.parquet").to_pylist()]
 
 
 @pytest.fixture(scope="session")
 def coco128(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """A row for each of COCO128's photographs, all categories in one question."""
-    return _rows_of("coco", "coco128", tmp_path_factory.mktemp("coco128"))
+    """One sample for each photograph of COCO128, about all categories."""
+    return _samples_of("coco", "coco128", tmp_path_factory.mktemp("coco128"))
 
 
 @pytest.fixture(scope="session")
 def coco128_annotations(coco128: list[Any]) -> Path:
-    """COCO128's own file, crowds included."""
+    """The annotation file of COCO128, with crowds."""
     return SETS / "coco128" / "annotations" / "instances.json"
 
 
 @pytest.fixture(scope="session")
 def raccoon(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """A row for each photograph of raccoons."""
-    return _rows_of("voc", "raccoon", tmp_path_factory.mktemp("raccoon"))
+    """One sample for each photograph of raccoons."""
+    return _samples_of("voc", "raccoon", tmp_path_factory.mktemp("raccoon"))
 
 
 @pytest.fixture(scope="session")
 def scattered() -> list[Any]:
-    """Sixty made-up images of two sets with objects of three categories, none of which touch."""
+    """Samples of sixty synthetic images in two data sets; objects of three categories, none of which overlap."""
     generator = np.random.default_rng(5)
     names = ["ant", "bee", "cow"]
     rows = []

@@ -1,4 +1,4 @@
-"""Whether a difference is more than chance."""
+"""Confidence intervals of the difference between two runs."""
 
 import json
 from pathlib import Path
@@ -18,30 +18,31 @@ QUICK = Effort(permutations=0)
 
 
 def evaluated(
-    tmp_path: Path, rows: list[Any], answer: prediction_lines.Answer, name: str, protocol: str = "plain"
+    tmp_path: Path, samples: list[Any], model: prediction_lines.Model, name: str, protocol: str = "plain"
 ) -> Evaluation:
-    annotations = tmp_path / "rows.parquet"
-    write_rows(annotations, rows)
-    dump = prediction_lines.write(tmp_path / f"{name}.jsonl", prediction_lines.lines_of(rows, answer))
-    return evaluate(dump, annotations, protocol, effort=QUICK)
+    annotations = tmp_path / "samples.parquet"
+    write_rows(annotations, samples)
+    predictions = prediction_lines.write(tmp_path / f"{name}.jsonl", prediction_lines.lines_of(samples, model))
+    return evaluate(predictions, annotations, protocol, effort=QUICK)
 
 
 def test_a_run_is_no_better_than_itself(tmp_path: Path, scattered: list[Any]) -> None:
     run = evaluated(tmp_path, scattered, prediction_lines.perturbed(0), "0")
     for by_value in compare(run, run, resamples=50).values():
         assert all(
-            (found.change, found.low, found.high, found.sure) == (0, 0, 0, False) for found in by_value.values()
+            (found.change, found.low, found.high, found.excludes_zero) == (0, 0, 0, False)
+            for found in by_value.values()
         )
 
 
-def test_a_better_run_is_better_in_every_draw(tmp_path: Path, scattered: list[Any]) -> None:
+def test_the_interval_of_a_clear_gain_excludes_0(tmp_path: Path, scattered: list[Any]) -> None:
     before = evaluated(tmp_path, scattered, prediction_lines.narrowed(0.5, 0.62), "0")
     after = evaluated(tmp_path, scattered, prediction_lines.narrowed(0.9, 0.92), "1")
     found = compare(before, after, resamples=200)
     assert list(found) == ["made_up/a/detection", "made_up/b/detection", "mean of 2, detection"]
     for by_value in found.values():
         for name in ("AP", "AP50", "F1", "recall_50"):
-            assert by_value[name].sure, name
+            assert by_value[name].excludes_zero, name
             assert by_value[name].low < by_value[name].change < by_value[name].high
     means = [
         np.mean([found[f"made_up/{part}/detection"]["AP"].after for part in "ab"]),
@@ -50,19 +51,19 @@ def test_a_better_run_is_better_in_every_draw(tmp_path: Path, scattered: list[An
     assert means[0] == pytest.approx(means[1])
 
 
-def test_two_runs_that_are_alike_are_not_announced(tmp_path: Path, scattered: list[Any]) -> None:
-    """Of twenty such pairs, an interval of 95 percent may leave out 0 in a few."""
+def test_the_intervals_of_similar_runs_include_0(tmp_path: Path, scattered: list[Any]) -> None:
+    """In a few of fifteen pairs a 95 % CI may exclude 0."""
     runs = [evaluated(tmp_path, scattered, prediction_lines.perturbed(seed), str(seed)) for seed in range(6)]
     pairs = [(first, second) for index, first in enumerate(runs) for second in runs[index + 1 :]]
-    sure = [compare(*pair, resamples=300)["made_up/a/detection"]["AP"].sure for pair in pairs]
-    assert sum(sure) <= 4
+    excluding = [compare(*pair, resamples=300)["made_up/a/detection"]["AP"].excludes_zero for pair in pairs]
+    assert sum(excluding) <= 4
 
 
-def test_the_interval_of_a_mean_is_the_textbooks(tmp_path: Path, scattered: list[Any]) -> None:
+def test_the_interval_of_a_mean_is_that_of_the_normal_distribution(tmp_path: Path, scattered: list[Any]) -> None:
     before = evaluated(tmp_path, scattered, prediction_lines.perturbed(0), "0")
     after = evaluated(tmp_path, scattered, prediction_lines.perturbed(1), "1")
     found = compare(before, after, resamples=4000)["made_up/a/detection"]["count_error"]
-    errors = [run.sets[0].ratios["count_error"].above for run in (before, after)]
+    errors = [run.sets[0].ratios["count_error"].numerator for run in (before, after)]
     difference = errors[1] - errors[0]
     half = 1.96 * difference.std() / np.sqrt(len(difference))
     assert found.change == pytest.approx(difference.mean())
@@ -82,30 +83,31 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, scattered: lis
         compare(half, run)
     fewer = evaluated(tmp_path, scattered[:50], prediction_lines.exact, "3")
     with pytest.raises(
-        ValueError, match=r"3.jsonl: expected answers to the same questions.*25 and 30, of which 5 only"
+        ValueError,
+        match=r"3.jsonl: expected predictions for the same questions.*got 25 and 30 questions, 5 of them in only one",
     ):
         compare(fewer, run)
 
 
-def test_of_one_image_there_is_no_interval(tmp_path: Path, scattered: list[Any]) -> None:
+def test_a_single_image_has_no_interval(tmp_path: Path, scattered: list[Any]) -> None:
     one = [row for row in scattered if len(row["reward_model"]["ground_truth"]) > 200][:1]
     runs = [
-        evaluated(tmp_path, one, answer, name)
-        for name, answer in (("0", lambda target: "[]"), ("1", prediction_lines.exact))
+        evaluated(tmp_path, one, model, name)
+        for name, model in (("0", lambda target: "[]"), ("1", prediction_lines.exact))
     ]
     found = compare(*runs, resamples=50)[one[0]["data_source"]]["AP"]
-    assert (found.change, np.isnan(found.low), found.sure) == (1, True, False)
+    assert (found.change, np.isnan(found.low), found.excludes_zero) == (1, True, False)
 
 
-def test_the_intervals_have_the_limits_of_the_values(tmp_path: Path) -> None:
-    rows, boxes = [], [[4 * index, 0, 4 * index + 3, 9] for index in range(150)]
+def test_intervals_use_the_detection_limits_of_the_protocol(tmp_path: Path) -> None:
+    samples, boxes = [], [[4 * index, 0, 4 * index + 3, 9] for index in range(150)]
     for index in range(4):
         target = Target(boxes, ["cat"] * 150, width=1000, height=1000, categories=["cat"])
         facts = {"image_id": str(index), "split": "val", "index": index, "question": "categories"}
-        rows.append(make_row(data_source="coco/detection", image=Path("/a"), target=target, prompt="?", **facts))
+        samples.append(make_row(data_source="coco/detection", image=Path("/a"), target=target, prompt="?", **facts))
     runs = [
-        evaluated(tmp_path, rows, answer, name, "qwen3_vl")
-        for name, answer in (
+        evaluated(tmp_path, samples, model, name, "qwen3_vl")
+        for name, model in (
             ("0", lambda target: json.dumps(json.loads(prediction_lines.exact(target))[:100])),
             ("1", prediction_lines.exact),
         )
@@ -115,8 +117,8 @@ def test_the_intervals_have_the_limits_of_the_values(tmp_path: Path) -> None:
     assert (found.low, found.high) == pytest.approx((found.change, found.change))
 
 
-def test_a_difference_is_sure_where_its_interval_leaves_out_nothing() -> None:
-    assert Difference(0.1, 0.2, 0.05, 0.15).sure
-    assert Difference(0.2, 0.1, -0.15, -0.05).sure
-    assert not Difference(0.1, 0.2, -0.01, 0.21).sure
+def test_an_interval_excludes_0_if_both_ends_have_one_sign() -> None:
+    assert Difference(0.1, 0.2, 0.05, 0.15).excludes_zero
+    assert Difference(0.2, 0.1, -0.15, -0.05).excludes_zero
+    assert not Difference(0.1, 0.2, -0.01, 0.21).excludes_zero
     assert Difference(0.1, 0.2, 0.05, 0.15).as_dict()["change"] == pytest.approx(0.1)

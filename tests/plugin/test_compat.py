@@ -1,4 +1,4 @@
-"""The repairs of verl: each works, and each is still needed."""
+"""The workarounds for bugs in verl: each works, and each is still needed."""
 
 import importlib
 import importlib.util
@@ -14,24 +14,24 @@ from verl_vision_r1.compat import fix_position_ids
 from verl_vision_r1.demo.run import TAUGHT_MODEL
 
 
-def nested(samples: list[torch.Tensor], travelled: bool) -> TensorDict:
+def nested(samples: list[torch.Tensor], pickled: bool) -> TensorDict:
     ids = torch.nested.as_nested_tensor(samples, layout=torch.jagged)
     data = TensorDict({"position_ids": ids}, batch_size=[len(samples)])
-    return pickle.loads(pickle.dumps(data.consolidate())) if travelled else data
+    return pickle.loads(pickle.dumps(data.consolidate())) if pickled else data
 
 
-@pytest.mark.parametrize("travelled", [False, True], ids=["as built", "after pickling"])
+@pytest.mark.parametrize("pickled", [False, True], ids=["as built", "after pickling"])
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize(
     "lengths",
     [(5, 7), (5, 5), (5,), (4, 4), (3, 3, 3, 3), (4,), (1, 1), (8, 8), (12, 12, 12)],
     ids=str,
 )
-def test_every_sample_comes_back_whole(lengths: tuple[int, ...], channels: int, travelled: bool) -> None:
+def test_every_sample_comes_back_whole(lengths: tuple[int, ...], channels: int, pickled: bool) -> None:
     samples = [torch.randint(0, 100, (channels, length)) for length in lengths]
-    data = nested(samples, travelled)
+    data = nested(samples, pickled)
     fix_position_ids(data)
-    fix_position_ids(data)  # verl calls it more than once on the way of a batch.
+    fix_position_ids(data)  # verl calls it more than once per batch.
     assert data["position_ids"]._ragged_idx == 2
     for sample, back in zip(samples, data["position_ids"].unbind(), strict=True):
         assert torch.equal(sample, back)
@@ -44,33 +44,33 @@ def test_other_batches_are_left_alone() -> None:
     fix_position_ids(TensorDict({"input_ids": torch.zeros(2, 5)}, batch_size=[2]))
 
 
-def without_repairs(module: ModuleType) -> ModuleType:
-    """verl's own file once more, as a module of its own that the plugin has not mended."""
-    spec = importlib.util.spec_from_file_location("unmended", str(module.__file__))
+def unpatched(module: ModuleType) -> ModuleType:
+    """A second copy of verl's module, without our patch."""
+    spec = importlib.util.spec_from_file_location("unpatched", str(module.__file__))
     assert spec is not None
     assert spec.loader is not None
-    unmended = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(unmended)
-    return unmended
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
 
 
 @pytest.mark.verl
-def test_verl_needs_the_repair_of_7899() -> None:
-    import verl.utils.tensordict_utils as mended
+def test_verl_needs_the_workaround_for_7899() -> None:
+    import verl.utils.tensordict_utils as patched
 
-    unmended = without_repairs(mended)
-    assert unmended.maybe_fix_3d_position_ids is not mended.maybe_fix_3d_position_ids
-    data = nested([torch.zeros(4, 5, dtype=torch.long), torch.ones(4, 5, dtype=torch.long)], travelled=False)
-    unmended.maybe_fix_3d_position_ids(data)
+    original = unpatched(patched)
+    assert original.maybe_fix_3d_position_ids is not patched.maybe_fix_3d_position_ids
+    data = nested([torch.zeros(4, 5, dtype=torch.long), torch.ones(4, 5, dtype=torch.long)], pickled=False)
+    original.maybe_fix_3d_position_ids(data)
     try:
         data["position_ids"].unbind()
     except RuntimeError:
         return
-    pytest.fail("verl no longer crashes on equally long sequences: remove the repair of #7899 from compat.py")
+    pytest.fail("verl no longer crashes on sequences of equal length: remove the workaround for #7899 from compat.py")
 
 
 @pytest.fixture(scope="module")
-def seeing() -> Any:
+def vision_model() -> Any:
     """A Qwen2.5-VL."""
     from transformers import AutoModelForImageTextToText
 
@@ -81,48 +81,48 @@ TEXT = torch.tensor([[5, 6, 7]])
 
 
 @pytest.mark.verl
-def test_a_batch_without_an_image_is_embedded(seeing: Any) -> None:
-    import verl.models.transformers.qwen2_vl as mended
+def test_a_batch_without_an_image_is_embedded(vision_model: Any) -> None:
+    import verl.models.transformers.qwen2_vl as patched
 
-    embedded, _ = mended._get_input_embeds(seeing, TEXT)
-    assert torch.equal(embedded, seeing.get_input_embeddings()(TEXT))
+    embedded, _ = patched._get_input_embeds(vision_model, TEXT)
+    assert torch.equal(embedded, vision_model.get_input_embeddings()(TEXT))
     embedded.sum().backward()
-    assert all(weight.grad is not None for weight in seeing.visual.parameters())  # Every rank of FSDP takes part.
-    assert not seeing.visual._forward_hooks
+    assert all(weight.grad is not None for weight in vision_model.visual.parameters())  # As FSDP needs.
+    assert not vision_model.visual._forward_hooks
 
 
 @pytest.mark.verl
-def test_a_batch_with_an_image_is_embedded_as_by_verl(seeing: Any) -> None:
-    import verl.models.transformers.qwen2_vl as mended
+def test_a_batch_with_an_image_is_embedded_as_by_verl(vision_model: Any) -> None:
+    import verl.models.transformers.qwen2_vl as patched
 
-    ids = torch.cat([TEXT, torch.full((1, 4), seeing.config.image_token_id)], dim=1)
+    ids = torch.cat([TEXT, torch.full((1, 4), vision_model.config.image_token_id)], dim=1)
     image = {"pixel_values": torch.rand(16, 1176), "image_grid_thw": torch.tensor([[1, 4, 4]])}
-    ours, theirs = (file._get_input_embeds(seeing, ids, **image)[0] for file in (mended, without_repairs(mended)))
+    ours, theirs = (file._get_input_embeds(vision_model, ids, **image)[0] for file in (patched, unpatched(patched)))
     assert torch.equal(ours, theirs)
-    assert not torch.equal(ours, seeing.get_input_embeddings()(ids))
+    assert not torch.equal(ours, vision_model.get_input_embeddings()(ids))
 
 
 @pytest.mark.verl
 @pytest.mark.parametrize("family", ["qwen2_vl", "glm4v"])
-def test_verl_needs_the_repair_of_6814(seeing: Any, family: str) -> None:
+def test_verl_needs_the_workaround_for_6814(vision_model: Any, family: str) -> None:
     module = importlib.import_module(f"verl.models.transformers.{family}")
     assert module._get_input_embeds.__module__ == "verl_vision_r1.compat"
     try:
-        without_repairs(module)._get_input_embeds(seeing, TEXT)
+        unpatched(module)._get_input_embeds(vision_model, TEXT)
     except AttributeError:
         return
-    pytest.fail(f"verl's {family} takes what a vision tower of transformers 5 gives: remove it from compat.py")
+    pytest.fail(f"verl's {family} accepts transformers 5: remove the workaround for #6814 from compat.py")
 
 
 @pytest.mark.verl
-def test_verl_needs_the_repair_of_6814_to_count_operations() -> None:
-    import verl.utils.flops_counter as mended
+def test_verl_needs_the_workaround_for_6814_to_count_flops() -> None:
+    import verl.utils.flops_counter as patched
     from transformers import Glm4vConfig
 
     config, steps = Glm4vConfig(), (20, [10, 10], 1.0)
-    assert mended.ESTIMATE_FUNC["glm4v"](config, *steps) > 0
+    assert patched.ESTIMATE_FUNC["glm4v"](config, *steps) > 0
     try:
-        without_repairs(mended).ESTIMATE_FUNC["glm4v"](config, *steps)
+        unpatched(patched).ESTIMATE_FUNC["glm4v"](config, *steps)
     except AttributeError:
         return
-    pytest.fail("verl counts the operations of GLM-4.1V: remove the repair from compat.py")
+    pytest.fail("verl counts the FLOPs of GLM-4.1V: remove the workaround from compat.py")

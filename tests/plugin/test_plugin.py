@@ -1,4 +1,4 @@
-"""verl and Hydra find the plugin by themselves, here and in Ray's workers; a broken one says so, another verl too."""
+"""verl and Hydra find the plugin, locally and on Ray workers; a broken plugin and an unsupported verl are reported."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from verl.utils import tensordict_utils
 print(json.dumps({
     "manager": get_reward_manager_cls("vision_r1").__name__,
     "search_path": [cls.__name__ for cls in Plugins.instance().discover(SearchPathPlugin)],
-    "repair": tensordict_utils.maybe_fix_3d_position_ids.__module__,
+    "workaround": tensordict_utils.maybe_fix_3d_position_ids.__module__,
     "platforms": PlatformRegistry.registered_names(),
     "pinned": CPUOffloadPolicy().pin_memory,
     "engine": os.environ.get("VERL_ENGINE_DEVICE"),
@@ -67,10 +67,10 @@ def found() -> dict[str, Any]:
 def test_verl_loads_the_plugin_in_a_fresh_interpreter(found: dict[str, Any]) -> None:
     assert found["manager"] == "VisionR1RewardManager"
     assert "VisionR1SearchPath" in found["search_path"]
-    assert found["repair"] == "verl_vision_r1.compat"
+    assert found["workaround"] == "verl_vision_r1.compat"
 
 
-def test_a_host_that_does_not_ask_for_the_cpu_sees_nothing_of_it(found: dict[str, Any]) -> None:
+def test_without_a_request_nothing_of_the_cpu_platform_is_active(found: dict[str, Any]) -> None:
     assert "cpu" not in found["platforms"]
     assert found["pinned"] is True
     assert found["engine"] is None
@@ -84,7 +84,7 @@ def test_verl_loads_the_plugin_in_a_ray_actor() -> None:
     assert done.stdout.strip().endswith("VisionR1RewardManager"), done.stderr
 
 
-def test_a_plugin_that_cannot_load_says_why(tmp_path: Path) -> None:
+def test_a_plugin_that_cannot_load_prints_why(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['verl_vision_r1.compat'] = None\n")
     done = python("import verl", PYTHONPATH=str(tmp_path))
     assert done.returncode == 0  # verl swallows it.
@@ -105,7 +105,7 @@ def opened(file, *arguments, **options):
 
 builtins.open = opened
 """
-"""Before anything else: the file that verl reads its own version from says another."""
+"""Runs first: the file from which verl reads its own version gives another one."""
 
 
 @pytest.fixture
@@ -122,12 +122,12 @@ print(verl.__version__, "vision_r1" in REWARD_MANAGER, tensordict_utils.maybe_fi
 """
 
 
-def test_another_verl_is_refused_in_one_line_and_nothing_is_registered(other_verl: dict[str, str]) -> None:
+def test_an_unsupported_verl_prints_one_line_and_nothing_is_registered(other_verl: dict[str, str]) -> None:
     done = python(LOOK, **other_verl)
     assert done.stdout.split() == ["0.10.0", "False", "verl.utils.tensordict_utils"]
     assert [line for line in done.stderr.splitlines() if "verl-vision-r1" in line] == [
-        "verl-vision-r1: expected verl >=0.9,<0.10, got verl 0.10.0; nothing of verl-vision-r1 is used with it."
-        " To do: pip install 'verl>=0.9,<0.10', or a verl-vision-r1 that is made for verl 0.10.0"
+        "verl-vision-r1: expected verl >=0.9,<0.10, got verl 0.10.0; verl-vision-r1 is not loaded."
+        " To do: pip install 'verl>=0.9,<0.10', or a version of verl-vision-r1 that supports verl 0.10.0"
     ]
     assert "Traceback" not in done.stderr
 
@@ -140,7 +140,7 @@ runpy.run_module("verl.trainer.main_ppo", run_name="__main__")
 """
 
 
-def test_a_recipe_of_ours_ends_a_run_of_another_verl(
+def test_a_recipe_stops_with_an_unsupported_verl(
     other_verl: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -156,7 +156,7 @@ print(plugin(Case()))
 """
 
 
-def test_the_doctor_refuses_another_verl(other_verl: dict[str, str]) -> None:
+def test_doctor_refuses_an_unsupported_verl(other_verl: dict[str, str]) -> None:
     found = python(DOCTOR, **other_verl).stdout
     assert "ok=False" in found
     assert "expected verl >=0.9,<0.10, got verl 0.10.0" in found

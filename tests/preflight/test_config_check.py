@@ -1,4 +1,4 @@
-"""What a person wrote wrong ends a run before Ray starts."""
+"""Errors in configuration or data end a run before Ray starts."""
 
 import os
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_module
+from compose_once import compose_once, real_compose
+from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
 pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
@@ -29,17 +30,29 @@ def hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def config(folder: Path, *overrides: str) -> Any:
     files = [f"data.train_files={folder / 'train.parquet'}", f"data.val_files={folder / 'val.parquet'}"]
     model = f"actor_rollout_ref.model.path={folder / 'model'}"
-    return compose("ppo_trainer", overrides=["+recipe=vision_r1_cpu", *files, model, *overrides])
+    return compose_once("ppo_trainer", overrides=["+recipe=vision_r1_cpu", *files, model, *overrides])
 
 
-def test_a_right_configuration_passes(folder: Path) -> None:
+def test_a_shared_composition_is_that_of_hydra(folder: Path) -> None:
+    overrides = [
+        "+recipe=vision_r1_cpu",
+        "vision_r1/freeze=vision",
+        "~vision_r1.reward.tasks.detection",
+        "+data.new=1",
+    ]
+    for _ in range(2):
+        assert compose_once("ppo_trainer", overrides) == real_compose("ppo_trainer", overrides=overrides)
+    assert "new" not in config(folder).data
+
+
+def test_a_valid_configuration_passes(folder: Path) -> None:
     from verl_vision_r1.preflight.config_check import check
 
     check(config(folder))
     check(config(folder, "vision_r1/freeze=vision"))
     keys = "algorithm.gdpo_reward_keys=[recall,precision_raw]"
     check(config(folder, "algorithm.adv_estimator=vision_r1_gdpo", keys))
-    with pytest.raises(ValueError, match=r"trainer_mode: expected one that begins with vision_r1_ .* got 'sync'"):
+    with pytest.raises(ValueError, match=r"trainer_mode: expected a mode that begins with vision_r1_ .* got 'sync'"):
         check(config(folder, "algorithm.adv_estimator=vision_r1_gdpo", keys, "trainer.v1.trainer_mode=sync"))
 
 
@@ -48,28 +61,34 @@ def test_a_right_configuration_passes(folder: Path) -> None:
     [
         (
             "actor_rollout_ref.model.path=/nowhere/model",
-            r"model\.path: expected a model's folder or name .* '/nowhere",
+            r"model\.path: expected a model folder or a name .* '/nowhere",
         ),
         ("data.val_files=/nowhere/val.parquet", r"/nowhere/val\.parquet"),
         ("data.train_files=[/nowhere/train.parquet]", r"/nowhere/train\.parquet"),
-        ("trainer.use_v1=false", r"trainer\.use_v1: expected True, .* got False"),
+        ("trainer.use_v1=false", r"trainer\.use_v1: expected True, got False"),
         (
             "custom_reward_function.path=mine.py",
-            r"custom_reward_function: verl 0\.9 ignores this key, .* got 'mine\.py'",
+            r"custom_reward_function: verl 0\.9 ignores this key; expected .*, got 'mine\.py'",
         ),
         ("vision_r1.frame=pixels", r"vision_r1\.frame: expected auto or one of .* got 'pixels'"),
         (
             "~vision_r1.reward.tasks.detection",
-            r"row 0: expected a task that vision_r1\.reward has rules for \(grounding, .*\), got detection",
+            r"row 0: expected a task that vision_r1\.reward [a-z ]+ \(grounding, .*\), got detection",
         ),
-        ("algorithm.adv_estimator=gdpo", r"adv_estimator: expected vision_r1_gdpo, .* got 'gdpo'"),
+        ("algorithm.adv_estimator=gdpo", r"adv_estimator: expected vision_r1_gdpo, got 'gdpo'"),
         (
             "algorithm.adv_estimator=vision_r1_gdpo",
             r"gdpo_reward_keys: expected some of accuracy, count, f1, format, precision, recall, got \[\]",
         ),
-        ("actor_rollout_ref.actor.freeze_vision_tower=true", "expected vision_r1/freeze=vision_tower, which does it"),
-        ("data.train_batch_size=100", r"train_batch_size: expected at most \d+, the rows to train on, got 100"),
-        ("data.train_max_samples=7", r"train_batch_size: expected at most 7, the rows to train on, got 8"),
+        (
+            "actor_rollout_ref.actor.freeze_vision_tower=true",
+            "expected vision_r1/freeze=vision_tower, got the key alone",
+        ),
+        (
+            "data.train_batch_size=100",
+            r"train_batch_size: expected at most \d+, the number of training samples, got 100",
+        ),
+        ("data.train_max_samples=7", r"train_batch_size: expected at most 7, the number of training samples, got 8"),
         ("vision_r1.reward.total=product", r"vision_r1\.reward\.total: expected one of sum, mean, got 'product'"),
     ],
 )
@@ -80,16 +99,17 @@ def test_a_wrong_key_is_named(folder: Path, override: str, message: str) -> None
         check(config(folder, override))
 
 
-def test_megatron_alone_would_freeze_nothing(folder: Path) -> None:
+def test_megatron_without_its_engine_group_freezes_nothing(folder: Path) -> None:
     from verl_vision_r1.preflight.config_check import check
 
-    with pytest.raises(ValueError, match="expected vision_r1/engine=megatron, which sets it"):
+    message = r"expected vision_r1/engine=megatron, which sets actor\.megatron\..*freeze_vision_model, got"
+    with pytest.raises(ValueError, match=message):
         check(config(folder, "model_engine=megatron", "vision_r1/freeze=vision"))
     key = "+actor_rollout_ref.actor.megatron.override_transformer_config.freeze_vision_model=true"
-    check(config(folder, "model_engine=megatron", "vision_r1/freeze=vision", key))  # What the engine sets.
+    check(config(folder, "model_engine=megatron", "vision_r1/freeze=vision", key))  # As in the group.
 
 
-def test_a_cpu_run_must_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_run_needs_the_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from verl_vision_r1.preflight.config_check import check
 
     monkeypatch.delenv("VERL_PLATFORM")
@@ -97,7 +117,7 @@ def test_a_cpu_run_must_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPat
         check(config(folder))
 
 
-def test_an_evaluation_needs_no_batch_to_train_on(folder: Path) -> None:
+def test_an_evaluation_needs_no_training_batch(folder: Path) -> None:
     from verl_vision_r1.preflight.config_check import check
 
     check(config(folder, "data.train_batch_size=100", "trainer.val_only=true"))
@@ -113,7 +133,7 @@ def test_an_evaluation_needs_no_batch_to_train_on(folder: Path) -> None:
         ({}, ("model_engine=megatron",), True),
     ],
 )
-def test_attention_that_transformers_could_not_do_is_said(
+def test_attention_that_transformers_cannot_do_is_an_error(
     monkeypatch: pytest.MonkeyPatch, found: set[str], overrides: tuple[str, ...], passes: bool
 ) -> None:
     import torch
@@ -122,15 +142,16 @@ def test_attention_that_transformers_could_not_do_is_said(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(config_check.importlib.util, "find_spec", lambda name: name in found or None)
-    composed = compose("ppo_trainer", overrides=["+recipe=vision_r1_qwen7b", *overrides])
+    composed = compose_once("ppo_trainer", overrides=["+recipe=vision_r1_qwen7b", *overrides])
     if passes:
         config_check._check_attention(composed)
     else:
-        with pytest.raises(ValueError, match=r"attn_implementation: expected the package flash_attn .* found none"):
+        with pytest.raises(ValueError, match=r"attn_implementation: expected the package flash_attn .* got none"):
             config_check._check_attention(composed)
 
 
-@pytest.mark.engine  # It starts none, but takes the time of verl's own imports.
+@pytest.mark.engine  # Starts none, but imports verl in a new process.
+@pytest.mark.process
 def test_verls_command_ends_before_ray_starts(folder: Path) -> None:
     command = [
         *(sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"),

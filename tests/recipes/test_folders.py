@@ -1,7 +1,8 @@
-"""Every recipe is short, and its folder says what is true of it."""
+"""Every recipe is short, its folder is complete, and its estimate is what arithmetic gives."""
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,50 @@ from compositions import (
     TRAININGS,
     as_it_is,
     composed,
+    nodes,
     training_gpus,
 )
+from omegaconf import OmegaConf
 
+from verl_vision_r1.data import MAX_PIXELS
+from verl_vision_r1.preflight.estimate.figure import GIB
+from verl_vision_r1.preflight.estimate.plan import Assumptions, Plan
 from verl_vision_r1.rewards.presets import names_in
+from verl_vision_r1.settings import Settings
 
 pytestmark = pytest.mark.verl
 
 SWAPPED = ("engine", "rollout", "mode", "tuning", "freeze")
 SCRIPTS = sorted(FOLDERS.glob("**/*.sh"))
+HARDWARE = {1: "One node", 2: "Two nodes", 4: "Four nodes"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A published model: its parameters and those of its experts in 10^9, and the shape of its language model."""
+
+    parameters: float
+    layers: int
+    width: int
+    key_heads: int
+    experts: float = 0.0
+
+
+SHAPES = {
+    "Qwen2-VL-2B": Shape(2.209, 28, 1536, 2),
+    "Qwen2-VL-7B": Shape(8.291, 28, 3584, 4),
+    "Qwen2.5-VL-3B": Shape(3.755, 36, 2048, 2),
+    "Qwen2.5-VL-7B": Shape(8.292, 28, 3584, 4),
+    "Qwen2.5-VL-32B": Shape(33.453, 64, 5120, 8),
+    "Qwen2.5-VL-72B": Shape(73.411, 80, 8192, 8),
+    "Qwen3-VL-4B": Shape(4.438, 36, 2560, 8),
+    "Qwen3-VL-8B": Shape(8.767, 36, 4096, 8),
+    "Qwen3-VL-30B-A3B": Shape(31.071, 48, 2048, 4, experts=28.991),
+}
+FROZEN = {"vision_r1_qwen7b_frozen_vision": 0.677, "vision_r1_qwen7b_lora": 8.292}
+"""Parameters that a recipe does not train, in 10^9."""
+ADAPTER = {"vision_r1_qwen7b_lora": 90_112 * 64 * 28 / 1e9}
+"""Parameters of an adapter, in 10^9: the widths of a layer's seven matrices, the rank, the layers."""
 
 
 def readme(name: str) -> str:
@@ -34,84 +70,126 @@ def prose(name: str) -> str:
     return " ".join(readme(name).split())
 
 
-def sums(name: str) -> list[tuple[str, str, str]]:
-    """Every sum of a README: what it is of, its terms, its result."""
-    block = readme(name).split("```text\n")[1].split("```")[0]
-    lines = [line for line in block.splitlines() if " = " in line]
-    return [(line[16:47].strip(), *line[47:].split(" = ", 1)) for line in lines]  # type: ignore[misc]
-
-
-def worked_out(terms: str) -> float:
-    """A sum from left to right, its words left out: 16 bytes x 8.292 / 8 GPUs."""
-    bare = re.sub(r"[A-Za-z]{2,}", "", terms)
-    first, *rest = re.findall(r"([x/-]?)\s*(\d[\d.]*(?:e\d+)?)", bare)
-    result = float(first[1])
-    for sign, number in rest:
-        value = float(number)
-        result = {"x": result * value, "/": result / value, "-": result - value}[sign]
-    return result
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_under_25_lines(name: str) -> None:
     assert len((CONFIG / "recipe" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()) < 25
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", [*TRAININGS, *EVALUATIONS])
 def test_a_recipe_says_that_it_has_not_been_run(name: str) -> None:
     text = (CONFIG / "recipe" / f"{name}.yaml").read_text(encoding="utf-8").split("\n\n")[0]
-    assert "Composed against verl 0.9; not yet run here." in " ".join(
+    assert "Validated against verl 0.9; not yet run on a GPU." in " ".join(
         line.removeprefix("# ") for line in text.splitlines()
     )
-    assert "not yet run here.**" in prose(name)
+    assert "not yet run on a GPU.**" in prose(name)
 
 
-def test_the_sum_of_an_example() -> None:
-    assert worked_out("16 bytes x 8.292 / 8 GPUs") == pytest.approx(16.584)
-    assert worked_out("0.6 x 80 - 8.3") == pytest.approx(39.7)
-    assert worked_out("24576 tokens x 2 bytes / 1e9") == pytest.approx(49152 / 1e9)
+def planned(name: str) -> Plan:
+    """A recipe without overrides and without data, as `vision-r1 estimate` reads it."""
+    from verl_vision_r1.preflight.estimate.model import measure, read_config
+    from verl_vision_r1.preflight.estimate.samples import read_lengths
+
+    config = as_it_is(name)
+    settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
+    model = measure(*read_config(config.actor_rollout_ref.model, None), config.actor_rollout_ref)
+    return Plan(config, settings, model, read_lengths(config, model, settings.prompts), Assumptions(GPU_MEMORY))
+
+
+def shape_of(config: Any) -> Shape:
+    return SHAPES[config.actor_rollout_ref.model.path.removeprefix("Qwen/").removesuffix("-Instruct")]
+
+
+def copies(config: Any) -> tuple[int, int]:
+    """With Megatron: GPUs that share one copy of the weights, and of the experts."""
+    megatron = config.actor_rollout_ref.actor.megatron
+    experts = megatron.expert_model_parallel_size * (megatron.expert_tensor_parallel_size or 1)
+    return megatron.tensor_model_parallel_size * megatron.pipeline_model_parallel_size, experts
+
+
+def expected_states(name: str, config: Any) -> float:
+    """GB of weights, gradients and optimizer states on a GPU that trains."""
+    shape, gpus = shape_of(config), training_gpus(config)
+    if config.actor_rollout_ref.actor.strategy == "megatron":
+        dense, experts = copies(config)
+        weights = 6 * (shape.parameters - shape.experts) / dense + 6 * shape.experts / experts
+        return weights + 12 * shape.parameters / gpus
+    fixed = FROZEN.get(name, 0.0)
+    return (16 * (shape.parameters - fixed + ADAPTER.get(name, 0.0)) + 4 * fixed) / gpus
+
+
+def expected_host(config: Any) -> float:
+    """GB on a node that trains: what is offloaded during generation, and the reference model of FSDP2."""
+    shape, parts = shape_of(config), config.actor_rollout_ref
+    if parts.actor.strategy == "megatron":
+        dense, experts = (training_gpus(config) / size for size in copies(config))
+        weights = 2 * (dense * (shape.parameters - shape.experts) + experts * shape.experts)
+        return (weights + 12 * shape.parameters) / config.trainer.nnodes
+    reference = 0 if parts.model.lora_rank else 4
+    states = 12 if parts.actor.fsdp_config.optimizer_offload else 0
+    return (reference + states) * shape.parameters / config.trainer.nnodes
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_the_sums_of_a_readme_add_up(name: str) -> None:
-    found = sums(name)
-    assert len(found) >= 7
-    for what, terms, result in found:
-        stated = float(re.match(r"[\d.]+", result).group())  # type: ignore[union-attr]
-        assert worked_out(terms) == pytest.approx(stated, abs=0.051 if "GB" in result else 0.5), (what, terms, result)
+def test_the_estimate_of_a_recipe_is_what_arithmetic_gives(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from verl_vision_r1.preflight.estimate import generation, passes, sharding, training
+
+    monkeypatch.chdir(tmp_path)  # No data/train.parquet.
+    config, plan = as_it_is(name), planned(name)
+    shape, parts, data = shape_of(config), config.actor_rollout_ref, config.data
+    held = sharding.model_state(plan)
+    states = (held.weights + held.gradients + held.optimizer) / 1e9
+    assert states == pytest.approx(expected_states(name, config), abs=0.02)
+    samples = data.train_batch_size * parts.rollout.n / training_gpus(config)
+    tokens = min(parts.actor.ppo_max_token_len_per_gpu, samples * (data.max_prompt_length + data.max_response_length))
+    assert passes.update_pass(plan, 2).stored == tokens * shape.width * shape.layers * 2
+    parallel = parts.rollout.tensor_model_parallel_size
+    weights = 2 * (shape.parameters + ADAPTER.get(name, 0.0)) / parallel
+    assert generation.engine_weights(plan) / 1e9 == pytest.approx(weights, abs=0.01)
+    room = (parts.rollout.gpu_memory_utilization * GPU_MEMORY - 3) * GIB / 1e9 - weights
+    assert generation.cache_bytes(plan) / 1e9 == pytest.approx(room, abs=0.01)
+    each = 2 * shape.layers * shape.key_heads * 128 * 2 // parallel
+    assert generation.cache_bytes_of_token(plan.model, 2, parallel) == each
+    (host,) = (figure.value for figure in training.figures(plan) if figure.name.startswith("host memory"))
+    assert float(host or 0) / 1e9 == pytest.approx(expected_host(config), abs=0.05)
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_the_sums_of_a_readme_are_of_its_configuration(name: str) -> None:
-    config, block = as_it_is(name), {what: terms for what, terms, _ in sums(name)}
-    parts = config.actor_rollout_ref
-    rollout, sharing = parts.rollout, parts.rollout.tensor_model_parallel_size
-    assert block["weights"].endswith(f"/ {sharing} GPU{'s' * (sharing > 1)}")
-    assert block["its share of a GPU, less them"].startswith(f"{rollout.gpu_memory_utilization} x {GPU_MEMORY} - ")
-    assert block["activations at checkpoints"].startswith(f"{parts.actor.ppo_max_token_len_per_gpu} tokens x ")
-    states = next(iter(block.values())) if parts.actor.strategy == "fsdp2" else block["optimizer's states"]
-    assert states.endswith(f"/ {training_gpus(config)} GPUs")
-    assert ("states while answers are made" in block) == _offloads(parts.actor)
-    assert _same_model(block["weights"], block)
+def test_the_largest_image_of_the_data_fits_into_a_prompt(name: str) -> None:
+    config = as_it_is(name)
+    side = 32 if "Qwen3-VL" in config.actor_rollout_ref.model.path else 28
+    given = {int(pixels) for pixels in re.findall(r"--max-pixels (\d+)", readme(name))} or {MAX_PIXELS}
+    (tokens,) = (pixels // side**2 for pixels in given)
+    assert tokens == (4096 if side == 32 else 512) < config.data.max_prompt_length
+    if side == 32 and "megatron" not in name:
+        assert f"at most {tokens:,} of them for the image" in prose(name)
+        assert f"prompts of up to {config.data.max_prompt_length:,} tokens" in prose(name)
 
 
-def _offloads(actor: Any) -> bool:
-    return bool(actor.get("fsdp_config") and actor.fsdp_config.optimizer_offload)
+@pytest.mark.parametrize("name", ["vision_r1_qwen32b", "vision_r1_qwen72b"])
+def test_megatron_without_pipeline_takes_as_much_as_a_readme_says(name: str) -> None:
+    config = as_it_is(name)
+    parameters, parallel = shape_of(config).parameters, config.actor_rollout_ref.rollout.tensor_model_parallel_size
+    assert f"weights and gradients alone take {6 * parameters / parallel:.1f} GB per GPU" in prose(name)
+    assert f"the optimizer states another {12 * parameters / training_gpus(config):.0f} GB" in prose(name)
 
 
-def _same_model(weights: str, block: dict[str, str]) -> bool:
-    """The rollout holds all parameters; the parts that training divides them into sum up to as many."""
-    every = float(weights.split(" x ")[1].split(" / ")[0])
-    others = " ".join(terms for what, terms in block.items() if what != "weights")
-    trained = [float(number) for number in re.findall(r"bytes x ([\d.]+) / \d+ GPUs", others)]
-    return every in trained or sum(sorted(trained)[:2]) == pytest.approx(every, abs=0.01)
+@pytest.mark.parametrize("name", ["vision_r1_qwen7b_megatron", "vision_r1_qwen3vl_30b_a3b_megatron"])
+def test_the_reference_model_on_megatron_takes_as_much_as_a_readme_says(name: str) -> None:
+    """The estimate leaves it out; `test_the_estimate_of_a_recipe_is_what_arithmetic_gives` holds that."""
+    config = as_it_is(name)
+    shape, (dense, experts) = shape_of(config), copies(config)
+    held, size = (shape.experts, experts) if shape.experts else (shape.parameters, dense)
+    host = 2 * held * (training_gpus(config) / size) / config.trainer.nnodes
+    assert f"takes another {host:.1f} GB of host memory" in prose(name)
 
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_readme_has_what_a_reader_needs(name: str) -> None:
     config, text = as_it_is(name), prose(name)
     assert f"vision-r1 estimate +recipe={name}`" in text
-    assert "GPUs of 80 GB" in text
+    assert f"{HARDWARE[nodes(config)]} of 8 GPUs of {GPU_MEMORY} GB." in text
     assert "ublished" in text
     model = config.actor_rollout_ref.model.path.removeprefix("Qwen/")
     assert model in text or name.startswith(("vision_r1_qwen7b_", "vision_r1_qwen3vl_30b_a3b_megatron"))

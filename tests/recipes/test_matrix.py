@@ -16,13 +16,13 @@ pytestmark = pytest.mark.verl
 
 GROUPS = ("engine", "rollout", "mode", "tuning", "freeze")
 ROWS = (
-    ("fsdp2", "vllm", "sync", "full", "nothing"),
+    ("fsdp2", "vllm", "sync", "full", "none"),
     ("fsdp2", "sglang", "colocate_async", "lora", "vision_tower"),
     ("fsdp2", "vllm", "separate_async", "lora", "vision"),
-    ("fsdp2_offload", "sglang", "separate_async", "full", "nothing"),
+    ("fsdp2_offload", "sglang", "separate_async", "full", "none"),
     ("fsdp2_offload", "vllm", "sync", "lora", "vision_tower"),
     ("fsdp2_offload", "vllm", "colocate_async", "full", "vision"),
-    ("megatron", "vllm", "colocate_async", "lora", "nothing"),
+    ("megatron", "vllm", "colocate_async", "lora", "none"),
     ("megatron", "vllm", "separate_async", "full", "vision_tower"),
     ("megatron", "sglang", "sync", "lora", "vision"),
 )
@@ -120,7 +120,7 @@ def test_a_recipe_with_other_groups(name: str, row: tuple[str, ...], monkeypatch
     assert parts.actor.strategy == engine.removesuffix("_offload")
     assert (parts.rollout.name, config.trainer.v1.trainer_mode) == (rollout, mode)
     assert (parts.model.lora_rank > 0) == (tuning == "lora")
-    assert parts.actor.freeze_vision_tower == (freeze != "nothing")
+    assert parts.actor.freeze_vision_tower == (freeze != "none")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_published_settings(name: str, reward: str, prompts: int, answers: int, 
 
 
 def test_a_frozen_vision_part_is_frozen_on_either_engine() -> None:
-    for name, tower, connector in (("nothing", False, False), ("vision_tower", True, False), ("vision", True, True)):
+    for name, tower, connector in (("none", False, False), ("vision_tower", True, False), ("vision", True, True)):
         config = composed("+recipe=vision_r1_qwen7b", "vision_r1/engine=megatron", f"vision_r1/freeze={name}")
         keys = config.actor_rollout_ref.actor.megatron.override_transformer_config
         assert (keys.freeze_vision_model, keys.freeze_vision_projection) == (tower, connector)

@@ -1,4 +1,4 @@
-"""A run on disk, and a real browser."""
+"""A run on disk, and a Chromium browser."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, without a window."""
+    """Headless Chromium, installed on the system."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
+        pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started

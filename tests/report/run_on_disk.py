@@ -1,4 +1,4 @@
-"""A run on disk, with dumps as verl writes them."""
+"""A run on disk, with rollout files in verl's format."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ TOTAL_STEPS = 4
 
 @dataclass
 class Run:
-    """Writes dumps of answers that the preset `vision_r1` has scored."""
+    """Writes rollout files of completions, scored by the preset `vision_r1`."""
 
     folder: Path
     frame: tuple[float, float] = (400.0, 300.0)
@@ -41,9 +41,9 @@ class Run:
         Image.new("RGB", size, colour).save(path)
         return path
 
-    def ask(
+    def add(
         self,
-        answers: Sequence[str],
+        completions: Sequence[str],
         target: Target,
         *,
         image: Path | str,
@@ -53,7 +53,7 @@ class Run:
         image_id: str = "0",
         **more: Any,
     ) -> None:
-        """Answers to one prompt."""
+        """Add completions of one prompt."""
         validation = kind == "validation"
         stage = self.curriculum.validation_stage() if validation else self.curriculum.stage(step, TOTAL_STEPS)
         extra = {"image_id": image_id, "question": "categories", "subject": ""}
@@ -62,10 +62,10 @@ class Run:
             "extra_info": extra,
             "raw_prompt": [{"role": "user", "content": [{"type": "image", "image": str(image)}]}],
         }
-        for answer in answers:
-            scores = score_completion(answer, target, self.preset.rules_of(target), self.frame, stage)
+        for completion in completions:
+            scores = score_completion(completion, target, self.preset.rules_of(target), self.frame, stage)
             entry = {
-                **{"input": "user\nFind all.\nassistant\n", "output": answer, "gts": target.to_json()},
+                **{"input": "user\nFind all.\nassistant\n", "output": completion, "gts": target.to_json()},
                 **{"score": scores.total, "step": step, **({"reward": scores.total} if validation else {})},
                 **scores.as_dict(self.preset.criteria),
                 **{"clipped": 0.0, "image_unreadable": 0.0, "scoring_seconds": 0.001},
@@ -75,7 +75,7 @@ class Run:
             self.lines.setdefault((kind, step), []).append(entry)
 
     def write(self, described: bool = True) -> Path:
-        """Write all dumps, and what stands beside them."""
+        """Write all rollout files, and their run.yaml."""
         for (kind, step), lines in self.lines.items():
             folder = self.folder / {"training": "rollouts", "validation": "validation"}[kind]
             folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +90,6 @@ class Run:
         (folder / "run.yaml").write_text(yaml.safe_dump(description))
 
 
-def spoken(*items: tuple[Sequence[float], str]) -> str:
-    """An answer of boxes with labels."""
+def boxes_text(*items: tuple[Sequence[float], str]) -> str:
+    """A completion with labelled boxes."""
     return "```json\n" + json.dumps([{"bbox_2d": list(box), "label": label} for box, label in items]) + "\n```"

@@ -1,4 +1,4 @@
-"""The page in a real browser: boxes are where the numbers say, filters and keys do what they say, text is text."""
+"""The page in Chromium: boxes are at their coordinates, filters and keys work, and text is never markup."""
 
 import io
 import statistics
@@ -9,28 +9,28 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from run_on_disk import Run, spoken
+from run_on_disk import Run, boxes_text
 
 from verl_vision_r1.report.writer import write_report
 from verl_vision_r1.targets import Target
 
-TRUTH, FIRST, SECOND = (27, 120, 55), (213, 94, 0), (0, 114, 178)
-"""Colours of the truth and of the first two rollouts."""
+GROUND_TRUTH, FIRST, SECOND = (27, 120, 55), (213, 94, 0), (0, 114, 178)
+"""Colours of the ground truth and of the first two rollouts."""
 TARGET = Target([[100, 60, 300, 240]], ["cat"], width=400, height=300)
 BOXES = ((40.0, 30.0, 200.0, 150.0), (220.0, 20.0, 390.0, 280.0))
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>"
 
 
 class Opened:
-    """A page that is open, and what went wrong in it."""
+    """An open page, its errors and its requests."""
 
     def __init__(self, browser: Any, path: Path, width: int = 1500, height: int = 1200) -> None:
         self.tab = browser.new_page(viewport={"width": width, "height": height})
-        self.wrong: list[str] = []
-        self.asked: list[str] = []
-        self.tab.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
-        self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
         self.tab.goto(path.as_uri())
         self.tab.wait_for_selector("#picture svg, #heading:empty", state="attached")
 
@@ -66,13 +66,16 @@ def opened(browser: Any) -> Iterator[Callable[..., Opened]]:
 
 @pytest.fixture
 def page(run: Run, tmp_path: Path) -> Path:
-    """Two prompts over two steps, with rollouts that differ."""
+    """Two prompts at two steps, with different rollouts."""
     images = {name: run.image(name) for name in ("a", "b")}
-    good, bad = spoken(((100, 60, 300, 240), "cat")), spoken(*[(box, "cat") for box in BOXES])
-    for step, answers in ((1, {"a": [bad, good], "b": ["no idea", "[]"]}), (4, {"a": [good, good], "b": [bad, good]})):
-        for name, said in answers.items():
-            run.ask(said, TARGET, image=images[name], image_id=name, step=step, source=f"{name}/detection")
-    run.ask([good], TARGET, image=images["a"], image_id="a", step=4, kind="validation", source="a/detection")
+    good, bad = boxes_text(((100, 60, 300, 240), "cat")), boxes_text(*[(box, "cat") for box in BOXES])
+    for step, completions in (
+        (1, {"a": [bad, good], "b": ["no idea", "[]"]}),
+        (4, {"a": [good, good], "b": [bad, good]}),
+    ):
+        for name, texts in completions.items():
+            run.add(texts, TARGET, image=images[name], image_id=name, step=step, source=f"{name}/detection")
+    run.add([good], TARGET, image=images["a"], image_id="a", step=4, kind="validation", source="a/detection")
     return write_report(run.write(), tmp_path / "page.html").path
 
 
@@ -81,7 +84,7 @@ def has_box(
 ) -> list[bool]:
     """Whether each edge of a box in original-image pixels has a colour, to one pixel of the screen.
 
-    The middle of each edge is looked at, and what lies six pixels within and without, which must have another colour.
+    Checks the middle of each edge, and six pixels inside and outside of it, which must have another colour.
     """
     near = (np.abs(pixels.astype(int) - colour) < 40).all(axis=2)
     scale = np.tile([pixels.shape[1] / size[0], pixels.shape[0] / size[1]], 2)
@@ -92,29 +95,29 @@ def has_box(
         *(((x, middle[1]), (6, 0)) for x in (x1, x2)),
         *(((middle[0], y), (0, 6)) for y in (y1, y2)),
     ):
-        beside = near[y + down, x + right] or near[y - down, x - right]
-        found.append(bool(near[y - 1 : y + 2, x - 1 : x + 2].any() and not beside))
+        around = near[y + down, x + right] or near[y - down, x - right]
+        found.append(bool(near[y - 1 : y + 2, x - 1 : x + 2].any() and not around))
     return found
 
 
-def test_the_page_opens_and_asks_for_nothing_else(page: Path, opened: Callable[..., Opened]) -> None:
+def test_the_page_opens_and_sends_no_requests(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
-    assert shown.wrong == []
-    assert [url for url in shown.asked if not url.startswith("data:")] == [page.as_uri()]
+    assert shown.errors == []
+    assert [url for url in shown.requests if not url.startswith("data:")] == [page.as_uri()]
     assert shown.tab.locator("#prompts tbody tr").count() == 5
     assert shown.tab.locator("#figure .scatterlayer .trace").count() > 3
 
 
-def test_boxes_are_where_the_numbers_say(page: Path, opened: Callable[..., Opened]) -> None:
+def test_boxes_are_at_their_coordinates(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     shown.choose("step", "1")
     shown.choose("source", "a/detection")
     shown.tab.locator("#prompts tbody tr").click()
     pixels = shown.pixels()
-    assert all(has_box(pixels, (100, 60, 300, 240), TRUTH))
+    assert all(has_box(pixels, (100, 60, 300, 240), GROUND_TRUTH))
     for box in BOXES:
         assert all(has_box(pixels, box, FIRST))
-        assert not any(has_box(pixels, box, TRUTH))
+        assert not any(has_box(pixels, box, GROUND_TRUTH))
 
 
 def test_boxes_are_toggled(page: Path, opened: Callable[..., Opened]) -> None:
@@ -130,21 +133,21 @@ def test_boxes_are_toggled(page: Path, opened: Callable[..., Opened]) -> None:
 
 
 def test_a_thumbnail_does_not_move_the_boxes(run: Run, tmp_path: Path, opened: Callable[..., Opened]) -> None:
-    """An image larger than its thumbnail, of an odd aspect, answered in a smaller frame."""
+    """An image larger than its thumbnail, with an aspect ratio of 2, and predictions in a smaller frame."""
     run.frame = (500.0, 250.0)
     target = Target([[1000, 100, 1800, 900]], ["cat"], width=2000, height=1000)
-    run.ask([spoken(((50, 25, 150, 125), "cat"))], target, image=run.image("large", size=(2000, 1000)))
+    run.add([boxes_text(((50, 25, 150, 125), "cat"))], target, image=run.image("large", size=(2000, 1000)))
     shown = opened(write_report(run.write(), tmp_path / "page.html").path)
     pixels = shown.pixels()
-    assert all(has_box(pixels, (1000, 100, 1800, 900), TRUTH, (2000, 1000)))
+    assert all(has_box(pixels, (1000, 100, 1800, 900), GROUND_TRUTH, (2000, 1000)))
     assert all(has_box(pixels, (200, 100, 600, 500), FIRST, (2000, 1000)))
 
 
-def test_an_image_that_is_not_here_leaves_the_boxes(run: Run, tmp_path: Path, opened: Callable[..., Opened]) -> None:
-    run.ask([spoken(((100, 60, 300, 240), "cat"))], TARGET, image="/nowhere.png")
+def test_boxes_are_drawn_without_the_image(run: Run, tmp_path: Path, opened: Callable[..., Opened]) -> None:
+    run.add([boxes_text(((100, 60, 300, 240), "cat"))], TARGET, image="/nowhere.png")
     shown = opened(write_report(run.write(), tmp_path / "page.html").path)
-    assert "the image is not here" in shown.text("#asked")
-    assert all(has_box(shown.pixels(), (100, 60, 300, 240), TRUTH))
+    assert "image not found" in shown.text("#asked")
+    assert all(has_box(shown.pixels(), (100, 60, 300, 240), GROUND_TRUTH))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_an_image_that_is_not_here_leaves_the_boxes(run: Run, tmp_path: Path, op
         ("flag", "unparsed", [("training", "1", "b")]),
     ],
 )
-def test_filters_leave_what_they_say(
+def test_filters_select_prompts(
     page: Path, opened: Callable[..., Opened], name: str, value: str, listed: list[tuple[str, str, str]]
 ) -> None:
     shown = opened(page)
@@ -168,7 +171,7 @@ def test_filters_leave_what_they_say(
     shown.tab.locator("#prompts tbody tr").nth(4).wait_for()
 
 
-def test_a_range_of_a_criterion_and_a_text_look_at_rollouts(page: Path, opened: Callable[..., Opened]) -> None:
+def test_a_criterion_range_and_a_text_select_rollouts(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     shown.choose("criterion", "recall")
     shown.write("most", "0.1")
@@ -179,27 +182,27 @@ def test_a_range_of_a_criterion_and_a_text_look_at_rollouts(page: Path, opened: 
     assert shown.column(3) == ["b/detection"]
     passing = shown.tab.locator("#rollouts tr.passing td:nth-child(2)").all_inner_texts()
     assert passing == ["1"]
-    assert shown.text("#answer") == "no idea"
-    shown.write("text", "never said")
+    assert shown.text("#completion") == "no idea"
+    shown.write("text", "no such text")
     assert shown.tab.locator("#detail").is_hidden()
-    assert "no prompt is as the filters say" in shown.text("#list")
+    assert "no prompt passes the filters" in shown.text("#list")
 
 
-@pytest.mark.parametrize(("column", "number"), [("reward", 5), ("spread", 6), ("change", 7)])
+@pytest.mark.parametrize(("column", "number"), [("reward", 5), ("std", 6), ("change", 7)])
 def test_the_list_is_sorted_by_its_columns(
     page: Path, opened: Callable[..., Opened], column: str, number: int
 ) -> None:
     shown = opened(page)
     for ascending in (True, False):
         shown.tab.locator("#prompts thead th", has_text=column).click()
-        order = "ascending" if ascending else "descending"  # DataTables sorts a moment after the click.
+        order = "ascending" if ascending else "descending"  # DataTables sorts asynchronously.
         shown.tab.wait_for_selector(f"#prompts thead th[aria-sort={order}]", state="attached")
         values = [float(text) for text in shown.column(number) if text]
         assert len(set(values)) > 1
         assert values == sorted(values, reverse=not ascending)
 
 
-def test_change_is_since_the_same_prompt_in_an_earlier_step(page: Path, opened: Callable[..., Opened]) -> None:
+def test_change_compares_with_the_same_prompt_at_an_earlier_step(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     shown.choose("kind", "training")
     rewards = {key: float(value) for *key_, value in _rows(shown, 5) for key in [tuple(key_)]}
@@ -238,7 +241,7 @@ def test_keys_move_through_prompts_and_rollouts(page: Path, opened: Callable[...
     assert shown.tab.locator("#filters [name=text]").input_value() == "jkl"
 
 
-def test_the_numbers_of_a_rollout_are_those_of_the_dump(page: Path, opened: Callable[..., Opened], run: Run) -> None:
+def test_the_numbers_of_a_rollout_are_those_of_its_file(page: Path, opened: Callable[..., Opened], run: Run) -> None:
     shown = opened(page)
     shown.choose("step", "1")
     shown.choose("source", "a/detection")
@@ -249,13 +252,13 @@ def test_the_numbers_of_a_rollout_are_those_of_the_dump(page: Path, opened: Call
     assert first["precision"] != first["precision_raw"]
     assert float(refined) == pytest.approx(first["precision"], abs=5e-4)
     assert float(raw.strip("()")) == pytest.approx(first["precision_raw"], abs=5e-4)
-    assert shown.text("#answer").strip() == first["output"].strip()
-    pairs = shown.tab.locator("#pairs tr").all_inner_texts()
-    assert len(pairs) == 3
-    assert ["not matched" in line for line in pairs[1:]].count(True) == 1
+    assert shown.text("#completion").strip() == first["output"].strip()
+    matches = shown.tab.locator("#matches tr").all_inner_texts()
+    assert len(matches) == 3
+    assert ["unmatched" in line for line in matches[1:]].count(True) == 1
 
 
-def test_the_switch_of_the_stage_is_drawn(page: Path, opened: Callable[..., Opened]) -> None:
+def test_the_start_of_a_stage_is_drawn(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     assert "stage 1: xi0 0.75, xi1 0.75, xi2 0.9" in shown.text("#figure")
     assert shown.tab.locator("#figure .shapelayer path").count() == 1
@@ -270,7 +273,7 @@ def test_curves_follow_the_data_source(page: Path, opened: Callable[..., Opened]
 
 
 @pytest.mark.parametrize(
-    ("label", "answer"),
+    ("label", "completion"),
     [
         (HOSTILE, HOSTILE),
         ("\u202egnp.exe", "\u202e\u2067\u05e9\u05dc\u05d5\u05dd right to left"),
@@ -282,19 +285,19 @@ def test_curves_follow_the_data_source(page: Path, opened: Callable[..., Opened]
     ids=["markup", "right to left", "emoji", "huge", "control", "templates"],
 )
 def test_hostile_text_is_text(
-    run: Run, tmp_path: Path, opened: Callable[..., Opened], label: str, answer: str
+    run: Run, tmp_path: Path, opened: Callable[..., Opened], label: str, completion: str
 ) -> None:
     target = Target([[100, 60, 300, 240]], [label], width=400, height=300)
-    said = answer + spoken(((100, 60, 300, 240), label))
-    run.ask([said], target, image=run.image("a"), source=label[:40], image_id=label[:40], subject=label)
+    text = completion + boxes_text(((100, 60, 300, 240), label))
+    run.add([text], target, image=run.image("a"), source=label[:40], image_id=label[:40], subject=label)
     shown = opened(write_report(run.write(), tmp_path / "page.html").path)
-    assert shown.wrong == []
+    assert shown.errors == []
     assert shown.tab.title() == "run: rollouts"
-    assert shown.tab.locator("b, #answer *, #heading *, #pairs script, #prompts img").count() == 0
-    visible = said[:20_000].replace("\ud800", "\ufffd")
-    assert shown.tab.evaluate("document.getElementById('answer').firstChild.data.toWellFormed()") == visible
+    assert shown.tab.locator("b, #completion *, #heading *, #matches script, #prompts img").count() == 0
+    visible = text[:20_000].replace("\ud800", "\ufffd")
+    assert shown.tab.evaluate("document.getElementById('completion').firstChild.data.toWellFormed()") == visible
     assert label[:40] in shown.tab.evaluate("document.getElementById('heading').textContent")
-    # Nothing may push the page apart: what is long is folded or cut.
+    # Long text must not widen the page: it is wrapped or cut.
     assert shown.tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     shown.write("text", label.split("\x00")[0][:30])
     assert shown.tab.locator("#prompts tbody tr td").count() == 8
@@ -305,13 +308,13 @@ def test_the_page_fits_a_narrow_window(page: Path, opened: Callable[..., Opened]
     assert shown.tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_a_page_that_is_made_again_opens_where_it_was(run: Run, page: Path, opened: Callable[..., Opened]) -> None:
+def test_a_page_that_is_written_again_keeps_its_state(run: Run, page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     shown.choose("step", "1")
     shown.write("text", "cat")
     shown.tab.locator("#rollouts tr").nth(2).click()
     before = shown.text("#heading"), shown.text("#which")
-    run.ask(["[]"], TARGET, image="", step=3, image_id="new")
+    run.add(["[]"], TARGET, image="", step=3, image_id="new")
     write_report(run.write(), page)
     shown.tab.reload()
     shown.tab.wait_for_selector("#picture svg")
@@ -320,51 +323,53 @@ def test_a_page_that_is_made_again_opens_where_it_was(run: Run, page: Path, open
     assert "3" in shown.tab.locator("#filters [name=step] option").all_inner_texts()
 
 
-def test_a_followed_page_loads_itself_again(run: Run, tmp_path: Path, opened: Callable[..., Opened]) -> None:
-    run.ask(["[]"], TARGET, image=run.image("a"))
+def test_a_followed_page_reloads_itself(run: Run, tmp_path: Path, opened: Callable[..., Opened]) -> None:
+    run.add(["[]"], TARGET, image=run.image("a"))
     path = tmp_path / "page.html"
     shown = opened(write_report(run.write(), path, refresh=1).path)
-    run.ask(["[]"], TARGET, image="", image_id="new", step=2)
+    run.add(["[]"], TARGET, image="", image_id="new", step=2)
     write_report(run.write(), path, refresh=1)
     shown.tab.locator("#prompts tbody tr").nth(1).wait_for(timeout=20_000)
     shown.tab.locator("#following input").uncheck()
-    loads = len(shown.asked)
+    loads = len(shown.requests)
     shown.tab.wait_for_timeout(2500)
-    assert len([url for url in shown.asked[loads:] if not url.startswith("data:")]) == 0
+    assert len([url for url in shown.requests[loads:] if not url.startswith("data:")]) == 0
 
 
-def test_two_thousand_rollouts_are_small_and_answer_at_once(
+def test_two_thousand_rollouts_are_small_and_respond_fast(
     run: Run, tmp_path: Path, opened: Callable[..., Opened]
 ) -> None:
     random = np.random.default_rng(0)
     words = " ".join(["a raccoon, seen from the left"] * 20)
     for index in range(250):
-        # As rough as a photograph: it is compressed to about the same.
+        # As detailed as a photograph, so that it compresses to a similar size.
         coarse = Image.fromarray(random.integers(0, 255, (96, 128, 3), dtype=np.uint8))
         image = run.image(str(index))
         coarse.resize((640, 480), Image.Resampling.BICUBIC).save(image)
         for _ in range(8):
             boxes = [((x, 10.0, x + 40.0, 90.0), "cat") for x in random.integers(0, 300, 5).tolist()]
-            run.ask([words + spoken(*boxes)], TARGET, image=image, image_id=str(index), step=index // 50)
+            run.add([words + boxes_text(*boxes)], TARGET, image=image, image_id=str(index), step=index // 50)
     made = write_report(run.write(), tmp_path / "page.html")
-    assert made.answers == 2000
+    assert made.completions == 2000
     assert made.size < 40e6
     shown = opened(made.path)
-    acts: dict[str, Callable[[], None]] = {
+    actions: dict[str, Callable[[], None]] = {
         "flag": lambda: shown.choose("flag", "none"),
         "text": lambda: shown.write("text", "raccoon"),
         "step": lambda: shown.choose("step", "3"),
         "all": lambda: shown.tab.locator("#filters button").click(),
-        "sort": lambda: shown.tab.locator("#prompts thead th", has_text="spread").click(),
+        "sort": lambda: shown.tab.locator("#prompts thead th", has_text="std").click(),
         "next": lambda: shown.tab.keyboard.press("j"),
         "since": lambda: shown.choose("since", "0"),
     }
-    taken = {name: statistics.median(seconds_until_drawn(shown, act) for _ in range(3)) for name, act in acts.items()}
+    taken = {
+        name: statistics.median(seconds_until_drawn(shown, act) for _ in range(3)) for name, act in actions.items()
+    }
     assert max(taken.values()) < 0.2, taken
 
 
 def seconds_until_drawn(shown: Opened, act: Callable[[], None]) -> float:
-    """From the event that the browser got to the frame after all that it caused."""
+    """Seconds from the browser's event to the first frame after its effects."""
     shown.tab.evaluate(
         """() => {
           window.taken = new Promise((done) => {

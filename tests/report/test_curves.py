@@ -1,11 +1,11 @@
-"""The curves: means by step, source and criterion, and where the stages switch."""
+"""Reward curves: means by step, data source and criterion, and the stages of the curriculum."""
 
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 import pytest
-from run_on_disk import Run, spoken
+from run_on_disk import Run, boxes_text
 
 from verl_vision_r1.evaluation.predictions.predictions_file import read_predictions
 from verl_vision_r1.report.curves import ALL, figures, means_of, read_means
@@ -27,39 +27,41 @@ def trace(figure: dict[str, Any], name: str) -> dict[int, float]:
     return dict(zip(found["x"], found["y"], strict=True))
 
 
-def test_a_point_is_the_mean_of_the_answers_of_a_step(run: Run) -> None:
-    answers = {step: [spoken(((0, 0, 100, width), "cat")) for width in (90, 60 + step, 30)] for step in (1, 2, 3, 4)}
-    for step, said in answers.items():
-        run.ask(said[:2], TARGET, image="", step=step, source="a")
-        run.ask(said[2:], TARGET, image="", step=step, source="b")
-    run.ask(answers[1], TARGET, image="", kind="validation", step=4, source="a")
+def test_a_point_is_the_mean_over_the_completions_of_a_step(run: Run) -> None:
+    completions = {
+        step: [boxes_text(((0, 0, 100, width), "cat")) for width in (90, 60 + step, 30)] for step in (1, 2, 3, 4)
+    }
+    for step, texts in completions.items():
+        run.add(texts[:2], TARGET, image="", step=step, source="a")
+        run.add(texts[2:], TARGET, image="", step=step, source="b")
+    run.add(completions[1], TARGET, image="", kind="validation", step=4, source="a")
     means, drawn = figures_of(run)
     assert set(drawn) == {ALL, "a", "b"}
     for source, lines in {ALL: slice(0, 3), "a": slice(0, 2), "b": slice(2, 3)}.items():
-        recorded = {step: [line["total"] for line in run.lines["training", step]][lines] for step in answers}
+        recorded = {step: [line["total"] for line in run.lines["training", step]][lines] for step in completions}
         assert trace(drawn[source], "total") == pytest.approx(
             {step: fmean(values) for step, values in recorded.items()}
         )
     assert trace(drawn["a"], "total, validation").keys() == {4}
     assert not [found for found in drawn["b"]["data"] if "validation" in found["name"]]
-    # Raw values fall with the IoU, refined ones are others where the rules tighten.
+    # Raw values decrease with the IoU; refined ones differ under stricter thresholds.
     assert trace(drawn[ALL], "precision_raw") != trace(drawn[ALL], "precision")
     assert "format_raw" not in {found["name"] for found in drawn[ALL]["data"]}
-    assert (means["training"][1].answers, means["training"][1].tasks) == (3, {"detection"})
+    assert (means["training"][1].completions, means["training"][1].tasks) == (3, {"detection"})
 
 
-def test_a_switch_of_the_stage_is_marked_where_it_happens(run: Run) -> None:
+def test_the_start_of_a_stage_is_marked(run: Run) -> None:
     for step in (1, 2, 3, 4):
-        run.ask(["[]"], TARGET, image="", step=step)
+        run.add(["[]"], TARGET, image="", step=step)
     _, drawn = figures_of(run)
     (line,) = drawn[ALL]["layout"]["shapes"]
     assert (line["x0"], line["x1"]) == (2.5, 2.5)
-    (said,) = drawn[ALL]["layout"]["annotations"]
-    assert said["text"] == "stage 1: xi0 0.75, xi1 0.75, xi2 0.9"
+    (annotation,) = drawn[ALL]["layout"]["annotations"]
+    assert annotation["text"] == "stage 1: xi0 0.75, xi1 0.75, xi2 0.9"
 
 
-def test_a_name_is_no_markup_for_plotly(run: Run) -> None:
-    run.ask(["[]"], TARGET, image="")
+def test_markup_in_a_name_is_escaped_for_plotly(run: Run) -> None:
+    run.add(["[]"], TARGET, image="")
     for line in run.lines["training", 1]:
         line |= {"<b>x": 1.0, "<b>x_raw": 0.5}
     _, drawn = figures_of(run, ["<b>x"])

@@ -1,4 +1,4 @@
-"""From dumps to a page, once and again."""
+"""A page is written from rollout files, once and repeatedly."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_on_disk import Run, spoken
+from run_on_disk import Run, boxes_text
 from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
@@ -25,45 +25,45 @@ def data_of(page: Path) -> dict[str, Any]:
     return document
 
 
-def test_the_page_holds_each_prompt_and_each_picture_once(run: Run, tmp_path: Path) -> None:
+def test_the_page_has_each_prompt_and_each_image_once(run: Run, tmp_path: Path) -> None:
     image = run.image("a")
     for step in (1, 2):
-        run.ask([spoken(((0, 0, 100, 90), "cat")), "[]"], TARGET, image=image, step=step)
-    run.ask(["[]"], TARGET, image=run.image("b"), image_id="other")
+        run.add([boxes_text(((0, 0, 100, 90), "cat")), "[]"], TARGET, image=image, step=step)
+    run.add(["[]"], TARGET, image=run.image("b"), image_id="other")
     made = writer.write_report(run.write(), tmp_path / "page.html")
     document = data_of(made.path)
-    assert (made.answers, made.of, made.size) == (5, 5, made.path.stat().st_size)
+    assert (made.completions, made.total, made.size) == (5, 5, made.path.stat().st_size)
     assert [prompt["step"] for prompt in document["prompts"]] == [1, 1, 2]
     assert len(document["images"]) == 2
     assert all(image.startswith("data:image/webp;base64,") for image in document["images"])
-    pair = next(prompt for prompt in document["prompts"] if len(prompt["rollouts"]) == 2)
-    totals = [rollout["total"] for rollout in pair["rollouts"]]
+    both = next(prompt for prompt in document["prompts"] if len(prompt["rollouts"]) == 2)
+    totals = [rollout["total"] for rollout in both["rollouts"]]
     assert totals == pytest.approx([3.0, 1.0])  # IoU 0.9 is above xi2.
-    assert (pair["mean"], pair["spread"]) == pytest.approx((sum(totals) / 2, abs(totals[0] - totals[1]) / 2))
-    assert made.notes == ("There are no validation dumps; trainer.validation_data_dir has verl write them.",)
+    assert (both["mean"], both["std"]) == pytest.approx((sum(totals) / 2, abs(totals[0] - totals[1]) / 2))
+    assert made.notes == ("No validation files found. Set trainer.validation_data_dir to have verl write them.",)
 
 
-def test_what_is_not_shown_is_said(run: Run, tmp_path: Path) -> None:
+def test_notes_report_missing_data(run: Run, tmp_path: Path) -> None:
     for step in range(1, 9):
-        run.ask(["[]"] * 4, TARGET, image="", step=step)
+        run.add(["[]"] * 4, TARGET, image="", step=step)
     folder = run.write(described=False)
     with (folder / "rollouts" / "3.jsonl").open("a") as file:
         file.write('{"input": "cut o')
     made = writer.write_report(folder, tmp_path / "page.html", limit=16)
-    assert made.answers <= 16
-    assert made.of == 32
-    assert f"{made.answers} of 32 answers are here" in made.notes[1]
-    assert made.notes[2] == "1 lines of the dumps are cut off and left out."
+    assert made.completions <= 16
+    assert made.total == 32
+    assert f"{made.completions} of 32 completions are shown" in made.notes[1]
+    assert made.notes[2] == "1 truncated lines of the rollout files are skipped."
     assert "run.yaml" in made.notes[3]
     assert data_of(made.path)["notes"] == list(made.notes)
 
 
-def test_a_task_without_boxes_is_shown_with_its_own_criteria(run: Run, tmp_path: Path) -> None:
+def test_a_task_without_boxes_has_its_criteria(run: Run, tmp_path: Path) -> None:
     from verl_vision_r1.rewards.presets import preset_from_config, read_preset
 
     run.preset = preset_from_config(read_preset("robust"))
     target = Target([], ["tabby"], width=400, height=300, categories=("tabby", "pug"), task="classification")
-    run.ask(["<think>a</think><answer>tabby</answer>"], target, image="")
+    run.add(["<think>a</think><answer>tabby</answer>"], target, image="")
     folder = run.write()
     settings = {"reward": read_preset("robust"), "curriculum": {"stages": [{"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}]}}
     run.describe(folder / "rollouts", "training", vision_r1=settings)
@@ -74,79 +74,79 @@ def test_a_task_without_boxes_is_shown_with_its_own_criteria(run: Run, tmp_path:
     assert {trace["legendgroup"] for trace in document["figures"]["all"]["data"]} == {"total", *names}
 
 
-def test_nothing_of_an_answer_can_end_its_script(run: Run, tmp_path: Path) -> None:
+def test_no_completion_can_end_the_script_element(run: Run, tmp_path: Path) -> None:
     hostile = "</script><script>alert(1)</script><!-- & \u2028 \ud83d\ude00 \u202e"
-    run.ask([hostile], TARGET, image="", source=hostile)
+    run.add([hostile], TARGET, image="", source=hostile)
     page = writer.write_report(run.write(), tmp_path / "page.html").path
     assert data_of(page)["prompts"][0]["rollouts"][0]["text"] == json.loads(json.dumps(hostile))
     text = page.read_text(encoding="utf-8")
     assert "<script>alert" not in text
-    assert text.count("</script>") == 4  # Data, plotly, the tables, and the page's own.
+    assert text.count("</script>") == 4  # Data, plotly, DataTables and the script of the page.
 
 
-def test_the_page_is_made_again_when_there_is_more(run: Run, tmp_path: Path) -> None:
-    run.ask(["[]"], TARGET, image="")
+def test_the_page_is_written_again_when_there_are_new_files(run: Run, tmp_path: Path) -> None:
+    run.add(["[]"], TARGET, image="")
     folder = run.write()
     made: list[int] = []
 
-    def make(held: writer.Remembered) -> writer.Report:
-        made.append(len(held.means))
-        return writer.write_report(folder, tmp_path / "page.html", held=held)
+    def make(cache: writer.Cache) -> writer.Report:
+        made.append(len(cache.means))
+        return writer.write_report(folder, tmp_path / "page.html", cache=cache)
 
     pages = writer.follow(make, folder, seconds=0.01)
-    assert next(pages).of == 1
-    run.ask(["[]", "[]"], TARGET, image="", step=2)
+    assert next(pages).total == 1
+    run.add(["[]", "[]"], TARGET, image="", step=2)
     run.write()
-    assert next(pages).of == 3
+    assert next(pages).total == 3
     assert made == [0, 1]
 
 
-def test_a_dump_that_is_being_written_is_waited_for(run: Run, tmp_path: Path) -> None:
-    run.ask(["[]"], TARGET, image="")
+def test_a_file_that_is_being_written_is_read_later(run: Run, tmp_path: Path) -> None:
+    run.add(["[]"], TARGET, image="")
     folder = run.write()
     (folder / "rollouts" / "2.jsonl").write_text("")
     attempts = []
 
-    def make(held: writer.Remembered) -> writer.Report:
+    def make(cache: writer.Cache) -> writer.Report:
         attempts.append(1)
         try:
-            return writer.write_report(folder, tmp_path / "page.html", held=held)
+            return writer.write_report(folder, tmp_path / "page.html", cache=cache)
         except ValueError:
             if len(attempts) == 1:
-                run.ask(["[]"], TARGET, image="", step=2)
+                run.add(["[]"], TARGET, image="", step=2)
                 run.write()
             raise
 
-    assert next(writer.follow(make, folder, seconds=0.01)).of == 2
+    assert next(writer.follow(make, folder, seconds=0.01)).total == 2
     assert len(attempts) == 2
 
 
-def test_a_dump_that_stays_empty_is_refused(run: Run, tmp_path: Path) -> None:
-    run.ask(["[]"], TARGET, image="")
+def test_a_file_that_stays_empty_is_refused(run: Run, tmp_path: Path) -> None:
+    run.add(["[]"], TARGET, image="")
     folder = run.write()
     (folder / "rollouts" / "2.jsonl").write_text("")
     pages: Iterator[writer.Report] = writer.follow(
-        lambda held: writer.write_report(folder, tmp_path / "page.html", held=held), folder, seconds=0.01
+        lambda cache: writer.write_report(folder, tmp_path / "page.html", cache=cache), folder, seconds=0.01
     )
-    with pytest.raises(ValueError, match=r"2\.jsonl: expected a line of JSON"):
+    with pytest.raises(ValueError, match=r"2\.jsonl: expected at least one line with a JSON object"):
         next(pages)
 
 
-def test_the_command_says_what_it_made(run: Run) -> None:
-    run.ask(["[]", "[]"], TARGET, image="")
+def test_the_command_reports_the_page(run: Run) -> None:
+    run.add(["[]", "[]"], TARGET, image="")
     folder = run.write()
-    said = CliRunner().invoke(app, ["report", str(folder)])
-    assert said.exit_code == 0
-    assert said.stdout.startswith(f"{folder / 'report.html'}: 2 of 2 answers, ")
-    machine = json.loads(CliRunner().invoke(app, ["report", str(folder), "--json"]).stdout)
-    assert (machine["answers"], machine["path"]) == (2, str(folder / "report.html"))
+    result = CliRunner().invoke(app, ["report", str(folder)])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{folder / 'report.html'}: 2 of 2 completions, ")
+    values = json.loads(CliRunner().invoke(app, ["report", str(folder), "--json"]).stdout)
+    assert (values["completions"], values["path"]) == (2, str(folder / "report.html"))
 
 
-def test_a_folder_without_dumps_is_one_line(tmp_path: Path) -> None:
-    said = CliRunner().invoke(app, ["report", str(tmp_path)])
-    assert said.exit_code == 1
-    assert said.output.startswith("error: ")
-    assert len(said.output.splitlines()) == 1
+def test_a_folder_without_rollout_files_is_a_one_line_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.output.startswith("error: ")
+    assert len(result.output.splitlines()) == 1
 
 
 @pytest.mark.parametrize("package", ["plotly", "itables"])
@@ -155,6 +155,6 @@ def test_a_missing_package_is_named(run: Run, package: str, monkeypatch: pytest.
 
     found = page.find_spec
     monkeypatch.setattr(page, "find_spec", lambda name: None if name == package else found(name))
-    run.ask(["[]"], TARGET, image="")
-    with pytest.raises(ValueError, match=rf"expected the package {package}, found none; pip install .*\[report\]"):
+    run.add(["[]"], TARGET, image="")
+    with pytest.raises(ValueError, match=rf"expected the package {package}, got none; pip install .*\[report\]"):
         writer.write_report(run.write(), run.folder / "page.html")

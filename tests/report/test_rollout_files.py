@@ -1,4 +1,4 @@
-"""Where the dumps of a run lie, and by which rules their answers were scored."""
+"""Rollout files of a run are found, with the reward configuration that scored them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from verl_vision_r1.targets import Target
 TARGET = Target([[10, 10, 110, 110]], ["cat"], width=400, height=300)
 
 
-def asked(run: Run, steps: Sequence[int] = (1,), kind: str = "training") -> Run:
+def filled(run: Run, steps: Sequence[int] = (1,), kind: str = "training") -> Run:
     for step in steps:
-        run.ask(["[]"], TARGET, image="", step=step, kind=kind)
+        run.add(["[]"], TARGET, image="", step=step, kind=kind)
     return run
 
 
-def test_folders_are_found_with_kind_steps_and_rules(run: Run) -> None:
-    asked(asked(run, (2, 10, 1)), (0, 4), "validation").write()
+def test_folders_are_found_with_kind_steps_and_reward_configuration(run: Run) -> None:
+    filled(filled(run, (2, 10, 1)), (0, 4), "validation").write()
     (run.folder / "metrics.jsonl").write_text("{}\n")
     (run.folder / "checkpoints" / "global_step_4").mkdir(parents=True)
     (run.folder / "checkpoints" / "global_step_4" / "5.jsonl").write_text("{}\n")
@@ -33,21 +33,21 @@ def test_folders_are_found_with_kind_steps_and_rules(run: Run) -> None:
 
 
 @pytest.mark.parametrize("kind", ["training", "validation"])
-def test_without_a_description_the_kind_is_told_from_the_lines(run: Run, kind: str) -> None:
-    asked(run, (3,), kind).write(described=False)
+def test_without_run_yaml_the_kind_comes_from_the_lines(run: Run, kind: str) -> None:
+    filled(run, (3,), kind).write(described=False)
     (folder,) = find_rollout_files(run.folder)
     assert (folder.kind, folder.rules) == (kind, None)
     assert "run.yaml" in folder.note
 
 
-def test_a_word_in_an_answer_does_not_make_it_a_validation(run: Run) -> None:
-    run.ask(['{"reward": 1}'], TARGET, image="")
+def test_a_key_inside_a_completion_does_not_make_it_validation(run: Run) -> None:
+    run.add(['{"reward": 1}'], TARGET, image="")
     run.write(described=False)
     assert find_rollout_files(run.folder)[0].kind == "training"
 
 
-def test_rules_that_cannot_be_had_here_are_told(run: Run) -> None:
-    asked(run).write()
+def test_an_invalid_reward_configuration_is_reported(run: Run) -> None:
+    filled(run).write()
     run.describe(run.folder / "rollouts", "training", vision_r1={"reward": {"tasks": {}}, "curriculum": {}})
     (folder,) = find_rollout_files(run.folder)
     assert folder.rules is None
@@ -55,25 +55,25 @@ def test_rules_that_cannot_be_had_here_are_told(run: Run) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "kind: dance\n", "- 1\n"])
-def test_a_description_that_is_none_is_refused(run: Run, text: str) -> None:
-    asked(run).write()
+def test_an_invalid_run_yaml_is_refused(run: Run, text: str) -> None:
+    filled(run).write()
     (run.folder / "rollouts" / "run.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"run\.yaml: expected the keys kind, samples, total_steps, vision_r1, got"):
         find_rollout_files(run.folder)
 
 
-def test_no_folder_and_no_dumps_are_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_and_one_without_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere: expected the folder of a run"):
         find_rollout_files(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"expected dumps \(STEP.jsonl\)"):
+    with pytest.raises(ValueError, match=r"expected rollout files \(STEP.jsonl\) at most 3 folders deep, got none"):
         find_rollout_files(tmp_path)
 
 
 def test_two_runs_are_refused(run: Run, tmp_path: Path) -> None:
-    folder = asked(run).write()
+    folder = filled(run).write()
     (tmp_path / "both").mkdir()
     folder.rename(tmp_path / "both" / "first")
-    asked(run).write()
+    filled(run).write()
     folder.rename(tmp_path / "both" / "second")
-    with pytest.raises(ValueError, match=r"expected one run, got training dumps in .*first.*, .*second"):
+    with pytest.raises(ValueError, match=r"expected one run, got training files in .*first.*, .*second"):
         find_rollout_files(tmp_path / "both")

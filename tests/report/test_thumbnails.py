@@ -1,4 +1,4 @@
-"""Images small enough to travel within a page."""
+"""Thumbnails that are embedded in a page."""
 
 import base64
 import io
@@ -15,13 +15,13 @@ from verl_vision_r1.targets import Target
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (600, 900, 3), dtype=np.uint8))
 
 
-def decoded(address: str) -> Image.Image:
-    head, data = address.split(",")
+def decoded(url: str) -> Image.Image:
+    head, data = url.split(",")
     assert head == "data:image/webp;base64"
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def test_the_largest_side_that_fits_is_taken(tmp_path: Path) -> None:
+def test_the_largest_size_within_the_budget_is_used(tmp_path: Path) -> None:
     path = tmp_path / "noise.png"
     NOISE.save(path)
     sizes = {budget: decoded(thumbnail(path, budget)).size for budget in (10_000_000, 60_000, 10)}
@@ -31,14 +31,14 @@ def test_the_largest_side_that_fits_is_taken(tmp_path: Path) -> None:
     assert sizes[10][0] == SIDES[-1]
 
 
-def test_a_small_image_is_not_made_larger(tmp_path: Path) -> None:
+def test_a_small_image_is_not_enlarged(tmp_path: Path) -> None:
     path = tmp_path / "small.png"
     Image.new("RGB", (40, 30), "red").save(path)
     assert decoded(thumbnail(path, 10_000)).size == (40, 30)
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n broken"])
-def test_what_is_no_image_gives_none(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_image_gives_an_empty_url(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(content)
     assert thumbnail(path, 10_000) == ""
@@ -46,12 +46,12 @@ def test_what_is_no_image_gives_none(tmp_path: Path, content: bytes) -> None:
     assert thumbnail(tmp_path / "nowhere.png", 10_000) == ""
 
 
-def test_images_within_rows_are_found_by_their_names(tmp_path: Path) -> None:
+def test_embedded_images_are_found_by_name(tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     Image.new("RGB", (40, 30), "blue").save(image)
     target = Target([[0, 0, 10, 10]], ["cat"], width=40, height=30)
     facts = {"data_source": "pets", "image": image, "target": target, "prompt": "Find.", "split": "train"}
-    rows = [make_row(**facts, image_id=str(index), index=index, embed=True) for index in range(3)]
-    write_rows(tmp_path / "rows.parquet", rows, embedded=True)
-    files = [tmp_path / "nowhere.parquet", tmp_path / "rows.parquet"]
+    samples = [make_row(**facts, image_id=str(index), index=index, embed=True) for index in range(3)]
+    write_rows(tmp_path / "samples.parquet", samples, embedded=True)
+    files = [tmp_path / "nowhere.parquet", tmp_path / "samples.parquet"]
     assert embedded_images(files, [("pets", "1"), ("pets", "9")]) == {("pets", "1"): image.read_bytes()}

@@ -1,4 +1,4 @@
-"""The reward manager on samples as verl's agent loop sends them."""
+"""The reward manager, on samples in the form of verl's agent loop."""
 
 import asyncio
 import logging
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.verl
 
 IMAGE, TEXT, END = 500, 7, 501
 TARGET = Target([[64, 48, 320, 240]], ["cat"], width=640, height=480)
-SEEN = (644, 476)
+RESIZED = (644, 476)
 HALFWAY = {"stages": [{"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}, {"at": 0.5, "xi0": 0.75, "xi1": 0.75, "xi2": 0.9}]}
 
 
-class Letters:
-    """A tokenizer of one token for each character."""
+class Characters:
+    """A tokenizer with one token per character."""
 
     eos_token_id = END
 
@@ -56,10 +56,10 @@ def manager(monkeypatch: pytest.MonkeyPatch, family: str = "qwen2_5_vl", frame: 
             "trainer": {"v1": {"trainer_mode": "sync"}},
         }
     )
-    return module.VisionR1RewardManager(config, Letters(), None, reward_router_address=None)
+    return module.VisionR1RewardManager(config, Characters(), None, reward_router_address=None)
 
 
-def sample(text: str, size: tuple[int, int] = SEEN, ended: bool = True, **columns: Any) -> Any:
+def sample(text: str, size: tuple[int, int] = RESIZED, ended: bool = True, **columns: Any) -> Any:
     from tensordict import TensorDict
     from verl import DataProto
 
@@ -95,18 +95,18 @@ def answer(size: tuple[float, float], y2: float = 240) -> str:
     return write_json_boxes(boxes, ("cat",))
 
 
-def test_boxes_are_read_in_the_frame_that_the_model_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_are_in_the_frame_of_the_resized_image(monkeypatch: pytest.MonkeyPatch) -> None:
     for size in ((644, 476), (252, 168)):
         assert run(manager(monkeypatch), sample(answer(size), size))["reward_score"] == 3.0
 
 
-def test_boxes_of_another_family_are_read_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_of_another_family_are_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(manager(monkeypatch, family="qwen3_vl"), sample(answer((1000, 1000))))
     assert result["reward_extra_info"]["mean_iou"] > 0.99
 
 
-def test_a_model_without_image_positions_falls_back_on_the_rows_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = sample(answer(SEEN))
+def test_without_m_rope_the_pixel_bounds_of_the_sample_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = sample(answer(RESIZED))
     data.batch["position_ids"] = data.batch["position_ids"][:, 0]
     assert run(manager(monkeypatch), data)["reward_score"] == 3.0
 
@@ -117,18 +117,18 @@ def test_a_model_without_image_positions_falls_back_on_the_rows_bounds(monkeypat
         ({"global_steps": 0}, 0),
         ({"global_steps": 5}, 0),
         ({"global_steps": 6}, 1),
-        ({"global_steps": 1, "is_validate": True}, 1),  # Validation uses the last stage throughout.
+        ({"global_steps": 1, "is_validate": True}, 1),  # Validation always uses the last stage.
         ({"global_steps": 6, "is_validate": False}, 1),
     ],
 )
 def test_the_stage_follows_the_step(monkeypatch: pytest.MonkeyPatch, columns: dict[str, Any], stage: int) -> None:
-    result = run(manager(monkeypatch), sample(answer(SEEN, y2=211), **columns))  # IoU 0.85
+    result = run(manager(monkeypatch), sample(answer(RESIZED, y2=211), **columns))  # IoU 0.85
     assert result["reward_extra_info"]["stage"] == stage
     assert result["reward_score"] == pytest.approx((3.0, 2.85)[stage], abs=0.01)
     assert result["reward_extra_info"]["precision_raw"] == pytest.approx(0.85, abs=0.01)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "\x00\xff", "no", "[" * 399, answer(SEEN)])
+@pytest.mark.parametrize("text", ["", "[]", "\x00\xff", "no", "[" * 399, answer(RESIZED)])
 def test_the_keys_never_change(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     result = run(manager(monkeypatch), sample(text))
     expected = run(manager(monkeypatch), sample("anything"))
@@ -137,7 +137,7 @@ def test_the_keys_never_change(monkeypatch: pytest.MonkeyPatch, text: str) -> No
     assert all(isinstance(value, str) or np.isfinite(value) for value in result["reward_extra_info"].values())
 
 
-def test_a_dump_says_which_row_was_answered_and_in_which_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rollout_file_has_the_sample_and_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"image_id": "000042", "question": "category", "subject": "cat", "index": 3}
     facts = run(manager(monkeypatch), sample("", extra_info=row, data_source="coco/detection"))["reward_extra_info"]
     expected = {"data_source": "coco/detection", "image_id": "000042", "question": "category", "subject": "cat"}
@@ -150,23 +150,25 @@ def test_a_dump_says_which_row_was_answered_and_in_which_frame(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("length", "ended", "clipped"), [(400, False, 1), (399, True, 0), (10, False, 0), (0, True, 0)]
 )
-def test_clipped_is_what_the_length_limit_cut_off(
+def test_clipped_flags_truncation_at_the_length_limit(
     monkeypatch: pytest.MonkeyPatch, length: int, ended: bool, clipped: float
 ) -> None:
     result = run(manager(monkeypatch), sample("x" * length, ended=ended))
     assert result["reward_extra_info"]["clipped"] == clipped
 
 
-def test_a_second_resize_is_told_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_resize_is_warned_about_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     chosen = manager(monkeypatch)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             run(chosen, sample(answer((252, 168)), (252, 168)))
-        run(manager(monkeypatch), sample(answer(SEEN)))
-    told = [record.getMessage() for record in caplog.records if "position ids say" in record.getMessage()]
-    assert len(told) == 1
-    assert "(252, 168)" in told[0]
-    assert "(644, 476)" in told[0]
+        run(manager(monkeypatch), sample(answer(RESIZED)))
+    warnings = [record.getMessage() for record in caplog.records if "position ids say" in record.getMessage()]
+    assert len(warnings) == 1
+    assert "(252, 168)" in warnings[0]
+    assert "(644, 476)" in warnings[0]
 
 
 def test_the_first_of_several_images_counts() -> None:

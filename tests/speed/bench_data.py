@@ -1,6 +1,6 @@
 """How long 50,000 rows take to prepare and to open, and what travels to the workers, beside verl's own dataset class.
 
-    python tests/speed/bench_data.py  # or: make bench-data; writes docs/benchmark_data.json and a table of the data page
+    python tests/speed/bench_data.py  # or: make bench-data; writes docs/benchmark_data.json and a table
 
 Opening is measured in a fresh process, after the imports; memory is the greatest size of that whole process.
 """

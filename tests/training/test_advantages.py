@@ -1,4 +1,4 @@
-"""Advantages by criterion, against the formula written out."""
+"""Advantages by criterion, compared with the written-out formula."""
 
 import numpy as np
 import pytest
@@ -54,12 +54,12 @@ def test_verl_finds_the_estimator_by_its_name() -> None:
     assert get_adv_estimator_fn("vision_r1_gdpo") is ours.compute_advantage_by_criterion
 
 
-def test_mistakes_are_named() -> None:
+def test_error_messages() -> None:
     from verl_vision_r1.training.advantages import compute_advantage_by_criterion
 
     with pytest.raises(ValueError, match=r"gdpo_reward_keys: expected some of format, recall, got \['precision'\]"):
         advantages(gdpo_reward_keys=["precision"])
     with pytest.raises(ValueError, match=r"gdpo_reward_keys: expected some of format, recall, got \[\]"):
         advantages()
-    with pytest.raises(ValueError, match="trainer_mode: expected one that begins with vision_r1_"):
+    with pytest.raises(ValueError, match="trainer_mode: expected a mode that begins with vision_r1_"):
         compute_advantage_by_criterion(torch.zeros(4, 3), MASK, GROUPS, config={"gdpo_reward_keys": ["format"]})

@@ -1,4 +1,4 @@
-"""The agent loop manager tells the rewards which samples are validation samples."""
+"""The agent loop manager marks validation samples for the reward workers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A frozen part has no gradient and no place in the optimizer; the engine that does it is the one that verl takes."""
+"""Frozen vision towers: parameters without gradient, and verl uses our engine."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def model(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("connector", [False, True])
-def test_the_vision_part_is_frozen_and_the_rest_is_not(model: Any, connector: bool) -> None:
+def test_only_the_vision_tower_is_frozen(model: Any, connector: bool) -> None:
     from verl_vision_r1.training.frozen import freeze
 
     frozen = set(freeze(model, connector=connector))
@@ -36,7 +36,7 @@ def test_the_vision_part_is_frozen_and_the_rest_is_not(model: Any, connector: bo
 def test_a_model_without_vision_is_refused() -> None:
     from verl_vision_r1.training.frozen import freeze
 
-    with pytest.raises(ValueError, match=r"expected a model with a vision part, got .* \['weight', 'bias'\]"):
+    with pytest.raises(ValueError, match=r"expected a model with a vision tower, got .* \['weight', 'bias'\]"):
         freeze(torch.nn.Linear(2, 2), connector=True)
 
 
@@ -50,9 +50,9 @@ print(before, after, EngineRegistry.get_engine_cls("value_model", "fsdp2").__nam
 """
 
 
-@pytest.mark.engine  # It starts none, but takes the time of verl's own imports.
-def test_verl_takes_the_engine_once_it_was_asked_for() -> None:
-    # In a process of its own: the registry keeps what it is given.
+@pytest.mark.engine  # It starts no engine, but verl's imports take long.
+def test_verl_uses_the_engine_after_the_import() -> None:
+    # In a subprocess, because the registry is global.
     environment = {"VERL_PLATFORM": "cpu", "VERL_ENGINE_DEVICE": "cuda"}
     done = subprocess.run(
         [sys.executable, "-c", ASK], env={**os.environ, **environment}, capture_output=True, text=True, check=True

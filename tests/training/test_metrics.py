@@ -1,4 +1,4 @@
-"""What a step's scores say: by criterion and source, by group, and in verl's names."""
+"""Metrics of a step, by criterion, source and group."""
 
 import pytest
 
@@ -44,16 +44,16 @@ def test_groups_without_a_gradient_are_counted() -> None:
     assert metrics["critic/vision_r1/pets/classification/groups/all_zero"] == 1.0
 
 
-def test_text_is_for_dumps_and_no_metric() -> None:
+def test_text_is_not_a_metric() -> None:
     extras = [{"recall": 1.0, "image_id": "000042"}] * 6
     assert not [name for name in reward_metrics(rollouts(extras=extras)) if "image_id" in name]
 
 
-def test_scoring_has_its_seconds() -> None:
+def test_scoring_time() -> None:
     metrics = reward_metrics(rollouts())
     assert metrics["critic/vision_r1/scoring_seconds/sum"] == pytest.approx(0.006)
     assert metrics["critic/vision_r1/scoring_seconds/max"] == pytest.approx(0.001)
 
 
-def test_a_step_without_samples_says_nothing() -> None:
+def test_a_step_without_samples_has_no_metrics() -> None:
     assert reward_metrics(Rollouts([], [], [], [], [])) == {}

@@ -1,4 +1,4 @@
-"""verl's trainer as a process: what is read off its output, what is said when it fails, and that it ends."""
+"""verl's trainer as a subprocess: progress, error message, termination."""
 
 import os
 import subprocess
@@ -11,17 +11,17 @@ import pytest
 from verl_vision_r1.training.process import RunFolder, end_group, output_of, read_line, train
 
 SLEEP = "import signal, time; signal.signal(signal.SIGTERM, {}); print('one', flush=True); time.sleep(60)"
-DEAF, LISTENS = SLEEP.format("signal.SIG_IGN"), SLEEP.format("signal.SIG_DFL")
+IGNORES, ENDS = SLEEP.format("signal.SIG_IGN"), SLEEP.format("signal.SIG_DFL")
 
 
-def test_lines_of_verls_output_become_progress() -> None:
+def test_progress_is_parsed_from_verls_output() -> None:
     step = "(TaskRunnerV1 pid=1) step:3 - global_seqlen/min:1.0 - critic/score/mean:0.625 - critic/score/max:3.0"
     assert read_line(step) == ("step 3, mean score of the rollouts 0.625", 3)
     assert read_line("INFO -- Started a local Ray instance.") == ("Ray is up", None)
     assert read_line("anything else") == ("", None)
 
 
-def test_a_failed_command_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_failed_command_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     code = "print('one'); print('boom'); raise SystemExit(3)"
     with pytest.raises(ChildProcessError, match=r"ended with status 3; the end of .*log:\none\nboom"):
         list(output_of([sys.executable, "-c", code], {}, tmp_path / "log"))
@@ -34,7 +34,7 @@ def test_lines_come_while_the_command_runs_and_stay_in_the_log(tmp_path: Path) -
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
 
 
-def test_leaving_ends_the_command(tmp_path: Path) -> None:
+def test_closing_the_iterator_ends_the_command(tmp_path: Path) -> None:
     lines = output_of(
         [sys.executable, "-uc", "import os, time; print(os.getpid()); time.sleep(60)"], {}, tmp_path / "log"
     )
@@ -45,8 +45,8 @@ def test_leaving_ends_the_command(tmp_path: Path) -> None:
         os.kill(process, 0)
 
 
-@pytest.mark.parametrize(("code", "status"), [(LISTENS, -15), (DEAF, -9)])
-def test_a_process_that_does_not_listen_is_killed(code: str, status: int) -> None:
+@pytest.mark.parametrize(("code", "status"), [(ENDS, -15), (IGNORES, -9)])
+def test_a_process_that_ignores_sigterm_is_killed(code: str, status: int) -> None:
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
@@ -56,7 +56,7 @@ def test_a_process_that_does_not_listen_is_killed(code: str, status: int) -> Non
     assert time.monotonic() - start < 30
 
 
-def test_a_training_has_a_ray_folder_of_its_own_and_fetches_nothing(tmp_path: Path) -> None:
+def test_a_training_run_has_its_own_ray_folder_and_is_offline(tmp_path: Path) -> None:
     code = "import os; [print(os.environ[n]) for n in ('RAY_TMPDIR', 'HF_HUB_OFFLINE', 'VERL_FILE_LOGGER_PATH')]"
     ray, offline, metrics = (line.strip() for line in train(RunFolder(tmp_path), [sys.executable, "-c", code]))
     assert (offline, metrics) == ("1", str(tmp_path / "metrics.jsonl"))

@@ -1,4 +1,4 @@
-"""What stands beside verl's dumps, so that a page of them can show how they were scored."""
+"""`run.yaml` next to verl's rollout files."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def config() -> Any:
         )
 
 
-def test_the_description_is_what_the_page_reads(config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_reads_the_run_file(config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from verl_vision_r1.training.run_file import write_run_file
 
     monkeypatch.chdir(tmp_path)
@@ -44,7 +44,7 @@ def test_the_description_is_what_the_page_reads(config: Any, tmp_path: Path, mon
     assert training.rules.preset.criteria == ("format", "precision", "recall")
 
 
-def test_it_is_written_anew_only_where_it_is_another(config: Any, tmp_path: Path) -> None:
+def test_it_is_only_rewritten_if_it_changes(config: Any, tmp_path: Path) -> None:
     from verl_vision_r1.training.run_file import NAME, write_run_file
 
     write_run_file(tmp_path, config)

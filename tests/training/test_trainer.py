@@ -1,4 +1,4 @@
-"""Our modes of verl's trainer: registered late, under verl's own names inside, stopped by what is no model's fault."""
+"""Our trainer modes: late registration, verl's name of the mode, and stopping on faults."""
 
 import os
 import subprocess
@@ -21,8 +21,8 @@ print([get_trainer_cls(mode).__mro__[2].__name__ for mode in modes])
 """
 
 
-@pytest.mark.engine  # It starts none, but takes the time of verl's own imports.
-def test_verl_finds_our_modes_and_only_then_imports_them() -> None:
+@pytest.mark.engine  # It starts no engine, but verl's imports take long.
+def test_verl_finds_our_modes_and_imports_them_lazily() -> None:
     done = subprocess.run([sys.executable, "-c", ASK], env=os.environ, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[-3:-1] == [
         "False",
@@ -51,14 +51,14 @@ def test_verl_sees_its_own_name_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen == ["sync"]
 
 
-def test_a_fault_ends_the_run_only_where_asked() -> None:
+def test_a_fault_stops_the_run_only_if_configured() -> None:
     trainer("zero")._stop_if_asked({"criterion_failed": 3, "image_unreadable": 0})
     trainer("raise")._stop_if_asked({"criterion_failed": 0, "image_unreadable": 0})
     with pytest.raises(RuntimeError, match=r"on_error=raise: .* got \{'criterion_failed': 3\} in step 7"):
         trainer("raise")._stop_if_asked({"criterion_failed": 3, "image_unreadable": 0})
 
 
-def test_validation_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_in_validation_stop_the_run_too(monkeypatch: pytest.MonkeyPatch) -> None:
     from verl.trainer.ppo.v1 import PPOTrainer
 
     found = {"val-aux/coco/detection/image_unreadable/mean@1": 0.25, "val-aux/coco/detection/total/mean@1": 1.0}
@@ -94,7 +94,7 @@ def test_a_step_that_fails_for_another_reason_names_the_dead_worker(monkeypatch:
     from verl_vision_r1.training.trainer import VisionR1TrainerSync
 
     def fails(self: Any, *arguments: Any) -> None:
-        raise AttributeError("what the worker's death led to")
+        raise AttributeError("a consequence of the worker's death")
 
     def dead(self: Any, cause: Exception | None) -> None:
         raise RuntimeError("reward_loop_worker_0: expected a living reward worker") from cause
@@ -117,16 +117,16 @@ def with_buffer(monkeypatch: pytest.MonkeyPatch, kwargs: dict[str, Any]) -> Any:
     return made._build_replay_buffer()
 
 
-def test_how_often_verl_looks_for_answers_is_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_poll_interval_is_configurable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert with_buffer(monkeypatch, {}).poll_interval == 2.0
     assert with_buffer(monkeypatch, {"poll_interval": 0.1}).poll_interval == 0.1
     for wrong in (0, -1, "fast", True):
-        with pytest.raises(ValueError, match=r"sampler_kwargs\.poll_interval: expected seconds above 0, got"):
+        with pytest.raises(ValueError, match=r"sampler_kwargs\.poll_interval: expected a number of seconds > 0, got"):
             with_buffer(monkeypatch, {"poll_interval": wrong})
 
 
-def test_verl_still_waits_by_that_attribute() -> None:
-    """Where it is gone, our key does nothing."""
+def test_verl_still_uses_the_attribute_poll_interval() -> None:
+    """Without it, our key has no effect."""
     import inspect
 
     from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer

@@ -50,6 +50,6 @@ def test_a_box_without_area_overlaps_nothing() -> None:
         ([[1, 2, 3, float("nan")]], "expected finite numbers"),
     ],
 )
-def test_what_is_no_box_is_refused(values: Any, message: str) -> None:
+def test_invalid_boxes_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         as_boxes(values)

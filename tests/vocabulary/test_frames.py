@@ -1,4 +1,4 @@
-"""Frames there and back, and the resize of the real processors."""
+"""Frames: conversion there and back, and the resize of the published processors."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SIDES = st.integers(20, 4000)
 
 
 @given(width=SIDES, height=SIDES, factor=st.sampled_from([28, 32]), frame=st.sampled_from(FRAMES))
-def test_boxes_come_back_where_they_were(width: int, height: int, factor: int, frame: str) -> None:
+def test_boxes_survive_a_round_trip(width: int, height: int, factor: int, frame: str) -> None:
     size = frame_size(frame, smart_resize(width, height, factor, 3136, 401408))
     boxes = np.array([[0.0, 0.0, width, height], [1.5, 2.5, width / 2, height / 3]])
     there = to_frame(boxes, (width, height), size)
@@ -28,23 +28,23 @@ def test_a_second_resize_within_wider_bounds_changes_nothing(width: int, height:
 @pytest.mark.parametrize(
     ("module", "least_side"),
     [
-        ("qwen_vl_utils.vision_process", 1),  # What verl resizes with, by the bounds of the row.
-        ("transformers.models.qwen2_vl.image_processing_qwen2_vl", 32),  # The processor; it rounds slivers up further.
+        ("qwen_vl_utils.vision_process", 1),  # What verl uses, with the pixel bounds of the sample.
+        ("transformers.models.qwen2_vl.image_processing_qwen2_vl", 32),  # It rounds slivers up further.
     ],
 )
-def test_the_resize_is_that_of_the_real_processors(module: str, least_side: int) -> None:
+def test_resize_equals_the_published_processors(module: str, least_side: int) -> None:
     resize = pytest.importorskip(module).smart_resize
     random = np.random.default_rng(0).integers(1, 3000, size=(400, 2)).tolist()
     for width, height in [(28, 28), (1, 190), (4000, 32), (640, 480), (42, 70), *random]:
         if min(width, height) < least_side or max(width, height) > 200 * min(width, height):
-            continue  # Above 200:1 the processors refuse an image, and `vision-r1 prepare` does so first.
+            continue  # The processors refuse an aspect ratio above 200:1, and so does `vision-r1 prepare`.
         for factor, low, high in ((28, 3136, 401408), (32, 4096, 65536), (28, 50176, 100352)):
             expected = resize(height, width, factor=factor, min_pixels=low, max_pixels=high)
-            if min(expected):  # A sliver under tight bounds is resized to nothing there, and cannot be read at all.
+            if min(expected):  # Under tight bounds they resize a sliver to size 0, which cannot be read.
                 assert smart_resize(width, height, factor, low, high) == (expected[1], expected[0]), (width, height)
 
 
-def test_the_family_decides_where_the_configuration_does_not() -> None:
+def test_auto_takes_the_frame_of_the_family() -> None:
     assert resolve_frame("auto", "qwen2_5_vl") == "resized_pixels"
     assert resolve_frame("auto", "qwen3_vl") == "relative_1000"
     assert resolve_frame("relative_1", "anything") == "relative_1"
@@ -53,7 +53,7 @@ def test_the_family_decides_where_the_configuration_does_not() -> None:
 @pytest.mark.parametrize(
     ("name", "family", "message"),
     [
-        ("auto", "llava", "auto knows the families .* got 'llava'; name the frame yourself"),
+        ("auto", "llava", "auto knows the families .* got 'llava'; set the frame explicitly to one of resized"),
         ("pixels", "qwen2_vl", "expected auto or one of resized_pixels, .* got 'pixels'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The ground truth of a row: what travels, and what is refused."""
+"""The ground truth of a sample: its JSON form, and error messages."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from verl_vision_r1 import Target
 
-RIGHT: dict[str, Any] = {
+VALID: dict[str, Any] = {
     "boxes": [[1, 2, 30, 40]],
     "labels": ["cat"],
     "width": 64,
@@ -15,14 +15,14 @@ RIGHT: dict[str, Any] = {
 }
 
 
-def test_a_target_travels_as_json() -> None:
-    target = Target(**RIGHT)
+def test_a_target_survives_json() -> None:
+    target = Target(**VALID)
     back = Target.from_json(target.to_json())
     assert back.boxes.tolist() == [[1, 2, 30, 40]]
     assert (back.labels, back.categories, back.width, back.height) == (("cat",), ("cat", "dog"), 64, 48)
 
 
-def test_a_negative_image_has_no_boxes() -> None:
+def test_a_negative_sample_has_no_boxes() -> None:
     assert Target([], [], width=64, height=48).boxes.shape == (0, 4)
 
 
@@ -53,9 +53,9 @@ def test_a_negative_image_has_no_boxes() -> None:
         ({"task": "dancing"}, "task: expected one of detection, grounding, classification, counting, got 'dancing'"),
     ],
 )
-def test_a_wrong_target_is_refused(change: dict[str, Any], message: str) -> None:
+def test_an_invalid_target_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Target(**{**RIGHT, **change})
+        Target(**{**VALID, **change})
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,6 @@ def test_a_wrong_target_is_refused(change: dict[str, Any], message: str) -> None
         ('{"boxes": [], "labels": [], "width": 1, "height": 1, "colour": 2}', "unknown .'colour'."),
     ],
 )
-def test_what_is_no_target_is_refused(text: Any, message: str) -> None:
+def test_invalid_json_is_refused(text: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Target.from_json(text)

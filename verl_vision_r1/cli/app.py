@@ -1,4 +1,4 @@
-"""The application that the commands belong to, and how they tell a person what went wrong."""
+"""The command-line application and its error messages."""
 
 import os
 import sys
@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-"""The option of every command that has something to say."""
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+"""The option of every command that prints a result."""
 
 
 class _Commands(TyperGroup):
-    """Shows what a person got wrong as one line instead of a traceback."""
+    """Prints user errors as one line instead of a traceback."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, *_ = resolved = super().resolve_command(ctx, args)
@@ -24,11 +24,11 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            # Who reads has had enough, as in `vision-r1 attacks | head`; nor can the rest be flushed at exit.
+            # The reader closed the pipe, as in `vision-r1 attacks | head`, so the output cannot be flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from error
         except (ValueError, OSError) as error:
-            _tell(f"error: {error}")
+            _print_error(f"error: {error}")
             raise typer.Exit(1) from error
 
 
@@ -41,7 +41,7 @@ def _refuse_old_options(command: str, arguments: list[str]) -> None:
             raise ValueError(f"vision-r1 {command}: expected {new}, got its old name {old}")
 
 
-def _tell(message: str) -> None:
+def _print_error(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -65,11 +65,11 @@ def vision_r1(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Reinforcement fine-tuning of vision-language models for seeing, with verl."""
+    """GRPO fine-tuning of vision-language models for detection, grounding, counting and classification, with verl."""
 
 
 def names_of(group: str) -> Callable[[str], list[str]]:
-    """What a shell completes an option with: the names in a Hydra group of ours.
+    """Shell completion of an option: the names in one of our Hydra groups.
 
     Args:
         group: `reward`, `curriculum` or `prompt`.

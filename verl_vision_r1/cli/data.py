@@ -1,70 +1,156 @@
-"""Rows: `vision-r1 prepare`, `validate` and `view`."""
+"""Data: `vision-r1 prepare`, `validate` and `view`."""
 
 import json
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from verl_vision_r1.cli.app import AsJson, app, names_of
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
+from verl_vision_r1.data.readers import DATASETS
+
+LISTED: Final = "\n\n".join(f"{kind.capitalize()}: {', '.join(names)}." for kind, names in DATASETS.items())
+"""The datasets for the help text, one kind per line."""
+
+QUESTIONS, SELECTION, IMAGES, OUTPUT = "Questions", "Selection", "Images", "Output"
+"""Panels of the help text."""
 
 
-def _readers(incomplete: str) -> list[str]:
-    from verl_vision_r1.data.readers.sources import SOURCES
-
-    return [name for name in ("mix", *SOURCES) if name.startswith(incomplete)]
+def _complete_dataset(incomplete: str) -> list[str]:
+    names = chain(("mix",), *DATASETS.values())
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @app.command(
-    epilog="Example: vision-r1 prepare coco --source /data/coco --out data --negatives 0.1", rich_help_panel="Rows"
+    epilog="Example: vision-r1 prepare coco --source /data/coco --out data --negatives 0.1", rich_help_panel="Data"
 )
 def prepare(
     name: Annotated[
         str,
-        typer.Argument(help="The data set (coco, voc, ...), or mix.", show_default=False, autocompletion=_readers),
+        typer.Argument(
+            help=f"Dataset to read.\n\n{LISTED}\n\nSeveral datasets at once: mix.",
+            show_default=False,
+            autocompletion=_complete_dataset,
+        ),
     ],
-    source: Annotated[str, typer.Option(help="Its folder, its name on the hub, or the YAML file of a mix.")],
-    out: Annotated[Path, typer.Option(help="Folder for train.parquet and val.parquet.")],
-    split: Annotated[str | None, typer.Option(help="One part alone.", show_default="train and val")] = None,
+    source: Annotated[
+        str, typer.Option(help="Folder of the dataset, its name on the Hugging Face Hub, or the YAML file of a mix.")
+    ],
+    out: Annotated[Path, typer.Option(help="Output folder for train.parquet and val.parquet.")],
+    split: Annotated[str | None, typer.Option(help="Read only this split.", show_default="train and val")] = None,
     ask: Annotated[
-        str, typer.Option(help="Of boxes: categories, category, referring, class or count.")
+        str,
+        typer.Option(
+            help="Question about annotated boxes: categories (all in one prompt), category (one per prompt),"
+            " referring, class or count.",
+            rich_help_panel=QUESTIONS,
+        ),
     ] = "categories",
-    negatives: Annotated[float, typer.Option(help="Questions about what is not there, for each other one.")] = 0.0,
+    negatives: Annotated[
+        float, typer.Option(help="Negative samples per other sample.", rich_help_panel=QUESTIONS)
+    ] = 0.0,
     keep_empty: Annotated[
-        bool, typer.Option("--keep-empty", help="For evaluation: images without objects too, and crowds.")
+        bool,
+        typer.Option(
+            "--keep-empty",
+            help="Keep images without boxes and images with crowds, for an evaluation.",
+            rich_help_panel=QUESTIONS,
+        ),
     ] = False,
     category_list: Annotated[
-        Path | None, typer.Option(help="JSON file of the categories to ask each image about.", show_default="no list")
+        Path | None,
+        typer.Option(
+            help="JSON file of the categories to ask each image about, with --ask category.",
+            show_default="none",
+            rich_help_panel=QUESTIONS,
+        ),
+    ] = None,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            help="Prompt template, a name of the Hydra group vision_r1/prompt.",
+            autocompletion=names_of("prompt"),
+            rich_help_panel=QUESTIONS,
+        ),
+    ] = "vision_r1",
+    min_boxes: Annotated[
+        int,
+        typer.Option(help="Minimum boxes per image (images without boxes are kept).", rich_help_panel=SELECTION),
+    ] = 1,
+    max_boxes: Annotated[
+        int | None, typer.Option(help="Maximum boxes per image.", show_default="no limit", rich_help_panel=SELECTION)
+    ] = None,
+    hard_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Fraction of images with more than 10 boxes.", show_default="unchanged", rich_help_panel=SELECTION
+        ),
+    ] = None,
+    difficulty: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file {image_id: number}, such as a model's mean scores.",
+            show_default="none",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    difficulty_range: Annotated[
+        tuple[float, float], typer.Option(help="Range of --difficulty to keep.", rich_help_panel=SELECTION)
+    ] = (0.0, 1.0),
+    max_images: Annotated[
+        int | None, typer.Option(help="Maximum number of images.", show_default="all", rich_help_panel=SELECTION)
     ] = None,
     max_samples: Annotated[
-        int | None, typer.Option(help="At most so many rows to train on.", show_default="all")
+        int | None,
+        typer.Option(help="Maximum number of training samples.", show_default="all", rich_help_panel=SELECTION),
     ] = None,
-    max_images: Annotated[int | None, typer.Option(help="Take at most so many images.", show_default="all")] = None,
-    min_boxes: Annotated[int, typer.Option(help="Leave out images with fewer, but not those with none.")] = 1,
-    max_boxes: Annotated[int | None, typer.Option(help="Leave out images with more.", show_default="no limit")] = None,
-    hard_fraction: Annotated[
-        float | None, typer.Option(help="Share of images with more than 10 boxes.", show_default="as it is")
+    min_pixels: Annotated[
+        int, typer.Option(help="Minimum image area after the resize, in pixels.", rich_help_panel=IMAGES)
+    ] = MIN_PIXELS,
+    max_pixels: Annotated[
+        int, typer.Option(help="Maximum image area after the resize, in pixels.", rich_help_panel=IMAGES)
+    ] = MAX_PIXELS,
+    image_check: Annotated[
+        str,
+        typer.Option(
+            help="How to verify images: decode (all pixels), header (size only) or none.", rich_help_panel=IMAGES
+        ),
+    ] = "decode",
+    embed: Annotated[
+        bool,
+        typer.Option(
+            "--embed", help="Store the images in the parquet files, not their paths.", rich_help_panel=IMAGES
+        ),
+    ] = False,
+    val_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Fraction of images for val.parquet, if the dataset has no validation split; 1 writes val.parquet"
+            " only.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = 0.2,
+    alias: Annotated[
+        str | None,
+        typer.Option(help="Dataset name in data_source.", show_default="NAME", rich_help_panel=OUTPUT),
     ] = None,
-    difficulty: Annotated[Path | None, typer.Option(help="JSON {image_id: number} to choose by.")] = None,
-    difficulty_range: Annotated[tuple[float, float], typer.Option(help="Keep images within.")] = (0.0, 1.0),
-    prompt: Annotated[
-        str, typer.Option(help="Words of the questions, of vision_r1/prompt.", autocompletion=names_of("prompt"))
-    ] = "vision_r1",
-    alias: Annotated[str | None, typer.Option(help="Name in data_source.", show_default="NAME")] = None,
-    val_fraction: Annotated[float, typer.Option(help="Share of the images that go to val.parquet; 1: all.")] = 0.2,
-    max_pixels: Annotated[int, typer.Option(help="Largest area an image is resized to.")] = MAX_PIXELS,
-    min_pixels: Annotated[int, typer.Option(help="Smallest area an image is resized to.")] = MIN_PIXELS,
-    seed: Annotated[int, typer.Option(help="Decides the choice, the split and the order.")] = 0,
-    image_check: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
-    embed: Annotated[bool, typer.Option("--embed", help="Rows hold the images, not their paths.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Random seed for sampling, split and shuffle.", rich_help_panel=OUTPUT)
+    ] = 0,
     strict: Annotated[
-        bool, typer.Option("--strict/--skip-bad", help="Stop at defects, or leave out what has one.")
+        bool,
+        typer.Option(
+            "--strict/--skip-bad",
+            help="Stop at defects, or skip the defective boxes and images.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a data set into the rows that verl trains on."""
+    """Convert datasets to the parquet files that verl trains on."""
     from verl_vision_r1.data.mix import read_mix
     from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare as run
@@ -81,32 +167,39 @@ def prepare(
         typer.echo(json.dumps(asdict(prepared), indent=2))
         return
     for account in prepared.accounts:
-        _print_table({"": account.source, "images": account.images} | _account_lines(account))
-    typer.echo(", ".join(f"{out / file}.parquet: {count} rows" for file, count in prepared.rows.items()))
+        _print_table({"dataset": account.source, "images": account.images} | _account_lines(account))
+    typer.echo(", ".join(f"{out / file}.parquet: {count} samples" for file, count in prepared.rows.items()))
     if prepared.defects:
-        typer.echo(f"{prepared.defects} bad boxes and images left out, listed in {out / 'defects.txt'}")
+        typer.echo(f"defective boxes and images skipped: {prepared.defects}, listed in {out / 'defects.txt'}")
 
 
 def _account_lines(account: Any) -> dict[str, Any]:
-    lines = {f"rows for {file}": count for file, count in account.rows.items()}
-    lines |= {"boxes": account.boxes, "rows whose answer is nothing": account.negatives}
+    lines = {f"samples in {file}.parquet": count for file, count in account.rows.items()}
+    lines |= {"boxes": account.boxes, "negative samples": account.negatives}
     return lines | {f"left out: {reason}": count for reason, count in account.left_out.items()}
 
 
-@app.command(epilog="Example: vision-r1 validate data", rich_help_panel="Rows")
+@app.command(epilog="Example: vision-r1 validate data", rich_help_panel="Data")
 def validate(
-    source: Annotated[Path, typer.Argument(help="Folder of rows, or a file of them.")],
+    source: Annotated[Path, typer.Argument(help="Folder of parquet or JSON Lines files, or one such file.")],
     model: Annotated[
-        str | None, typer.Option(help="Folder of the model whose processor measures the prompts.")
+        str | None,
+        typer.Option(help="Model folder; measure the prompts in tokens of its processor.", show_default="none"),
     ] = None,
-    max_prompt_length: Annotated[int, typer.Option(help="Tokens above which a prompt is a defect.")] = 1024,
+    max_prompt_length: Annotated[int, typer.Option(help="Maximum prompt length in tokens, with --model.")] = 1024,
     prompt: Annotated[
-        str, typer.Option(help="Words that the run asks in, of vision_r1/prompt.", autocompletion=names_of("prompt"))
+        str,
+        typer.Option(
+            help="Prompt template of the run, a name of the Hydra group vision_r1/prompt; none: the text in the file.",
+            autocompletion=names_of("prompt"),
+        ),
     ] = "none",
-    image_check: Annotated[str, typer.Option(help="Look at images: decode, header or none.")] = "decode",
+    image_check: Annotated[
+        str, typer.Option(help="How to verify images: decode (all pixels), header (size only) or none.")
+    ] = "decode",
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with rows, and what is in them; exit status 1 if anything is wrong."""
+    """Check prepared samples: count defects, show statistics. Exit status 1 if there is a defect."""
     from verl_vision_r1.data.images import CHECKS
     from verl_vision_r1.data.validate import validate as run
 
@@ -135,22 +228,22 @@ def _lengths(model: str | None, prompt: str) -> Any:
     return PromptLength(processor, load_prompts(prompt), processor_bounds(processor), {})
 
 
-@app.command(epilog="Example: vision-r1 view data --count 48", rich_help_panel="Rows")
+@app.command(epilog="Example: vision-r1 view data --count 48", rich_help_panel="Data")
 def view(
-    source: Annotated[Path, typer.Argument(help="Folder of rows, or a file of them.")],
+    source: Annotated[Path, typer.Argument(help="Folder of parquet or JSON Lines files, or one such file.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the sheets.", show_default="view/ beside the rows")
+        Path | None, typer.Option(help="Folder for the contact sheets.", show_default="view/ in the data folder")
     ] = None,
-    count: Annotated[int, typer.Option(help="Rows of each file to draw.", min=1)] = 24,
-    seed: Annotated[int, typer.Option(help="Decides which.")] = 0,
+    count: Annotated[int, typer.Option(help="Number of samples to draw per file.", min=1)] = 24,
+    seed: Annotated[int, typer.Option(help="Random seed for the choice of samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Draw rows with their boxes on contact sheets."""
-    from verl_vision_r1.data.validate import files_of_rows
+    """Draw samples with their ground-truth boxes on contact sheets."""
+    from verl_vision_r1.data.validate import sample_files
     from verl_vision_r1.data.view import view as run
 
     sheets = []
-    for file in files_of_rows(source):
+    for file in sample_files(source):
         for sheet in run(file, out or file.parent / "view", count=count, seed=seed):
             sheets.append(str(sheet))
             if not as_json:

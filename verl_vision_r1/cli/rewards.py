@@ -14,68 +14,95 @@ from verl_vision_r1.cli.app import AsJson, app, names_of
     rich_help_panel="Rewards",
 )
 def score(
-    answer: Annotated[
-        str | None, typer.Argument(help="What a model wrote; - reads it from standard input.", show_default=False)
+    completion: Annotated[
+        str | None, typer.Argument(help="The completion; - reads it from standard input.", show_default=False)
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="What is there, as in a row's ground_truth: JSON, or a file of it.")
+        str | None, typer.Option(help="The ground truth, as in a sample's ground_truth: JSON, or a JSON file.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="Score each line of a JSONL: a dump of verl's, or answer and target.")
+        Path | None,
+        typer.Option("--from", help="Score each line of a JSONL file: a rollout file, or completion and target."),
     ] = None,
-    line: Annotated[int | None, typer.Option(help="Explain this line of it, from 1.", min=1)] = None,
+    line: Annotated[int | None, typer.Option(help="Explain this line of the file, from 1.", min=1)] = None,
     preset: Annotated[
-        str, typer.Option(help="A preset, or a YAML file.", autocompletion=names_of("reward"))
+        str, typer.Option(help="Reward preset, or a YAML file.", autocompletion=names_of("reward"))
     ] = "vision_r1",
     curriculum: Annotated[
-        str, typer.Option(help="Score under a stage of this curriculum.", autocompletion=names_of("curriculum"))
+        str, typer.Option(help="Use a stage of this curriculum.", autocompletion=names_of("curriculum"))
     ] = "none",
-    stage: Annotated[int | None, typer.Option(help="Which of its stages, from 0.", show_default="last")] = None,
+    stage: Annotated[int | None, typer.Option(help="Index of the stage, from 0.", show_default="last")] = None,
     frame: Annotated[
         str | None,
         typer.Option(
-            help="The frame of the answer: WIDTHxHEIGHT, resized_pixels, relative_1000 or relative_1.",
-            show_default="as the line, the preset or the image has it",
+            help="Coordinate frame of the boxes: WIDTHxHEIGHT, resized_pixels, relative_1000 or relative_1.",
+            show_default="from the line, the preset or the image",
         ),
     ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Draw the answer on its image, into this file.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Draw the boxes on the image and save it to this file.")] = None,
     image: Annotated[
-        Path | None, typer.Option(help="The image to draw on.", show_default="that of the line, or grey")
+        Path | None, typer.Option(help="The image to draw on.", show_default="from the line, or grey")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score an answer: what each criterion gives, what each box is worth and why; or all the answers of a file."""
-    from verl_vision_r1.cli.score.command import Wanted, explain_one, score_all
-    from verl_vision_r1.cli.score.inputs import Rulebook, stage_of
+    """Score a completion and explain the score, box by box; or score all completions of a file."""
+    from verl_vision_r1.cli.score.command import Request, explain_one, score_all
+    from verl_vision_r1.cli.score.inputs import Scorer, stage_of
     from verl_vision_r1.rewards.presets import load_preset
 
-    wanted = Wanted(answer, target, source, line, draw, image)
-    book = Rulebook(load_preset(preset), stage_of(curriculum, stage), frame)
-    if wanted.one:
-        explain_one(wanted, book, as_json)
+    request = Request(completion, target, source, line, draw, image)
+    scorer = Scorer(load_preset(preset), stage_of(curriculum, stage), frame)
+    if request.one:
+        explain_one(request, scorer, as_json)
     else:
-        score_all(wanted, book, as_json)
+        score_all(request, scorer, as_json)
 
 
 @app.command(epilog="Example: vision-r1 attacks --preset robust --curriculum halfway", rich_help_panel="Rewards")
 def attacks(
     preset: Annotated[
         list[str] | None,
-        typer.Option(help="A preset, or a YAML file.", show_default="all", autocompletion=names_of("reward")),
+        typer.Option(help="Reward preset, or a YAML file.", show_default="all", autocompletion=names_of("reward")),
     ] = None,
     curriculum: Annotated[
         str,
-        typer.Option(help="Score under the last stage of this curriculum.", autocompletion=names_of("curriculum")),
+        typer.Option(help="Use the last stage of this curriculum.", autocompletion=names_of("curriculum")),
     ] = "none",
+    policies: Annotated[
+        bool, typer.Option("--policies", help="Simulate GRPO over strategies instead, without and with refinement.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What each preset pays for answers that cheat, as a share of what it pays for a perfect one."""
-    from verl_vision_r1.rewards.attacks import PRESETS, shares, table
+    """Test presets for reward hacking: the reward of flawed completions, as a fraction of the maximum."""
+    from verl_vision_r1.rewards.attacks import PRESETS, fractions, table
     from verl_vision_r1.rewards.presets import load_curriculum
 
+    if policies:
+        _policies(preset or ["robust", "vision_r1", "visual_rft"], as_json)
+        return
     stage = load_curriculum(curriculum).stages[-1]
     names = preset or PRESETS
-    typer.echo(json.dumps(shares(names, stage), indent=2) if as_json else table(names, stage))
+    typer.echo(json.dumps(fractions(names, stage), indent=2) if as_json else table(names, stage))
+
+
+def _policies(presets: list[str], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from verl_vision_r1.rewards.policies import outcomes, table
+    from verl_vision_r1.rewards.presets import load_curriculum, load_preset
+
+    loaded = {name: load_preset(name) for name in presets}
+    stages = {"none": load_curriculum("none").stages[0], "advanced": load_curriculum("halfway").stages[-1]}
+    if not as_json:
+        typer.echo(table(loaded, stages))
+        return
+    found = [
+        {"preset": name, "refinement": refinement, **asdict(cell), **asdict(outcome)}
+        for name, preset in loaded.items()
+        for refinement, stage in stages.items()
+        for cell, outcome in outcomes(preset, stage).items()
+    ]
+    typer.echo(json.dumps(found, indent=2))
 
 
 @app.command(epilog="Example: vision-r1 conformance cases.json", rich_help_panel="Rewards")
@@ -83,7 +110,7 @@ def conformance(
     files: Annotated[list[Path], typer.Argument(help="Files of recorded cases.", metavar="FILE.json ...")],
     as_json: AsJson = False,
 ) -> None:
-    """Score recorded cases and say which scores are as recorded; exit status 1 if any differs."""
+    """Compare scores with recorded scores; exit status 1 if any differs."""
     from verl_vision_r1.rewards.conformance import check_file, lines, summary
 
     reports = [check_file(path) for path in files]

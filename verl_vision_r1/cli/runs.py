@@ -1,4 +1,4 @@
-"""Whole runs: `vision-r1 doctor`, `estimate`, `gpu-check`, `demo` and `ablations`."""
+"""Commands on whole runs: `vision-r1 doctor`, `estimate`, `gpu-check`, `demo` and `ablations`."""
 
 import json
 from pathlib import Path
@@ -11,27 +11,28 @@ from verl_vision_r1.cli.app import AsJson, app
 
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Example: vision-r1 doctor +recipe=vision_r1_qwen7b data.train_files=rows.parquet vision_r1/reward=robust",
+    epilog="Example: vision-r1 doctor +recipe=vision_r1_qwen7b data.train_files=train.parquet vision_r1/reward=robust",
     rich_help_panel="Runs",
 )
 def doctor(
     run: Annotated[
-        list[str] | None, typer.Argument(help="A run, as verl takes it.", metavar="[+recipe=NAME KEY=VALUE ...]")
+        list[str] | None,
+        typer.Argument(help="Overrides of a run, as on verl's command line.", metavar="[+recipe=NAME KEY=VALUE ...]"),
     ] = None,
     as_json: AsJson = False,
-    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Look into Ray's workers too.")] = True,
+    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Check the Ray workers too.")] = True,
 ) -> None:
-    """Check this installation, or exactly the run that is given; exit status 1 if anything is wrong."""
+    """Check the installation and the configuration, locally and on Ray workers; exit status 1 if a check fails."""
     from verl_vision_r1.preflight.doctor import diagnose, report
 
     checks = diagnose(run or (), ray=ray)
     if as_json:
-        known = list(checks)
-        typer.echo(report.as_json(known))
-        right = all(check.ok is not False for check in known)
+        results = list(checks)
+        typer.echo(report.as_json(results))
+        passed = all(check.ok is not False for check in results)
     else:
-        right = report.show(checks)
-    if not right:
+        passed = report.show(checks)
+    if not passed:
         raise typer.Exit(1)
 
 
@@ -41,19 +42,23 @@ def doctor(
     rich_help_panel="Runs",
 )
 def estimate(
-    run: Annotated[list[str], typer.Argument(help="A run, as verl takes it.", metavar="+recipe=NAME [KEY=VALUE ...]")],
+    run: Annotated[
+        list[str],
+        typer.Argument(help="Overrides of a run, as on verl's command line.", metavar="+recipe=NAME [KEY=VALUE ...]"),
+    ],
     gpu_memory: Annotated[float, typer.Option(help="Memory of one GPU in GiB.")] = 80.0,
-    gpu: Annotated[str, typer.Option(help="For the time: a100, h100 or h200.")] = "h100",
-    mfu: Annotated[float, typer.Option(help="For the time: share of its peak that the update reaches.")] = 0.3,
+    gpu: Annotated[str, typer.Option(help="GPU type: a100, h100 or h200.")] = "h100",
+    mfu: Annotated[float, typer.Option(help="Model FLOPs utilization of the update, above 0 and at most 1.")] = 0.3,
     response_tokens: Annotated[
-        int | None, typer.Option(help="Mean tokens of an answer.", show_default="data.max_response_length")
+        int | None, typer.Option(help="Mean tokens per completion.", show_default="data.max_response_length")
     ] = None,
     model_config: Annotated[
-        Path | None, typer.Option(help="The model's config.json.", show_default="by actor_rollout_ref.model.path")
+        Path | None,
+        typer.Option(help="config.json of the model.", show_default="that of actor_rollout_ref.model.path"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate a run's memory, processors, steps, disk and time before a GPU is touched, with what each rests on."""
+    """Estimate GPU memory, CPU cores, steps, disk and time of a run, with the assumptions; needs no GPU."""
     from verl_vision_r1.preflight.estimate import Assumptions, make_plan, report
     from verl_vision_r1.preflight.estimate import estimate as sections
 
@@ -66,14 +71,12 @@ def estimate(
 
 @app.command("gpu-check", epilog="Example: vision-r1 gpu-check --small", rich_help_panel="Runs")
 def gpu_check(
-    out: Annotated[
-        Path, typer.Option(help="Folder for all that the check makes; that of an earlier one is emptied.")
-    ] = Path("gpu_check"),
-    small: Annotated[bool, typer.Option("--small", help="A model of two layers, not one of 3B.")] = False,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, also where there is a GPU.")] = False,
+    out: Annotated[Path, typer.Option(help="Output folder; that of an earlier check is emptied.")] = Path("gpu_check"),
+    small: Annotated[bool, typer.Option("--small", help="Use a model with two layers instead of 3B.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Print the plan only, also with a GPU.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train three steps on this machine's GPUs and judge seconds and memory; without a GPU, say what it would do."""
+    """Train three steps on this machine's GPUs and check time and memory against limits; skipped without a GPU."""
     from rich.console import Console
 
     from verl_vision_r1.preflight.gpu_check.run import gpu_check as check
@@ -88,19 +91,19 @@ def gpu_check(
 @app.command(epilog="Example: vision-r1 demo --steps 40", rich_help_panel="Runs")
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="COCO or VOC folder.", show_default="coloured shapes, drawn here")
+        Path | None, typer.Option(help="COCO or VOC folder.", show_default="drawn coloured shapes")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("demo"),
-    steps: Annotated[int, typer.Option(help="Steps of reinforcement.", min=1)] = 40,
-    seed: Annotated[int, typer.Option(help="Of the scenes, their order and the rollouts.", min=0)] = 0,
-    teaching_steps: Annotated[int, typer.Option(help="With --data: supervised steps before.", min=1)] = 150,
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"),
+    steps: Annotated[int, typer.Option(help="GRPO steps.", min=1)] = 40,
+    seed: Annotated[int, typer.Option(help="Seed of the scenes, their order and the rollouts.", min=0)] = 0,
+    teaching_steps: Annotated[int, typer.Option(help="With --data: supervised steps before GRPO.", min=1)] = 150,
     as_json: AsJson = False,
 ) -> None:
-    """Train a tiny model on this machine's CPU through verl's own trainer, and show what changed."""
+    """Train a tiny model on the CPU with verl's trainer, and evaluate it before and after."""
     from rich.console import Console
 
+    from verl_vision_r1.demo.plan import Demo
     from verl_vision_r1.demo.run import run_demo
-    from verl_vision_r1.demo.training import Demo
 
     name = "shapes" if data is None else data.resolve().name
     result = run_demo(Demo((out / name).absolute(), steps, seed, teaching_steps), data, Console(stderr=as_json))
@@ -110,15 +113,15 @@ def demo(
 
 @app.command(epilog="Example: vision-r1 ablations --only robust,vision_r1 --seeds 3", rich_help_panel="Runs")
 def ablations(
-    out: Annotated[Path, typer.Option(help="Folder for the runs; those that are there are not made again.")] = Path(
+    out: Annotated[Path, typer.Option(help="Output folder; finished runs in it are not repeated.")] = Path(
         "demo/ablations"
     ),
-    steps: Annotated[int, typer.Option(help="Steps of reinforcement of each run.", min=1)] = 40,
-    seeds: Annotated[int, typer.Option(help="Runs of each variant.", min=1)] = 3,
-    only: Annotated[str, typer.Option(help="Variants, comma-separated.", show_default="all")] = "",
+    steps: Annotated[int, typer.Option(help="GRPO steps per run.", min=1)] = 40,
+    seeds: Annotated[int, typer.Option(help="Runs per variant.", min=1)] = 3,
+    only: Annotated[str, typer.Option(help="Names of variants, comma-separated.", show_default="all")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run the demo with one thing changed at a time, hours of it, and write table.md with means and intervals."""
+    """Run variants of the demo with one change each (hours), and write table.md with means and intervals."""
     from rich.console import Console
 
     from verl_vision_r1.demo.ablation_table import ablation_table
@@ -129,7 +132,7 @@ def ablations(
     plan, console = Ablations(out.absolute(), steps, seeds, names), Console(stderr=as_json)
     try:
         run_ablations(plan, console)
-    finally:  # What is there is shown, also of a run that was cut short.
+    finally:  # The table of the finished runs, also after an interruption.
         table = ablation_table(plan)
         show([table], console)
         if as_json:

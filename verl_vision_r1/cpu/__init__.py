@@ -1,12 +1,12 @@
-"""verl without a GPU. Inert unless the environment says `VERL_PLATFORM=cpu`.
+"""verl without a GPU. Inactive unless `VERL_PLATFORM=cpu` is set in the environment.
 
-A GPU cluster's head node without a GPU must behave as before, so a host has to ask for this; no host is ever detected.
-What stands in the way of verl 0.9 on a CPU, and what each module here does about it:
+There is no automatic detection, because a GPU cluster's head node without a GPU must behave as before. Each module
+solves one problem of verl 0.9 on a CPU:
 
-- `platform`: verl has no CPU platform. Ray is told of a GPU that is not there, because verl asks for one by name.
-- `patches`: three calls that verl makes to torch and to the package metadata are wrong without a GPU.
-- `preloaded`, `interpreter`: a dozen processes import the same modules one after the other, which takes minutes.
-- `vllm_plugin`: vLLM's CPU build packs its weights at load, after which no new weights can be written into them.
+- `platform`: verl has no CPU platform. Ray gets a virtual GPU, because verl requests GPUs by name.
+- `patches`: some calls of verl to torch and to the package metadata are wrong or slow without a GPU.
+- `preloaded`, `interpreter`: a dozen processes import the same modules, which takes minutes.
+- `vllm_plugin`: vLLM's CPU build packs its weights at load, so new weights cannot be written into them.
 """
 
 import os
@@ -23,10 +23,10 @@ def requested() -> bool:
 
 
 def keep_bytecode(environment: MutableMapping[str, str]) -> None:
-    """Have Python keep what it compiles in the user's cache where the environment forbids it beside the sources.
+    """Write bytecode to the user's cache folder if `PYTHONDONTWRITEBYTECODE` is set.
 
-    Containers often do, and installers such as uv compile nothing: then each process of a run compiles torch,
-    transformers, vLLM and verl anew, which is half of its start.
+    Containers often set it, and installers such as uv do not compile: then each process of a run compiles torch,
+    transformers, vLLM and verl again, which is half of its start-up time.
     """
     if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
         cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -34,19 +34,19 @@ def keep_bytecode(environment: MutableMapping[str, str]) -> None:
 
 
 def activate() -> None:
-    """Register the CPU platform and mend what verl would trip over. Called by the plugin in every process."""
+    """Register the CPU platform and apply the patches. The plugin calls it in every process."""
     # verl registers its FSDP engine for cuda and npu only and looks it up by this name (workers/engine/base.py).
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
-    # Compiling for a model of this size takes longer than it saves; Ray's workers inherit it.
+    # For a model of this size, compilation takes longer than it saves. Ray's workers inherit the variable.
     os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     if sys.dont_write_bytecode and os.environ.get("PYTHONDONTWRITEBYTECODE"):
         keep_bytecode(os.environ)
         sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
-    # Idle workers that Ray starts in advance, without the run's environment, so that the run never uses them.
+    # Ray would start idle workers without the run's environment, which the run never uses.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     from verl_vision_r1.cpu import patches, platform, preloaded
 
     platform.register()
     patches.apply()
-    # Only a driver imports this module.
-    wrapt.register_post_import_hook(preloaded.interpret_with_copies, "verl.trainer.constants_ppo")
+    # Only the driver imports this module of verl.
+    wrapt.register_post_import_hook(preloaded.use_forks, "verl.trainer.constants_ppo")

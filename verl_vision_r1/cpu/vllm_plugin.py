@@ -1,4 +1,4 @@
-"""vLLM's side of the CPU platform: loaded in each of its processes (entry-point group `vllm.general_plugins`)."""
+"""vLLM plugin of the CPU platform, loaded in each of its processes (entry-point group `vllm.general_plugins`)."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from verl_vision_r1.cpu import requested
 
 
 def register() -> None:
-    """Keep linear weights writable, so that verl can send new ones. Inert unless the CPU was asked for.
+    """Keep linear weights writable, so that verl can send new ones. Inactive unless the CPU platform is requested.
 
-    vLLM's CPU build (0.24) packs every linear weight for its kernels at load and frees the original, whereupon verl's
-    weight sync fails: `Attempted to load weight ... into parameter (torch.Size([0]))`.
+    vLLM's CPU build (0.24) packs every linear weight at load and frees the original, so verl's weight sync fails:
+    `Attempted to load weight ... into parameter (torch.Size([0]))`.
     """
     if not requested():
         return

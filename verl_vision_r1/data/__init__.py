@@ -1,8 +1,9 @@
-"""From a folder of annotated images to the rows that verl trains on.
+"""From public or custom datasets to the parquet files that verl trains on.
 
-`rows` says what a row is, `coco` and `voc` read one format each, `prepare` joins them.
+`readers` reads the published formats, `prepare` selects images and writes samples, `validate` and `view` check them,
+`dataset` is the class that verl loads them with.
 """
 
 MIN_PIXELS = 4 * 28 * 28
 MAX_PIXELS = 512 * 28 * 28
-"""Bounds of the area that an image is resized to, in pixels: those of the Vision-R1 release."""
+"""Bounds of the image area after the resize, in pixels: those of the Vision-R1 release."""

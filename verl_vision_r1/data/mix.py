@@ -1,10 +1,10 @@
-"""A mix of data sets, as a YAML file lists them.
+"""A mix of several datasets, listed in a YAML file.
 
     parts:
       - {name: coco, source: /data/coco, max_samples: 30000, hard_fraction: 0.5, max_boxes: 30}
       - {name: refcoco, source: /data/refcoco, max_samples: 5000}
 
-Keys are those of `plan.Source` and `selection.Selection`. A relative source is taken from the folder of the file.
+The keys are those of `options.Source` and `selection.Selection`. Paths are relative to the folder of the file.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ SOURCE_KEYS = {field.name for field in dataclasses.fields(Source)} - {"selection
 
 
 def read_mix(path: Path) -> list[Source]:
-    """Read such a file.
+    """Read a mix.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is something else, or a part has a key too many or too few, or a wrong value.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file has another format; or a part lacks a key, or has an unknown key or an invalid value.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def read_mix(path: Path) -> list[Source]:
         raise ValueError(f"{path}: expected YAML, got {error}") from error
     parts = document.get("parts") if isinstance(document, Mapping) and set(document) == {"parts"} else None
     if not isinstance(parts, list) or not parts:
-        raise ValueError(f"{path}: expected the key parts with a list of data sets, got {document!r:.120}")
+        raise ValueError(f"{path}: expected the key parts with a list of datasets, got {document!r:.120}")
     return [_source(part, path, f"{path} parts[{index}]") for index, part in enumerate(parts)]
 
 
@@ -45,7 +45,7 @@ def _source(part: Any, path: Path, where: str) -> Source:
     unknown = set(part) - SOURCE_KEYS - SELECTION_KEYS
     if unknown:
         raise ValueError(
-            f"{where}: expected the keys {sorted(SOURCE_KEYS | SELECTION_KEYS)}, got also {sorted(unknown)}"
+            f"{where}: expected only the keys {sorted(SOURCE_KEYS | SELECTION_KEYS)}, got also {sorted(unknown)}"
             f"{hint(sorted(unknown), {_key(old): _key(new) for old, new in OPTIONS['prepare'].items()})}"
         )
     chosen = {key: value for key, value in part.items() if key in SELECTION_KEYS}
@@ -66,5 +66,5 @@ def _source(part: Any, path: Path, where: str) -> Source:
 
 
 def _key(option: str) -> str:
-    """The key of a mix that an option of `vision-r1 prepare` is."""
+    """The key of a mix for an option of `vision-r1 prepare`."""
     return option.removeprefix("--").replace("-", "_")

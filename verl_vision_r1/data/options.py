@@ -1,4 +1,4 @@
-"""What is prepared, and how: the options of `prepare`."""
+"""The options of `prepare`: what to read, and how to write it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,20 +11,20 @@ from verl_vision_r1.data.selection import Selection
 
 @dataclass(frozen=True)
 class Source:
-    """One data set, and what is taken from it.
+    """One dataset, and which samples to make of it.
 
     Attributes:
         name: One of `sources.SOURCES`.
-        source: Its folder, or its name on the hub.
-        split: The part to read; by default "train" and "val", or where there is only one, that one in two.
-        ask: What is asked about annotated boxes, one of `questions.ASK`.
-        negatives: Questions whose answer is "nothing", for each other one.
-        max_samples: Greatest number of rows of each file but "val".
-        selection: Which images.
-        alias: The first half of `data_source`; by default the name.
-        keep_empty: Whether nothing is left out for want of objects or because of a crowd: for evaluation, which counts
-            every image, and takes what is found in a crowd for neither right nor wrong.
-        category_list: JSON file {image: [category, ...]}. With `ask="category"` exactly these questions are asked.
+        source: Folder of the dataset, or its name on the Hugging Face Hub.
+        split: The only split to read. By default "train" and "val"; a dataset without these is split by image.
+        ask: The question about annotated boxes, one of `questions.ASK`.
+        negatives: Negative samples per other sample.
+        max_samples: Maximum number of samples in each file except `val.parquet`.
+        selection: Which images to keep.
+        alias: First part of `data_source`; by default the name.
+        keep_empty: Whether to keep images without objects and categories with crowds, for evaluation: it covers every
+            image, and a prediction inside a crowd is neither a true nor a false positive.
+        category_list: JSON file {image: [category, ...]}: with `ask="category"`, one sample per entry.
     """
 
     name: str
@@ -42,11 +42,13 @@ class Source:
         if self.ask not in ASK:
             raise ValueError(f"ask: expected one of {', '.join(ASK)}, got {self.ask!r}")
         if not 0 <= self.negatives < float("inf"):
-            raise ValueError(f"negatives: expected a number from 0 on, got {self.negatives}")
+            raise ValueError(f"negatives: expected a number of at least 0, got {self.negatives}")
         if self.max_samples is not None and self.max_samples < 1:
             raise ValueError(f"max_samples: expected a number above 0, got {self.max_samples}")
         if self.keep_empty and self.negatives:
-            raise ValueError(f"negatives: expected 0 beside keep_empty, which has them, got {self.negatives}")
+            raise ValueError(
+                f"negatives: expected 0 with keep_empty, which keeps all images without objects, got {self.negatives}"
+            )
         self._check_category_list()
 
     def _check_category_list(self) -> None:
@@ -54,33 +56,34 @@ class Source:
             return
         if self.ask != "category":
             raise ValueError(
-                f"category_list: expected ask='category', whose questions {self.category_list} lists, got {self.ask!r}"
+                f"category_list: expected ask='category' with {self.category_list}, which lists one category per"
+                f" sample, got {self.ask!r}"
             )
-        for name, chosen in (
+        for name, value in (
             ("negatives", self.negatives),
             ("max_samples", self.max_samples),
             ("selection", self.selection),
         ):
-            if chosen not in (0, None, Selection()):
+            if value not in (0, None, Selection()):
                 raise ValueError(
-                    f"category_list: {self.category_list} lists the questions; expected no {name}, got {chosen}"
+                    f"category_list: {self.category_list} lists all samples; expected no {name}, got {value}"
                 )
 
 
 @dataclass(frozen=True)
 class Writing:
-    """How rows are made and written.
+    """How samples are written.
 
     Attributes:
-        prompt: The words that they are written with, of the group `vision_r1/prompt`.
-        val_fraction: Share of the images that go to `val.parquet`, where the data set has no such part itself. Of
-            1 there is no other file.
-        seed: Decides which images go where, and the order of rows.
-        min_pixels: Smallest area in pixels that an image is resized to.
-        max_pixels: Largest area in pixels that an image is resized to.
-        image_check: How closely images are looked at, one of `images.CHECKS`.
-        embed: Whether rows hold the images themselves.
-        strict: Whether any defect stops all; else what has one is left out.
+        prompt: Prompt template, a name of the group `vision_r1/prompt`.
+        val_fraction: Fraction of the images for `val.parquet`, if the dataset has no validation split. With 1 there is
+            no other file.
+        seed: Random seed for sampling, split and shuffle.
+        min_pixels: Minimum image area after the resize, in pixels.
+        max_pixels: Maximum image area after the resize, in pixels.
+        image_check: How images are verified, one of `images.CHECKS`.
+        embed: Whether to store the image bytes in the samples instead of the paths.
+        strict: Whether any defect stops everything; otherwise defective boxes and images are skipped.
     """
 
     prompt: str = "vision_r1"
@@ -94,7 +97,7 @@ class Writing:
 
     def __post_init__(self) -> None:
         if not 0 < self.val_fraction <= 1:
-            raise ValueError(f"val_fraction: expected a number above 0, up to 1, got {self.val_fraction}")
+            raise ValueError(f"val_fraction: expected a number above 0 and at most 1, got {self.val_fraction}")
         if self.image_check not in CHECKS:
             raise ValueError(f"image_check: expected one of {', '.join(CHECKS)}, got {self.image_check!r}")
         if not 0 < self.min_pixels <= self.max_pixels:

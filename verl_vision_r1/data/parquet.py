@@ -1,7 +1,7 @@
-"""The row that verl reads: how it is made and written. `row_checks` holds what makes one right.
+"""The samples that verl reads: the columns of a parquet file. `parquet_checks` validates them.
 
-An image travels by its path and is decoded by verl's workers only. `min_pixels` and `max_pixels` bound the resize that
-`qwen_vl_utils` does there, so that the resize of the model's own processor afterwards changes nothing.
+A sample stores the path of its image, and only verl's workers decode it. `min_pixels` and `max_pixels` bound the
+resize by `qwen_vl_utils` there, so that the resize by the model's processor afterwards changes nothing.
 """
 
 import os
@@ -20,11 +20,11 @@ from verl_vision_r1.targets import Target
 __all__ = ["Row", "check_rows", "make_row", "schema", "validate_row", "write_rows"]
 
 BATCH = 256
-"""Rows written at a time; they are read so too, and more of them only take more memory."""
+"""Rows per write, and per read later; larger batches only need more memory."""
 
 
 def schema(embedded: bool = False) -> pa.Schema:
-    """The columns of a file of rows; `embedded` if it holds the images themselves instead of their paths."""
+    """The columns of a file; with `embedded`, it stores image bytes instead of paths."""
     image = {"bytes": pa.binary()} if embedded else {"image": pa.string()}
     extra = {"split": pa.string(), "index": pa.int64(), "image_id": pa.string()}
     return pa.schema(
@@ -40,7 +40,7 @@ def schema(embedded: bool = False) -> pa.Schema:
 
 
 class Row(TypedDict):
-    """One row of a training file; `schema` gives the types inside."""
+    """One sample, a row of a parquet file; `schema` has the inner types."""
 
     data_source: str
     prompt: list[dict[str, str]]
@@ -65,22 +65,22 @@ def make_row(
     min_pixels: int = MIN_PIXELS,
     max_pixels: int = MAX_PIXELS,
 ) -> Row:
-    """Make the row of one image.
+    """Make one sample.
 
     Args:
-        data_source: Name of the data set and the task, such as "coco/detection".
-        image: Where the image lies; a relative path is taken from the working directory.
-        target: What is in the image, in original-image pixels.
-        prompt: The question, without `<image>`.
-        image_id: The name by which evaluation finds the image again.
+        data_source: Dataset and task, such as "coco/detection".
+        image: Path of the image; a relative path starts at the working directory.
+        target: Ground truth, in original-image pixels.
+        prompt: The prompt, without `<image>`.
+        image_id: Identifies the image in an evaluation.
         split: "train" or "val".
-        index: Position of the row in its file, from 0.
-        question: One of `prompts.QUESTIONS`: the prompt can be put in other words when the row is trained on. "own"
-            keeps it as it is.
+        index: Index of the row in its file, from 0.
+        question: One of `prompts.QUESTIONS`. The run's prompt template for it replaces the prompt during training;
+            "own" keeps the prompt.
         subject: What the question is about.
-        embed: Whether the row holds the image file's bytes instead of its path.
-        min_pixels: Smallest area in pixels that the image is resized to.
-        max_pixels: Largest area in pixels that the image is resized to.
+        embed: Whether to store the image bytes instead of the path.
+        min_pixels: Minimum image area after the resize, in pixels.
+        max_pixels: Maximum image area after the resize, in pixels.
 
     Example:
         >>> target = Target([[1, 2, 3, 4]], ["cat"], width=8, height=6)
@@ -89,11 +89,11 @@ def make_row(
         >>> row["prompt"], row["extra_info"]["image_id"]
         ([{'role': 'user', 'content': '<image>Find cats.'}], '1')
     """
-    held = {"bytes": image.read_bytes()} if embed else {"image": str(image.absolute())}
+    content = {"bytes": image.read_bytes()} if embed else {"image": str(image.absolute())}
     return {
         "data_source": data_source,
         "prompt": [{"role": "user", "content": "<image>" + prompt}],
-        "images": [{**held, "min_pixels": min_pixels, "max_pixels": max_pixels}],
+        "images": [{**content, "min_pixels": min_pixels, "max_pixels": max_pixels}],
         "ability": target.task,
         "reward_model": {"style": "rule", "ground_truth": target.to_json()},
         "extra_info": {
@@ -104,18 +104,18 @@ def make_row(
 
 
 def write_rows(path: Path, rows: Iterable[Row], *, embedded: bool = False) -> int:
-    """Write rows to a parquet file, all of them or none.
+    """Write samples to a parquet file, all of them or none.
 
     Args:
         path: The file.
-        rows: The rows.
-        embedded: Whether they hold their images.
+        rows: The samples.
+        embedded: Whether they contain image bytes.
 
     Returns:
-        The number of rows.
+        The number of samples.
 
     Raises:
-        ValueError: There are no rows.
+        ValueError: There are no samples.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     remaining, count = iter(rows), 0
@@ -126,7 +126,7 @@ def write_rows(path: Path, rows: Iterable[Row], *, embedded: bool = False) -> in
                 writer.write_table(pa.Table.from_pylist(batch, schema=columns))
                 count += len(batch)
         if not count:
-            raise ValueError(f"{path}: expected at least one row to write, got none")
+            raise ValueError(f"{path}: expected at least one sample to write, got none")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -1,35 +1,35 @@
-"""What makes a row right, and a file of rows: its keys, their types and what must agree between them."""
+"""Validation of samples and of the files that contain them: keys, types and consistency."""
 
-import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from verl_vision_r1.data.progress import progress
+from verl_vision_r1.data.readers.entries import json_lines
 from verl_vision_r1.prompts import PLACEHOLDERS, QUESTIONS, Prompts
 from verl_vision_r1.targets import TASKS, Target
 
 COLUMNS = ("data_source", "prompt", "images", "ability", "reward_model", "extra_info")
 BATCH = 256
-"""Rows read at a time; more of them only take more memory."""
+"""Rows per read; larger batches only need more memory."""
 
 
 def validate_row(row: Mapping[str, Any], where: str) -> Target:
-    """Check a row that was read back.
+    """Validate one sample.
 
     Args:
-        row: One row as plain Python values. Further keys are allowed.
-        where: What every message begins with, such as "train.parquet row 17".
+        row: The sample as plain Python values. Further keys are allowed.
+        where: Location for error messages, such as "train.parquet row 17".
 
     Returns:
-        The ground truth of the row.
+        The ground truth.
 
     Raises:
-        ValueError: A key is missing or of another type, the prompt does not hold one `<image>` for each image, or the
-            ground truth is wrong.
+        ValueError: A key is missing or has another type, the prompt does not contain one `<image>` per image, or the
+            ground truth is invalid.
     """
     for key in ("data_source", "ability"):
         _field(row, key, str, where)
@@ -48,15 +48,15 @@ def validate_row(row: Mapping[str, Any], where: str) -> Target:
 
 
 def check_rows(path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | None = None) -> int:
-    """Check a file that somebody wants to train on. No image is decoded.
+    """Validate all samples of a file. No image is decoded.
 
     Args:
-        path: A `.parquet` file, or a `.jsonl` file with one row to a line.
-        tasks: The tasks that a row may have: those that the run's rewards have rules for.
-        prompts: The words that the run asks its questions in; a row's question must be one of them.
+        path: A `.parquet` file, or a `.jsonl` file with one sample per line.
+        tasks: The tasks of the run's reward configuration; samples of other tasks are errors.
+        prompts: The run's prompt templates; samples whose question has no template are errors.
 
     Returns:
-        The number of rows.
+        The number of samples.
 
     Raises:
         FileNotFoundError, ValueError: As `checked_rows`.
@@ -67,25 +67,25 @@ def check_rows(path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | No
 def checked_rows(
     path: Path, tasks: Collection[str] = TASKS, prompts: Prompts | None = None, *, images: bool = True
 ) -> Iterator[tuple[dict[str, Any], Target]]:
-    """The rows of a file, each checked as it comes, with its ground truth. Arguments are those of `check_rows`.
+    """Validate the samples of a file one by one, and yield each with its ground truth. Arguments as in `check_rows`.
 
-    `images` is whether the image files must be here: who only compares answers with them needs none.
+    `images` is whether the image files must exist; an evaluation does not need them.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is empty, cannot be read, lacks columns, or a row is wrong or names an image that does
-            not exist. Rows are counted from 0, lines from 1.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is empty or unreadable, or lacks columns; or a sample is invalid, or its image does not
+            exist. Messages count the rows of a parquet file from 0, the lines of a `.jsonl` file from 1.
     """
     if path.suffix not in READERS:
         raise ValueError(f"{path}: expected a file that ends in {' or '.join(READERS)}, got {path.suffix!r}")
     if not path.stat().st_size:
-        raise ValueError(f"{path}: expected rows, got an empty file (0 bytes)")
+        raise ValueError(f"{path}: expected samples, got an empty file (0 bytes)")
     count = 0
     for where, row in progress(READERS[path.suffix](path), desc=path.name, unit="row"):
         target = validate_row(row, where)
         if target.task not in tasks:
             raise ValueError(
-                f"{where}: expected a task that vision_r1.reward has rules for ({', '.join(tasks)}), got {target.task}"
+                f"{where}: expected a task that vision_r1.reward configures ({', '.join(tasks)}), got {target.task}"
             )
         _check_question(row, prompts, where)
         for image in row["images"] if images else ():
@@ -94,7 +94,7 @@ def checked_rows(
         count += 1
         yield row, target
     if not count:
-        raise ValueError(f"{path}: expected at least one row, got none")
+        raise ValueError(f"{path}: expected at least one sample, got none")
 
 
 def _check_question(row: Mapping[str, Any], prompts: Prompts | None, where: str) -> None:
@@ -103,8 +103,8 @@ def _check_question(row: Mapping[str, Any], prompts: Prompts | None, where: str)
         raise ValueError(f"{where}: extra_info: question: expected one of {', '.join(QUESTIONS)}, got {question!r}")
     if prompts is not None and prompts.templates and question != "own" and question not in prompts.templates:
         raise ValueError(
-            f"{where}: expected a question that vision_r1.prompt has words for ({', '.join(prompts.templates)}), got"
-            f" {question}; prepare the rows with another --ask, or choose another vision_r1/prompt"
+            f"{where}: expected a question with a template in vision_r1.prompt ({', '.join(prompts.templates)}), got"
+            f" {question}; prepare the samples with another --ask, or choose another vision_r1/prompt"
         )
 
 
@@ -125,11 +125,11 @@ def _entries(row: Mapping[str, Any], key: str, where: str) -> list[dict[str, Any
 
 def _check_image(image: Mapping[str, Any], where: str) -> None:
     if "bytes" in image:
-        # verl decodes whatever stands under this key, an empty value too.
+        # If this key exists, verl decodes its value, even an empty one.
         _field(image, "bytes", bytes, where)
     else:
         _field(image, "image", str, where)
-    # Without these bounds the workers resize to other pixels than those the answer is measured in.
+    # Without these bounds the workers resize to another size than the reward assumes.
     low, high = (_field(image, key, int, where) for key in ("min_pixels", "max_pixels"))
     if not 0 < low <= high:
         raise ValueError(f"{where}: expected 0 < min_pixels <= max_pixels, got {low} and {high}")
@@ -139,9 +139,9 @@ def _check_prompt(messages: list[dict[str, Any]], images: int, where: str) -> No
     for index, message in enumerate(messages):
         _field(message, "role", str, f"{where}: prompt[{index}]")
     text = "".join(_field(message, "content", str, f"{where}: prompt") for message in messages)
-    for mark, expected in zip(PLACEHOLDERS, (images, 0, 0), strict=True):
-        if text.count(mark) != expected:
-            raise ValueError(f"{where}: prompt: expected {expected} {mark}, got {text.count(mark)} in {text!r:.120}")
+    for placeholder, expected in zip(PLACEHOLDERS, (images, 0, 0), strict=True):
+        if (count := text.count(placeholder)) != expected:
+            raise ValueError(f"{where}: prompt: expected {expected} {placeholder}, got {count} in {text!r:.120}")
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -165,16 +165,8 @@ def _check_columns(names: list[str], path: Path) -> None:
         raise ValueError(f"{path}: expected the columns {list(COLUMNS)}, got {names} (missing {missing})")
 
 
-def _read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path} line {number}: expected JSON, got {line!r:.80}: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path} line {number}: expected a JSON object, got {line!r:.80}")
-            yield f"{path} line {number}", row
-
-
-READERS = {".parquet": _read_parquet, ".jsonl": _read_json_lines}
+READERS: Final[Mapping[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]]] = {
+    ".parquet": _read_parquet,
+    ".jsonl": json_lines,
+}
+"""Readers of sample files by extension. Each yields (location for error messages, sample)."""

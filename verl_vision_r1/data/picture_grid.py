@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in a grid, each with its boxes drawn and a caption below."""
+"""Contact sheets: images in a grid, each with its boxes and a caption below."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -24,9 +24,9 @@ def draw_boxes(image: Image.Image, boxes: Boxes, labels: Sequence[str], colours:
     """Draw boxes on an image.
 
     Args:
-        image: The image, which is changed.
+        image: The image, drawn on in place.
         boxes: (N, 4) `xyxy` in its pixels.
-        labels: N names; an empty one is not written.
+        labels: N names; an empty name is not drawn.
         colours: N colours.
     """
     pen = ImageDraw.Draw(image)
@@ -35,14 +35,14 @@ def draw_boxes(image: Image.Image, boxes: Boxes, labels: Sequence[str], colours:
         pen.rectangle(box, outline=colour, width=2)
         if not label:
             continue
-        # Above the box, but within the picture.
+        # Above the box, but inside the image.
         place = (max(0.0, min(box[0] + 2, image.width - pen.textlength(label, font=_font()))), max(0.0, box[1] - LINE))
         pen.rectangle(pen.textbbox(place, label, font=_font()), fill=colour)
         pen.text(place, label, fill="white", font=_font())
 
 
 def shortened(name: str, length: int = 40) -> str:
-    r"""A name on one line.
+    r"""A name on one line, truncated to a length.
 
     Example:
         >>> shortened("traffic\nlight"), len(shortened("x" * 99))
@@ -53,7 +53,7 @@ def shortened(name: str, length: int = 40) -> str:
 
 
 def draw_cells(cells: Sequence[tuple[Image.Image, str]]) -> Image.Image:
-    """Pictures that fit a cell with their captions, in as many rows as they need."""
+    """A grid of images that fit a cell, with their captions."""
     rows = -(-len(cells) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * CELL[0], rows * (CELL[1] + CAPTION)), "white")
     for index, (image, caption) in enumerate(cells):

@@ -1,4 +1,4 @@
-"""Progress bars, on stderr, for what takes longer than two seconds."""
+"""Progress bars on stderr, for anything that takes longer than two seconds."""
 
 from functools import partial
 

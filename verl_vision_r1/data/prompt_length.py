@@ -1,4 +1,4 @@
-"""How many tokens a row's prompt has, image included, without decoding the image."""
+"""The number of tokens of a sample's prompt, image included, without decoding the image."""
 
 import functools
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from verl_vision_r1.frames import smart_resize
 from verl_vision_r1.prompts import Prompts
 
 Bounds = tuple[int, int]
-"""Least and greatest area in pixels that an image is resized to."""
+"""Minimum and maximum image area after the resize, in pixels."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class PromptLength:
-    """Measures prompts for one model.
+    """Measures prompts in tokens of one model.
 
     Attributes:
-        processor: The model's processor; its image processor counts tokens by patches, as those of Qwen-VL do.
-        prompts: The words that questions are asked in.
-        bounds: Those of the processor, from `processor_bounds`.
+        processor: The model's processor, whose image processor makes tokens of patches, as those of Qwen-VL do.
+        prompts: The prompt templates.
+        bounds: The pixel bounds of the processor, from `processor_bounds`.
         template_options: Further arguments of the chat template.
     """
 
@@ -32,31 +32,31 @@ class PromptLength:
 
     @functools.cached_property
     def side(self) -> int | None:
-        """Side in pixels of the piece of an image that becomes one token, where the model counts them so."""
+        """Side in pixels of the image area that becomes one token; None for other kinds of image processor."""
         images: Any = getattr(self.processor, "image_processor", None)
         return int(images.patch_size * images.merge_size) if hasattr(images, "merge_size") else None
 
     def fits(self, row: Row, width: int, height: int, limit: int) -> bool:
-        """Whether a prompt has at most `limit` tokens. No token is shorter than a byte: most need no tokenizer."""
-        messages = worded(row, self.prompts)
+        """Whether a prompt has at most `limit` tokens. A token has at least one byte: most need no tokenizer."""
+        messages = templated(row, self.prompts)
         text = sum(len(message["content"].encode()) for message in messages)
-        most = self._of_images(row, width, height) + text + self._bytes_around
-        return (len(messages) == 1 and most <= limit) or self.count(row, width, height) <= limit
+        upper_bound = self._image_tokens(row, width, height) + text + self._chat_template_bytes
+        return (len(messages) == 1 and upper_bound <= limit) or self.count(row, width, height) <= limit
 
     def count(self, row: Row, width: int, height: int) -> int:
-        """Tokens of the prompt of a row whose image has that size.
+        """Number of tokens of a sample's prompt.
 
         Args:
-            row: As `data.rows.make_row` makes it.
+            row: A sample as `parquet.make_row` returns it.
             width: Width of the original image in pixels.
             height: Height of the original image in pixels.
         """
-        text = self._rendered([{**message, "content": _parts(message)} for message in worded(row, self.prompts)])
+        text = self._render([{**message, "content": _parts(message)} for message in templated(row, self.prompts)])
         length = len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
-        # The text has one token for each image already.
-        return length + self._of_images(row, width, height) - len(row["images"])
+        # The text already has one token per image.
+        return length + self._image_tokens(row, width, height) - len(row["images"])
 
-    def _of_images(self, row: Row, width: int, height: int) -> int:
+    def _image_tokens(self, row: Row, width: int, height: int) -> int:
         if self.side is None:
             return 0
         bounds = (narrowed(image, self.bounds) for image in row["images"])
@@ -64,19 +64,19 @@ class PromptLength:
         return sum(width * height // self.side**2 for width, height in sizes)
 
     @functools.cached_property
-    def _bytes_around(self) -> int:
-        """What the chat template writes around a prompt of one message."""
-        return len(self._rendered([{"role": "user", "content": _parts({"content": "<image>"})}]).encode())
+    def _chat_template_bytes(self) -> int:
+        """Bytes that the chat template adds to a prompt of one message."""
+        return len(self._render([{"role": "user", "content": _parts({"content": "<image>"})}]).encode())
 
-    def _rendered(self, messages: list[dict[str, Any]]) -> str:
+    def _render(self, messages: list[dict[str, Any]]) -> str:
         text: str = self.processor.apply_chat_template(
             messages, add_generation_prompt=True, tokenize=False, **self.template_options
         )
         return text
 
 
-def worded(row: Row, prompts: Prompts) -> list[dict[str, Any]]:
-    """The messages of a row, the last one in the words of the configuration; the row's own stay as they are."""
+def templated(row: Row, prompts: Prompts) -> list[dict[str, Any]]:
+    """The messages of a sample, with the prompt template applied to the last one. The sample itself is unchanged."""
     messages = [dict(message) for message in row["prompt"]]
     text = prompts.words_of(row.get("extra_info") or {}, row["reward_model"]["ground_truth"])
     if text is not None:
@@ -93,11 +93,11 @@ def _parts(message: Row) -> list[dict[str, str]]:
 
 
 def processor_bounds(processor: Any, overrides: Mapping[str, Any] | None = None) -> Bounds | None:
-    """The least and the greatest area that a model's own processor resizes to, or None where it has no such bounds.
+    """The pixel bounds of a model's processor, or None if it has none.
 
     Args:
         processor: The model's processor.
-        overrides: `data.mm_processor_kwargs`. Of `min_pixels` and `max_pixels`, transformers heeds both or neither.
+        overrides: `data.mm_processor_kwargs`. transformers ignores `min_pixels` or `max_pixels` without the other.
     """
     given = overrides or {}
     size = given.get("size") or getattr(getattr(processor, "image_processor", None), "size", None) or {}
@@ -108,10 +108,10 @@ def processor_bounds(processor: Any, overrides: Mapping[str, Any] | None = None)
 
 
 def narrowed(image: Mapping[str, Any], bounds: Bounds | None) -> Bounds:
-    """A row's bounds within those of the processor, so that its resize, the second one, changes nothing.
+    """A sample's pixel bounds, narrowed to the processor's so that the processor's resize changes nothing.
 
     Raises:
-        ValueError: The two have nothing in common.
+        ValueError: The two ranges do not overlap.
 
     Example:
         >>> narrowed({"min_pixels": 3136, "max_pixels": 401408}, (65536, 16777216))
@@ -122,7 +122,8 @@ def narrowed(image: Mapping[str, Any], bounds: Bounds | None) -> Bounds:
         return low, high
     if high < bounds[0] or low > bounds[1]:
         raise ValueError(
-            f"pixel bounds of a row: expected some within the processor's {bounds[0]} to {bounds[1]}, got {low} to"
-            f" {high}; prepare the rows with other --min-pixels and --max-pixels, or set data.mm_processor_kwargs"
+            f"pixel bounds of a sample: expected an overlap with the processor's {bounds[0]} to {bounds[1]}, got {low}"
+            f" to {high}; prepare the samples with other --min-pixels and --max-pixels, or set"
+            " data.mm_processor_kwargs"
         )
     return max(low, bounds[0]), min(high, bounds[1])

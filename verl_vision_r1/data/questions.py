@@ -1,7 +1,7 @@
-"""From an annotated image to the questions that are asked about it.
+"""From an annotated image to questions about it.
 
-A detection data set says what is in an image; what is asked of the model is chosen here. Readers of data sets whose
-questions are their own (expressions, classes, counts) yield them as they are.
+A detection dataset has boxes but no questions; this module makes them. Datasets with questions of their own
+(expressions, classes, counts) keep them.
 """
 
 import bisect
@@ -20,7 +20,8 @@ from verl_vision_r1.targets import Target
 Ask = Callable[[Sample], list[Sample]]
 
 MARGIN: Final = 1.5
-"""How much larger the largest must be than the next, and how many box widths lie between the leftmost and the next."""
+"""For `referring`: minimum area ratio of the two largest boxes, and minimum distance in mean box widths between the
+centres of the two leftmost (or rightmost) boxes."""
 
 
 def ask_categories(sample: Sample) -> list[Sample]:
@@ -29,24 +30,24 @@ def ask_categories(sample: Sample) -> list[Sample]:
 
 
 def ask_category(sample: Sample) -> list[Sample]:
-    """One question for each category that is in the image, and none about those of which boxes are missing."""
+    """One question per category in the image, except categories with missing boxes."""
     names = dict.fromkeys(sample.target.labels)
     return [about_category(sample, name) for name in names if name not in sample.uncertain]
 
 
 def about_category(sample: Sample, name: str) -> Sample:
-    """The question where all objects of one category are."""
+    """The question that asks for all objects of one category."""
     return replace(sample, target=of_category(sample.target, name), question="category", subject=name)
 
 
 def of_category(target: Target, name: str) -> Target:
-    """All objects of one category, and only that asked for."""
+    """The ground truth for one category: its objects, and no other category."""
     kept = [index for index, label in enumerate(target.labels) if label == name]
     return Target(target.boxes[kept], (name,) * len(kept), target.width, target.height, (name,))
 
 
 def ask_referring(sample: Sample) -> list[Sample]:
-    """Where "the largest dog" is, or the leftmost one, for categories with several objects and a clear answer."""
+    """Ask for "the largest dog", "the leftmost dog" or "the rightmost dog", where that is unambiguous."""
     questions = []
     for name in dict.fromkeys(sample.target.labels):
         if name in sample.uncertain:
@@ -76,7 +77,7 @@ def _superlatives(boxes: Boxes) -> list[tuple[str, int]]:
 
 
 def ask_class(sample: Sample) -> list[Sample]:
-    """What the image shows, where its objects are all of one category."""
+    """Ask for the class of an image whose objects all have one category."""
     names = set(sample.target.labels)
     if len(names) != 1 or sample.uncertain:
         return []
@@ -88,7 +89,7 @@ def ask_class(sample: Sample) -> list[Sample]:
 
 
 def ask_count(sample: Sample) -> list[Sample]:
-    """How many objects there are of each category in the image."""
+    """Ask for the number of objects of each category in the image."""
     return [_count(question) for question in ask_category(sample)]
 
 
@@ -105,11 +106,11 @@ ASK: Final[dict[str, Ask]] = {
     "class": ask_class,
     "count": ask_count,
 }
-"""What can be asked about annotated boxes, by the name that `vision-r1 prepare --ask` takes."""
+"""The questions about annotated boxes, by the values of `vision-r1 prepare --ask`."""
 
 
 def ask(samples: list[Sample], how: str) -> list[Sample]:
-    """Ask about every sample that only says what is in its image; the others ask already. `how` is one of `ASK`."""
+    """Make questions of the samples that have none yet; the others stay. `how` is one of `ASK`."""
     return [
         question
         for sample in samples
@@ -118,33 +119,34 @@ def ask(samples: list[Sample], how: str) -> list[Sample]:
 
 
 def negatives(samples: list[Sample], how: str, count: int, generator: random.Random) -> list[Sample]:
-    """Questions whose right answer is that there is nothing.
+    """Draw negative samples.
 
-    For "categories" these are images without any object, for "category" and "count" questions about a category that
-    was looked for and is absent: `Target.categories` says what was looked for.
+    For "categories" these are images without any object; for "category" and "count", questions about a category that
+    was annotated (`Target.categories`) and is absent from the image.
 
     Args:
         samples: The annotated images.
-        how: What is asked.
-        count: How many are wanted; fewer come where there are not so many.
-        generator: Decides which.
+        how: The kind of question, one of `ASK`.
+        count: Number of negative samples; fewer are returned if there are not as many.
+        generator: Random generator.
     """
     found = [(sample, names) for sample in samples if (names := _absent(sample, how))]
     ends = list(itertools.accumulate(len(names) for _, names in found))
     total = ends[-1] if ends else 0
     questions = []
-    for place in generator.sample(range(total), min(count, total)):
-        sample, names = found[bisect.bisect_right(ends, place)]
-        name = names[place - ends[bisect.bisect_right(ends, place)]]
+    for index in generator.sample(range(total), min(count, total)):
+        place = bisect.bisect_right(ends, index)
+        sample, names = found[place]
+        name = names[index - ends[place]]
         questions.append(about_category(sample, name) if name else sample)
     return [_count(question) for question in questions] if how == "count" else questions
 
 
 def _absent(sample: Sample, how: str) -> list[str]:
-    """Names of what is not in the image; an empty name stands for all of them."""
+    """Names of the categories that are not in the image; an empty name stands for all categories."""
     if sample.question != "categories" or how not in ("categories", "category", "count") or "" in sample.uncertain:
         return []
     if how == "categories":
         return [] if len(sample.target.boxes) or sample.uncertain else [""]
-    held = {*sample.target.labels, *sample.uncertain}
-    return [name for name in sample.target.categories if name not in held]
+    possible = {*sample.target.labels, *sample.uncertain}
+    return [name for name in sample.target.categories if name not in possible]

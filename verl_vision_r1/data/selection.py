@@ -1,6 +1,6 @@
-"""Which images of a data set are taken: the choices of the paper's data recipe, seeded.
+"""Selection of the images of a dataset, seeded: the options of the paper's data recipe.
 
-Source: Vision-R1 (arXiv 2503.18013), Table 7, and its release: 1 to 30 objects to an image, more than 10 are hard.
+Source: Vision-R1 (arXiv 2503.18013), Table 7, and its release: 1 to 30 objects per image; more than 10 are hard.
 """
 
 import json
@@ -17,16 +17,15 @@ HARD = 10
 
 @dataclass(frozen=True)
 class Selection:
-    """What `select` keeps.
+    """Options of `select`.
 
     Attributes:
-        min_boxes: Least number of objects in an image that has any.
-        max_boxes: Greatest number of objects in an image.
-        hard_fraction: Share of images with more than `HARD` objects among those kept; None leaves it as it is.
+        min_boxes: Minimum boxes per image; images without boxes are kept.
+        max_boxes: Maximum boxes per image.
+        hard_fraction: Fraction of images with more than `HARD` boxes among those kept; None does not change it.
         difficulty: JSON file {image_id: number}, such as a model's mean score for each image.
-        difficulty_range: Images whose number lies within are kept, borders included; others, and those without one,
-            are not.
-        max_images: Greatest number of images.
+        difficulty_range: Range of the difficulty, inclusive. Images outside it, or without a number, are dropped.
+        max_images: Maximum number of images.
     """
 
     min_boxes: int = 1
@@ -53,15 +52,15 @@ class Selection:
 
 
 def select(samples: list[Sample], selection: Selection, seed: int) -> tuple[list[Sample], dict[str, int]]:
-    """Choose images, and bring them into the seed's order.
+    """Select images and shuffle them.
 
     Args:
-        samples: In any order; that of the result depends on the seed and the names only.
+        samples: The annotated images. Their order has no effect: the result depends on the seed and the names only.
         selection: What to keep.
-        seed: Decides which images, and their order.
+        seed: Random seed for sampling and shuffle.
 
     Returns:
-        The samples kept, and how many were left out by reason.
+        The samples kept, and the number left out by reason.
     """
     left_out: Counter[str] = Counter()
     difficulty = _difficulty(selection)
@@ -74,7 +73,7 @@ def select(samples: list[Sample], selection: Selection, seed: int) -> tuple[list
             kept.append(sample)
     random.Random(seed).shuffle(kept)
     chosen = _with_hard_fraction(kept, selection.hard_fraction, selection.max_images)
-    left_out["above max_images or beside hard_fraction"] += len(kept) - len(chosen)
+    left_out["over max_images or hard_fraction"] += len(kept) - len(chosen)
     return chosen, {reason: count for reason, count in left_out.items() if count}
 
 
@@ -87,7 +86,7 @@ def _reason(sample: Sample, selection: Selection, difficulty: dict[str, float] |
     if difficulty is None:
         return ""
     low, high = selection.difficulty_range
-    return "" if low <= difficulty.get(sample.image_id, high + 1) <= high else "outside the range of difficulty"
+    return "" if low <= difficulty.get(sample.image_id, high + 1) <= high else "outside difficulty_range"
 
 
 def _difficulty(selection: Selection) -> dict[str, float] | None:
@@ -100,17 +99,17 @@ def _difficulty(selection: Selection) -> dict[str, float] | None:
         raise ValueError(f"{selection.difficulty}: expected JSON {{image_id: number}}, got {error}") from error
 
 
-def _with_hard_fraction(samples: list[Sample], share: float | None, limit: int | None) -> list[Sample]:
-    """As many as there can be with that share; of the two kinds, the first ones."""
-    if share is None:
+def _with_hard_fraction(samples: list[Sample], fraction: float | None, limit: int | None) -> list[Sample]:
+    """As many samples as possible with that fraction of hard ones, the first of each kind."""
+    if fraction is None:
         return samples[:limit]
     hard = [sample for sample in samples if len(sample.target.boxes) > HARD]
     total = min(limit or len(samples), len(samples))
-    if share > 0:
-        total = min(total, int(len(hard) / share + 1e-9))
-    if share < 1:
-        total = min(total, int((len(samples) - len(hard)) / (1 - share) + 1e-9))
-    wanted = {True: round(total * share), False: total - round(total * share)}
+    if fraction > 0:
+        total = min(total, int(len(hard) / fraction + 1e-9))
+    if fraction < 1:
+        total = min(total, int((len(samples) - len(hard)) / (1 - fraction) + 1e-9))
+    wanted = {True: round(total * fraction), False: total - round(total * fraction)}
     chosen = []
     for sample in samples:
         is_hard = len(sample.target.boxes) > HARD

@@ -1,4 +1,4 @@
-"""What is wrong with files of rows, and what is in them: `vision-r1 validate`."""
+"""Defects and statistics of prepared samples: `vision-r1 validate`."""
 
 import io
 import json
@@ -19,27 +19,27 @@ from verl_vision_r1.data.readers.image_size import Size, read_size
 from verl_vision_r1.targets import Target
 
 SIZES: Final = {"small": 32.0**2, "medium": 96.0**2, "large": np.inf}
-"""COCO's kinds of boxes, and the area in pixels that each stays below."""
+"""COCO's box sizes, and the upper bound of each in pixels of area."""
 
 Files = dict[Path, list[tuple[str, Size]]]
-"""The rows about each image file, and the size that they say it has."""
+"""By image file: the location of each sample about it, and the image size in the sample."""
 
 
 @dataclass
 class Report:
-    """What `validate` found.
+    """Result of `validate`.
 
     Attributes:
-        rows: Rows by file.
-        defects: (kind, where and what) of each defect.
-        tasks: Rows by task.
-        sources: Rows by data source.
-        negatives: Rows whose answer is that there is nothing.
-        classes: Boxes, or rows of classification, by label.
-        boxes_per_row: Rows by their number of boxes.
-        box_sizes: Boxes by size, as COCO divides them.
-        image_sizes: Rows by "width x height" of the image.
-        prompt_tokens: Rows by length of the prompt in tokens, where a processor was given.
+        rows: Samples by file.
+        defects: (kind, location and message) of each defect.
+        tasks: Samples by task.
+        sources: Samples by data source.
+        negatives: Number of negative samples.
+        classes: Boxes, or classification samples, by label.
+        boxes_per_row: Samples by number of boxes.
+        box_sizes: Boxes by COCO size.
+        image_sizes: Samples by image size, as "640x480".
+        prompt_tokens: Samples by prompt length in tokens, if `lengths` is given.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Report:
     prompt_tokens: Counter[int] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it for JSON; defects are counted by kind and listed."""
+        """The report for JSON; defects are counted by kind and listed."""
         kinds = Counter(kind for kind, _ in self.defects)
         listed = [{"kind": kind, "message": message} for kind, message in self.defects]
         counters = {
@@ -70,63 +70,63 @@ def validate(
     lengths: PromptLength | None = None,
     max_prompt_length: int | None = None,
 ) -> Report:
-    """Look at all rows of a folder, and at their images; every defect is kept.
+    """Check all samples of a folder, and their images; every defect is reported.
 
     Args:
         source: A folder of `.parquet` and `.jsonl` files, or one such file.
-        image_check: How closely images are looked at, one of `images.CHECKS`.
-        lengths: Measures prompts for a model.
-        max_prompt_length: Tokens above which a prompt is a defect.
+        image_check: How images are verified, one of `images.CHECKS`.
+        lengths: Measures prompts in tokens of a model.
+        max_prompt_length: Maximum prompt length in tokens; a longer prompt is a defect.
 
     Raises:
-        FileNotFoundError: There is no such folder or file.
-        ValueError: It holds no rows at all, or a file cannot be read.
+        FileNotFoundError: The folder or file does not exist.
+        ValueError: The folder has no such file. A file that cannot be read is a defect instead.
     """
     report = Report()
     files: Files = defaultdict(list)
-    for path in files_of_rows(source):
+    for path in sample_files(source):
         report.rows[str(path)] = 0
         try:
-            for where, row in progress(READERS[path.suffix](path), desc=path.name, unit="row"):
+            for where, row in progress(READERS[path.suffix](path), desc=path.name, unit="sample"):
                 report.rows[str(path)] += 1
-                target = _look_at_row(row, where, report)
+                target = _check_row(row, where, report)
                 if target is not None:
                     _count(row, target, report)
                     _measure(row, target, where, report, lengths, max_prompt_length)
                     size = (target.width, target.height)
                     for image in row["images"] if image_check != "none" else ():
-                        _look_at_image(image, size, where, report, files, image_check == "decode")
+                        _check_image(image, size, where, report, files, image_check == "decode")
         except ValueError as error:
             report.defects.append(("file", str(error)))
-    _look_at_files(files, image_check == "decode", report)
+    _check_files(files, image_check == "decode", report)
     return report
 
 
-def files_of_rows(source: Path) -> list[Path]:
-    """The files of rows in a folder, or the one file.
+def sample_files(source: Path) -> list[Path]:
+    """The sample files in a folder, or the one file.
 
     Raises:
-        FileNotFoundError: There is no such folder or file.
-        ValueError: It holds none.
+        FileNotFoundError: The folder or file does not exist.
+        ValueError: It contains no samples.
     """
     if source.is_file():
         files = [source] if source.suffix in READERS else []
     else:
         files = sorted(path for path in source.glob("[!.]*") if path.suffix in READERS)
     if not source.exists():
-        raise FileNotFoundError(f"{source}: expected a folder of rows, or a file of them, got no such thing")
+        raise FileNotFoundError(f"{source}: expected a folder of samples, or one sample file, got no such path")
     if not files:
         raise ValueError(f"{source}: expected files that end in {' or '.join(READERS)}, got none")
     return files
 
 
-def _look_at_row(row: dict[str, Any], where: str, report: Report) -> Target | None:
+def _check_row(row: dict[str, Any], where: str, report: Report) -> Target | None:
     found = list(_box_defects(row, where))
     try:
         target = validate_row(row, where)
     except ValueError as error:
-        # What is wrong with boxes and labels is said box by box, not only the first of it.
-        report.defects += [pair for pair in found if pair[0] != "duplicate box"] or [("row", str(error))]
+        # The message has only the first defect of the boxes and labels; these are all of them.
+        report.defects += [defect for defect in found if defect[0] != "duplicate box"] or [("sample", str(error))]
         return None
     report.defects += found
     return target
@@ -134,10 +134,11 @@ def _look_at_row(row: dict[str, Any], where: str, report: Report) -> Target | No
 
 def _box_defects(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
     try:
-        truth = json.loads(row["reward_model"]["ground_truth"])
-        boxes = np.array(truth["boxes"], dtype=np.float64).reshape(-1, 4)
-        labels, categories = list(truth["labels"]), set(truth.get("categories", []))
-        size = np.array([truth["width"], truth["height"]] * 2, dtype=np.float64)
+        ground_truth = json.loads(row["reward_model"]["ground_truth"])
+        boxes = np.array(ground_truth["boxes"], dtype=np.float64).reshape(-1, 4)
+        labels, categories = list(ground_truth["labels"]), set(ground_truth.get("categories", []))
+        width, height = ground_truth["width"], ground_truth["height"]
+        size = np.array([width, height] * 2, dtype=np.float64)
     except (ValueError, TypeError, KeyError, AttributeError):
         return
     with np.errstate(invalid="ignore"):
@@ -150,17 +151,14 @@ def _box_defects(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]
         }
     for kind, wrong in kinds.items():
         for index in np.flatnonzero(wrong):
-            yield (
-                kind,
-                f"{where}: boxes[{index}]: {boxes[index].tolist()} in {truth['width']}x{truth['height']} pixels",
-            )
+            yield kind, f"{where}: boxes[{index}]: {boxes[index].tolist()} in {width}x{height} pixels"
     for index, label in enumerate(labels):
         if categories and label not in categories:
             yield "label not among the categories", f"{where}: labels[{index}]: {label!r}"
     seen: set[Any] = set()
     for index, key in enumerate(zip(map(tuple, boxes.tolist()), map(str, labels), strict=False)):
         if key in seen:
-            yield "duplicate box", f"{where}: boxes[{index}]: {list(key[0])} {key[1]!r} is there twice"
+            yield "duplicate box", f"{where}: boxes[{index}]: {list(key[0])} {key[1]!r} appears twice"
         seen.add(key)
 
 
@@ -169,10 +167,8 @@ def _count(row: Mapping[str, Any], target: Target, report: Report) -> None:
     report.sources[row["data_source"]] += 1
     report.image_sizes[f"{target.width}x{target.height}"] += 1
     report.classes.update(target.labels)
-    if target.task == "counting":
-        report.negatives += target.instances == 0
-    elif target.task != "classification":
-        report.negatives += not len(target.boxes)
+    report.negatives += target.task != "classification" and not target.instances
+    if target.task not in ("counting", "classification"):
         report.boxes_per_row[len(target.boxes)] += 1
         edges = np.array(list(SIZES.values()))
         names = list(SIZES)
@@ -185,7 +181,7 @@ def _measure(
     where: str,
     report: Report,
     lengths: PromptLength | None,
-    most: int | None,
+    limit: int | None,
 ) -> None:
     if lengths is None:
         return
@@ -195,28 +191,26 @@ def _measure(
         report.defects.append(("prompt", f"{where}: {error}"))
         return
     report.prompt_tokens[count] += 1
-    if most is not None and count > most:
-        report.defects.append(("prompt too long", f"{where}: expected at most {most} tokens, got {count}"))
+    if limit is not None and count > limit:
+        report.defects.append(("prompt too long", f"{where}: expected at most {limit} tokens, got {count}"))
 
 
-def _look_at_image(
-    image: Mapping[str, Any], size: Size, where: str, report: Report, files: Files, decode: bool
-) -> None:
-    """Look at an image that the row holds itself; a file waits, so that each is looked at once."""
+def _check_image(image: Mapping[str, Any], size: Size, where: str, report: Report, files: Files, decode: bool) -> None:
+    """Check an embedded image. An image file is only noted in `files`, so that each is opened once."""
     if "bytes" in image:
-        _judge(_read(io.BytesIO(image["bytes"]), decode), [(where, size)], report)
+        _compare(_read(io.BytesIO(image["bytes"]), decode), [(where, size)], report)
     else:
         files[Path(image["image"])].append((where, size))
 
 
-def _look_at_files(files: Files, decode: bool, report: Report) -> None:
+def _check_files(files: Files, decode: bool, report: Report) -> None:
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda path: _read(path, decode), files)
         for path, result in zip(files, progress(results, total=len(files), desc="images", unit="image"), strict=True):
-            _judge(result, files[path], report)
+            _compare(result, files[path], report)
 
 
-def _judge(result: Size | Exception, rows: list[tuple[str, Size]], report: Report) -> None:
+def _compare(result: Size | Exception, rows: list[tuple[str, Size]], report: Report) -> None:
     for where, size in rows:
         if isinstance(result, Exception):
             kind = "image missing" if isinstance(result, FileNotFoundError) else "image undecodable"
@@ -226,10 +220,10 @@ def _judge(result: Size | Exception, rows: list[tuple[str, Size]], report: Repor
             report.defects.append(("image size", f"{where}: {message}"))
 
 
-def _read(held: Path | BinaryIO, decode: bool) -> Size | Exception:
-    if isinstance(held, Path) and not held.is_file():
-        return FileNotFoundError(f"{held}: expected an image, got no such file")
+def _read(image: Path | BinaryIO, decode: bool) -> Size | Exception:
+    if isinstance(image, Path) and not image.is_file():
+        return FileNotFoundError(f"{image}: expected an image, got no such file")
     try:
-        return read_size(held, decode)[0]
+        return read_size(image, decode)[0]
     except ValueError as error:
         return error

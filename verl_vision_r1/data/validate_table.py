@@ -1,4 +1,4 @@
-"""The report of `vision-r1 validate`, to be read."""
+"""The report of `vision-r1 validate` as tables."""
 
 from collections import Counter
 from typing import Any
@@ -9,21 +9,21 @@ from rich.table import Table
 from verl_vision_r1.data.validate import Report
 
 MOST = 10
-"""Lines of each table, and defects of each kind, that are shown."""
+"""Maximum rows of each table, and maximum defects of each kind."""
 
 
 def show(report: Report, console: Console | None = None) -> None:
     """Print a report."""
     console = console or Console()
     sizes = {name: report.box_sizes[name] for name in ("small", "medium", "large") if report.box_sizes[name]}
-    _table(console, "file", "rows", report.rows)
-    _table(console, "data source", "rows", dict(report.sources.most_common()))
-    _table(console, "boxes of a row", "rows", _ranges(report.boxes_per_row, (0, 1, 2, 5, 10, 30)))
+    _table(console, "file", "samples", report.rows)
+    _table(console, "data source", "samples", dict(report.sources.most_common()))
+    _table(console, "boxes per sample", "samples", _ranges(report.boxes_per_row, (0, 1, 2, 5, 10, 30)))
     _table(console, "box size (COCO)", "boxes", sizes)
-    _table(console, "label", "times", dict(report.classes.most_common()))
-    _table(console, "image size", "rows", dict(report.image_sizes.most_common()))
-    _table(console, "prompt tokens", "rows", _ranges(report.prompt_tokens, (256, 512, 1024, 2048, 4096)))
-    console.print(f"rows whose answer is nothing: {report.negatives}")
+    _table(console, "label", "count", dict(report.classes.most_common()))
+    _table(console, "image size", "samples", dict(report.image_sizes.most_common()))
+    _table(console, "prompt tokens", "samples", _ranges(report.prompt_tokens, (256, 512, 1024, 2048, 4096)))
+    console.print(f"negative samples: {report.negatives}")
     _defects(console, report)
 
 
@@ -58,7 +58,7 @@ def _defects(console: Console, report: Report) -> None:
     if not kinds:
         console.print("no defects")
         return
-    _table(console, "defect", "times", dict(kinds.most_common()))
+    _table(console, "defect", "count", dict(kinds.most_common()))
     for kind in kinds:
         messages = [message for found, message in report.defects if found == kind]
         for message in messages[:MOST]:

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures of rows with their boxes drawn, to be looked at before training: `vision-r1 view`."""
+"""Contact sheets of samples with their ground-truth boxes, to look at before training: `vision-r1 view`."""
 
 import io
 import random
@@ -22,29 +22,29 @@ COLOURS: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One row to be drawn."""
+    """One sample to draw."""
 
     row: dict[str, Any]
     target: Target
 
 
 def view(file: Path, out: Path, *, count: int = 24, seed: int = 0) -> list[Path]:
-    """Draw rows of a file, chosen at random, on sheets of twelve.
+    """Draw random samples of a file on sheets of twelve.
 
     Args:
-        file: A `.parquet` or `.jsonl` file of rows.
-        out: The folder for the sheets, `NAME-0.jpg` and so on.
-        count: How many rows; all of them where there are fewer.
-        seed: Decides which.
+        file: A `.parquet` or `.jsonl` sample file.
+        out: Folder for the sheets, `NAME-0.jpg` and so on.
+        count: Number of samples; all of them if the file has fewer.
+        seed: Random seed for the choice of samples.
 
     Returns:
-        The sheets.
+        The paths of the sheets.
 
     Raises:
-        FileNotFoundError, ValueError: As `row_checks.checked_rows`.
+        FileNotFoundError, ValueError: As in `parquet_checks.checked_rows`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    pictures = _chosen(file, count, random.Random(seed))
+    pictures = _sampled(file, count, random.Random(seed))
     sheets = [pictures[start : start + COLUMNS * ROWS] for start in range(0, len(pictures), COLUMNS * ROWS)]
     written = []
     for index, sheet in enumerate(progress(sheets, desc="sheets", unit="sheet")):
@@ -54,8 +54,8 @@ def view(file: Path, out: Path, *, count: int = 24, seed: int = 0) -> list[Path]
     return written
 
 
-def _chosen(file: Path, count: int, generator: random.Random) -> list[Picture]:
-    """A fair choice in one pass over the file (Vitter's algorithm R), in the file's order."""
+def _sampled(file: Path, count: int, generator: random.Random) -> list[Picture]:
+    """A uniform random choice in one pass over the file (Vitter's algorithm R), in the order of the file."""
     chosen: dict[int, tuple[int, Picture]] = {}
     for index, (row, target) in enumerate(checked_rows(file)):
         place = index if index < count else generator.randrange(index + 1)
@@ -65,14 +65,14 @@ def _chosen(file: Path, count: int, generator: random.Random) -> list[Picture]:
 
 
 def draw_sheet(pictures: Sequence[Picture]) -> Image.Image:
-    """Up to twelve pictures in a grid, each with a caption below."""
+    """A grid of up to twelve samples, each with a caption below."""
     return draw_cells([(draw(picture), caption(picture)) for picture in pictures])
 
 
 def draw(picture: Picture) -> Image.Image:
-    """The image of a row, scaled to fit its cell, with its boxes and labels."""
-    held, target = picture.row["images"][0], picture.target
-    with Image.open(io.BytesIO(held["bytes"]) if "bytes" in held else held["image"]) as opened:
+    """The image of a sample, scaled to fit its cell, with its boxes and labels."""
+    stored, target = picture.row["images"][0], picture.target
+    with Image.open(io.BytesIO(stored["bytes"]) if "bytes" in stored else stored["image"]) as opened:
         image, scale = fitted(opened)
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(target.labels))}
     named = target.labels[: len(target.boxes)]
@@ -81,12 +81,13 @@ def draw(picture: Picture) -> Image.Image:
 
 
 def caption(picture: Picture) -> str:
-    """What is asked and what the answer is, in three lines."""
+    """What the prompt asks for and the ground truth, in up to three lines."""
     target, extra = picture.target, picture.row["extra_info"]
-    words = picture.row["prompt"][-1]["content"].replace("<image>", "").split("\n")[0]
-    asked = f"all of {len(target.categories)}" if extra.get("question") == "categories" else extra.get("subject")
-    answer = {"classification": ", ".join(target.labels), "counting": str(target.instances)}
+    prompt = picture.row["prompt"][-1]["content"].replace("<image>", "").split("\n")[0]
+    every = f"all categories ({len(target.categories)})"
+    asked = every if extra.get("question") == "categories" else extra.get("subject")
+    answers = {"classification": ", ".join(target.labels), "counting": str(target.instances)}
     count = len(target.boxes)
-    found = answer.get(target.task, f"{count} box{'es' * (count > 1)}" if count else "nothing")
-    lines = textwrap.wrap(f"{asked or words} -> {found}", 62, max_lines=2, placeholder=" ...")
+    answer = answers.get(target.task, f"{count} box{'es' * (count > 1)}" if count else "no box")
+    lines = textwrap.wrap(f"{asked or prompt} -> {answer}", 62, max_lines=2, placeholder=" ...")
     return "\n".join([f"{picture.row['data_source']} {extra['image_id']}"[:62], *lines])

@@ -1,1 +1,1 @@
-"""The whole pipeline on a laptop: a tiny model, a small dataset, verl's own trainer on the CPU."""
+"""The demo: a tiny model, a small dataset and verl's trainer on the CPU; and its ablations."""

@@ -1,4 +1,4 @@
-"""The table of the ablations: means over the seeds, with intervals."""
+"""Table of the ablations: means over the seeds with 95 % confidence intervals."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,19 +19,19 @@ SHOWN: Final = (
     ("shapes_category", "AP"),
     ("shapes_category", "F1_50"),
 )
-"""Data set and number of each column, all in percent."""
+"""Data set and measure of each column, in percent."""
 
 
 def ablation_table(plan: Ablations) -> Grid:
-    """What is there so far: a line for each start, then one for each variant, with the form of their answers."""
-    heading = ("", "form", "seeds", *(f"{name}, {_short(where)}" for where, name in SHOWN))
-    starts = dict.fromkeys(variant.prompt for variant in VARIANTS.values())
-    measured = ((prompt, start_of(plan, prompt)) for prompt in starts)
-    rows = [("start", prompt, "", *_cells([file])) for prompt, file in measured if file.is_file()]
+    """The finished runs: a line for each initial model, then one for each variant."""
+    heading = ("", "prompt", "seeds", *(f"{name}, {_short(where)}" for where, name in SHOWN))
+    prompts = dict.fromkeys(variant.prompt for variant in VARIANTS.values())
+    initial = ((prompt, start_of(plan, prompt)) for prompt in prompts)
+    rows = [("initial model", prompt, "", *_cells([file])) for prompt, file in initial if file.is_file()]
     rows += [
-        (VARIANTS[name].says, VARIANTS[name].prompt, str(len(files)), *_cells(files)) for name, files in _done(plan)
+        (VARIANTS[name].title, VARIANTS[name].prompt, str(len(files)), *_cells(files)) for name, files in _done(plan)
     ]
-    return Grid(f"after {plan.steps} steps: mean and 95 percent interval over the seeds", heading, tuple(rows))
+    return Grid(f"after {plan.steps} steps: mean and 95 % CI over the seeds", heading, tuple(rows))
 
 
 def _done(plan: Ablations) -> Iterator[tuple[str, list[Path]]]:
@@ -48,7 +48,7 @@ def _cells(files: Sequence[Path]) -> Iterator[str]:
 
 
 def with_interval(values: Sequence[float]) -> str:
-    """The mean, and half the width of Student's 95 percent interval where there are several values.
+    """The mean, and half the width of Student's 95 % confidence interval if there are several values.
 
     Example:
         >>> with_interval([1.0]), with_interval([1.0, 2.0, 3.0]), with_interval([])

@@ -1,7 +1,7 @@
-"""`vision-r1 ablations`: what each choice of the method is worth, at the demo's scale, over several seeds.
+"""`vision-r1 ablations`: the effect of each choice of the method at the scale of the demo, over several seeds.
 
-Each run is the demo's, with one thing changed, and leaves its numbers in a file; a run whose file is there is not made
-again, so that hours of runs may be cut short and taken up later. docs/background/ablations.md says how far a toy may be believed.
+Each run is the demo with one change and writes its measures to a file. A finished run is not repeated, so that the
+ablations can be interrupted and resumed. docs/background/ablations.md discusses the results.
 """
 
 import json
@@ -17,32 +17,32 @@ import numpy as np
 from rich.console import Console
 
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import evaluated
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
-from verl_vision_r1.demo.training import Demo
 from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.training.process import train
 
-FORM_STEPS: Final = 300
-"""Supervised steps that teach the demo's model another form of answers, the habit kept."""
-QUESTIONS: Final = 8
-"""In a step of the recipe."""
+FORMAT_STEPS: Final = 300
+"""Supervised steps that teach the demo's model another output format, with the habit."""
+PROMPTS: Final = 8
+"""Prompts per step of the recipe."""
 PRECISION: Final = "vision_r1.reward.tasks.detection.criteria.precision.weight"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One run of the table.
+    """One variant of the demo.
 
     Attributes:
-        says: What is different.
-        overrides: What that is in the configuration.
-        prompt: The form of the questions and answers, one of `lessons.ANSWERS`.
-        supervised: Instead of reinforcement, right answers: how many to each question that reinforcement would ask.
+        title: The change, as the table shows it.
+        overrides: The change of the configuration.
+        prompt: Prompt template and output format, a key of `lessons.ANSWERS`.
+        supervised: Supervised training instead of GRPO: number of correct completions per prompt; 0 for GRPO.
     """
 
-    says: str
+    title: str
     overrides: tuple[str, ...] = ()
     prompt: str = "vision_r1"
     supervised: int = 0
@@ -52,39 +52,42 @@ def _preset(name: str, prompt: str = "vision_r1", *more: str) -> Variant:
     return Variant(f"preset {name}", (f"vision_r1/reward={name}", *more), prompt)
 
 
-def _vision_r1(says: str, *more: str) -> Variant:
-    return Variant(f"preset vision_r1, {says}", ("vision_r1/reward=vision_r1", *more))
+def _vision_r1(change: str, *more: str) -> Variant:
+    return Variant(f"preset vision_r1, {change}", ("vision_r1/reward=vision_r1", *more))
 
 
 VARIANTS: Final[dict[str, Variant]] = {
-    "robust": Variant("the demo as it is: preset robust, refinement off, no KL"),
-    "vision_r1": _vision_r1("the same otherwise"),
+    "robust": Variant("the demo: preset robust, no refinement, no KL"),
+    "vision_r1": _preset("vision_r1"),
     "vision_r1_release_2025": _preset("vision_r1_release_2025"),
-    # Its frame of 1,000 units would have to be learnt anew.
+    # In pixels: the model would have to learn the 0-1000 grid.
     "visual_rft": _preset("visual_rft", "visual_rft", "vision_r1.reward.tasks.detection.frame=resized_pixels"),
     "vlm_r1_od_ap": _preset("vlm_r1_od_ap", "vlm_r1"),
     "vlm_r1_od_length": _preset("vlm_r1_od_length", "vlm_r1"),
-    "with_label": _vision_r1("boxes matched with their label", "vision_r1.reward.tasks.detection.matcher=same_label"),
+    "with_label": _vision_r1("boxes matched by label", "vision_r1.reward.tasks.detection.matcher=same_label"),
     "no_precision": _vision_r1("without precision", f"{PRECISION}=0"),
-    "beginner_only": _vision_r1("refinement beginner_only", "vision_r1/curriculum=beginner_only"),
-    "halfway": _vision_r1("refinement halfway", "vision_r1/curriculum=halfway"),
-    "third": _vision_r1("refinement third", "vision_r1/curriculum=third"),
-    "kl": _vision_r1("KL to the start, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),
-    "supervised": Variant("right answers instead, one to each question", supervised=1),
-    "supervised_often": Variant("right answers instead, as many as rollouts", supervised=8),
+    "beginner_only": _vision_r1("curriculum beginner_only", "vision_r1/curriculum=beginner_only"),
+    "halfway": _vision_r1("curriculum halfway", "vision_r1/curriculum=halfway"),
+    "third": _vision_r1("curriculum third", "vision_r1/curriculum=third"),
+    "kl": _vision_r1("KL to the initial model, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),
+    "supervised": Variant("supervised, one completion per prompt", supervised=1),
+    "supervised_often": Variant("supervised, as many completions as rollouts", supervised=8),
 }
-"""By the name that `--only` takes. Of those that are taught another form, the start is another too."""
+"""Variants by name, as in `--only`. A variant with another output format has another initial model."""
 
 
 @dataclass(frozen=True)
 class Ablations:
-    """Where the runs lie, and how long each is.
+    """The runs to make.
 
     Attributes:
-        folder: All that they make.
-        steps: Steps of reinforcement.
-        seeds: How many runs of each variant.
-        only: Names of variants; empty takes all.
+        folder: Output folder.
+        steps: GRPO steps per run.
+        seeds: Number of runs per variant.
+        only: Names of variants; empty for all.
+
+    Raises:
+        ValueError: A name is unknown.
     """
 
     folder: Path
@@ -95,36 +98,40 @@ class Ablations:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.only) - set(VARIANTS))
         if unknown:
-            raise ValueError(f"--only: expected names of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
+            raise ValueError(f"--only: expected some of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
 
     @property
     def variants(self) -> dict[str, Variant]:
-        """The variants that are run."""
+        """The variants to run."""
         return {name: VARIANTS[name] for name in self.only} or VARIANTS
 
 
 def run_ablations(plan: Ablations, console: Console) -> None:
-    """Make all runs that are not there yet, a seed of every variant before the next, and say where each is.
+    """Make all runs that are not finished, every variant with one seed before the next seed.
+
+    Args:
+        plan: The runs.
+        console: For progress.
 
     Raises:
-        ValueError: The machine is not as expected.
+        ValueError: The machine is not supported.
         ChildProcessError: A run failed; the message names its log.
     """
     check_engine()
     for seed in range(plan.seeds):
         for name, variant in plan.variants.items():
             if not result_of(plan, name, seed).is_file():
-                console.print(f"{time.strftime('%H:%M')} seed {seed}, {name}: {variant.says}")
+                console.print(f"{time.strftime('%H:%M')} seed {seed}, {name}: {variant.title}")
                 _run(plan, name, seed)
 
 
 def result_of(plan: Ablations, name: str, seed: int) -> Path:
-    """The file of a run's numbers."""
+    """The file with the measures of a run."""
     return plan.folder / f"{plan.steps}_steps" / name / str(seed) / "result.json"
 
 
 def start_of(plan: Ablations, prompt: str) -> Path:
-    """The file of the numbers of the model that a form's runs start from."""
+    """The file with the measures of the initial model for a prompt template."""
     return plan.folder / "starts" / prompt / "result.json"
 
 
@@ -148,7 +155,7 @@ def _run(plan: Ablations, name: str, seed: int) -> None:
 
 
 def _rows(plan: Ablations, prompt: str, seed: int) -> Path:
-    """Rows for a form: Visual-RFT asks about one category only. The scenes of a seed are the same for all."""
+    """Data for a prompt template: Visual-RFT has prompts for one category only. A seed has the same scenes for all."""
     asks = tuple(ask for ask in SCENES if ask in load_prompts(prompt).templates)
     folder = plan.folder / "data" / "_".join(asks) / str(seed)
     if not (folder / "rows" / "val.parquet").is_file():
@@ -157,36 +164,36 @@ def _rows(plan: Ablations, prompt: str, seed: int) -> Path:
 
 
 def _start(plan: Ablations, prompt: str) -> Path:
-    """The demo's model, or one that was taught another form of answers on top of it, with the same habit."""
+    """The demo's initial model, or one with another output format, trained from it with the same habit."""
     folder = start_of(plan, prompt).parent
     if not start_of(plan, prompt).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(TAUGHT_MODEL, folder / "model")
         if prompt != "vision_r1":
-            _teach_form(folder / "model", prompt)
+            _teach_format(folder / "model", prompt)
         preset = next(variant.overrides for variant in VARIANTS.values() if variant.prompt == prompt)
         _measure(Demo(folder, 1, rows=_rows(plan, prompt, 0), overrides=preset), start_of(plan, prompt))
     return folder / "model"
 
 
-def _teach_form(model: Path, prompt: str) -> None:
+def _teach_format(model: Path, prompt: str) -> None:
     def lessons_of(examples: Examples) -> Iterator[list[Example]]:
         return lessons(examples, np.random.default_rng(5), BATCH, prompt=prompt, habit=Habit())
 
-    teach(model, lessons_of, FORM_STEPS, lambda step, loss: None, HABIT_RATE)
+    teach(model, lessons_of, FORMAT_STEPS, lambda step, loss: None, HABIT_RATE)
 
 
 def _supervised(demo: Demo, variant: Variant) -> Demo:
-    """The fair rival: right answers to the questions that reinforcement would have asked."""
+    """The supervised baseline: correct completions for the prompts that GRPO would use."""
     taught = replace(demo, model=demo.folder / "model")
     shutil.copytree(demo.model, taught.model)
     rows = read_rows(demo.rows / "train.parquet")
     random.Random(demo.seed).shuffle(rows)
-    asked = rows[: demo.steps * QUESTIONS]
+    samples = rows[: demo.steps * PROMPTS]
     teach(
         taught.model,
-        lambda examples: batches_of_rows(examples, asked),
-        len(asked) * variant.supervised // BATCH,
+        lambda examples: batches_of_rows(examples, samples),
+        len(samples) * variant.supervised // BATCH,
         lambda step, loss: None,
         HABIT_RATE,
     )
@@ -194,7 +201,7 @@ def _supervised(demo: Demo, variant: Variant) -> Demo:
 
 
 def _measure(demo: Demo, file: Path) -> None:
-    """Only validate: the answers are generated as in training."""
+    """Validate only; completions are generated as in training."""
     more = ("trainer.val_before_train=true", "trainer.val_only=true")
     _train(replace(demo, overrides=(*demo.overrides, *more)))
     _write_numbers(demo, 0, file)
@@ -207,4 +214,5 @@ def _train(demo: Demo) -> None:
 
 def _write_numbers(demo: Demo, step: int, file: Path) -> None:
     sets = evaluated(demo, step).sets
-    file.write_text(json.dumps({found.name.split("/")[0]: found.values for found in sets}), encoding="utf-8")
+    numbers = {data_set.name.split("/")[0]: data_set.values for data_set in sets}
+    file.write_text(json.dumps(numbers), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What the demo's model is taught before: scenes without end, and answers that are right or follow a bad habit.
+"""Supervised examples for the demo's initial model: drawn scenes with completions that are correct or follow a habit.
 
-The habit is what reinforcement then has to undo: the model sees where the shapes are, but has learnt to say only the
-first of them and to draw its box too large, as a model does that was taught by hurried annotators.
+GRPO then has to undo the habit: the model can locate all shapes, but has learnt to output only the first one, in a box
+that is too large.
 """
 
 import functools
@@ -21,33 +21,32 @@ from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.targets import Target
 
 HABIT_RATE: Final = 5e-4
-"""Learning rate of what is taught on top of the ability."""
+"""Learning rate of the second supervised stage, which adds the habit."""
 
 
 @dataclass(frozen=True)
 class Habit:
-    """Answers that are wrong in the same way.
+    """A systematic error of the completions.
 
     Attributes:
-        share: Of the answers that are wrong.
-        grown: By how much of its size a box is moved outwards on each side; 0.2 leaves an IoU of 0.51.
-        named: How many objects are said at most.
+        fraction: Fraction of completions with the error, in [0, 1].
+        grown: How far each side of a box is moved outwards, as a fraction of the box; 0.2 gives an IoU of 0.51.
+        objects: Maximum number of objects in a completion with the error.
     """
 
-    share: float = 0.7
+    fraction: float = 0.7
     grown: float = 0.2
-    named: int = 1
+    objects: int = 1
 
     def of(self, target: Target, generator: np.random.Generator) -> Target:
-        """What is said of a target: by habit, or else all of it as it is."""
-        if generator.random() >= self.share:
+        """The target that the completion describes: with the error, or unchanged."""
+        if generator.random() >= self.fraction:
             return target
-        boxes = target.boxes[: self.named]
+        boxes = target.boxes[: self.objects]
         margin = self.grown * (boxes[:, 2:] - boxes[:, :2])
         grown = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
-        return replace(
-            target, boxes=grown.clip(0, [target.width, target.height] * 2), labels=target.labels[: self.named]
-        )
+        clipped = grown.clip(0, [target.width, target.height] * 2)
+        return replace(target, boxes=clipped, labels=target.labels[: self.objects])
 
 
 def _write_vlm_r1(target: Target) -> str:
@@ -67,14 +66,23 @@ ANSWERS: Final[dict[str, Callable[[Target], str]]] = {
     "vlm_r1": _write_vlm_r1,
     "visual_rft": _write_visual_rft,
 }
-"""The answer that each prompt of the group `vision_r1/prompt` asks for, with boxes in pixels of the scene."""
+"""The correct completion by prompt template of the group `vision_r1/prompt`, with boxes in pixels of the scene."""
 
 
-_prompts = functools.cache(load_prompts)  # They are read from a file, and asked for with every scene.
+_prompts = functools.cache(load_prompts)  # Called for every scene.
 
 
 def draw_question(generator: np.random.Generator, prompt: str, most: int = MOST) -> tuple[Any, str, Target]:
-    """A scene, a question about all that is in it or about one category, and the target of that question."""
+    """Draw a scene, a prompt for all categories or one of them, and its ground truth.
+
+    Args:
+        generator: Source of randomness.
+        prompt: A key of `ANSWERS`.
+        most: Maximum number of shapes in the scene.
+
+    Returns:
+        The image, the prompt and the target.
+    """
     image, target = draw_scene(generator, most)
     prompts = _prompts(prompt)
     if "categories" in prompts.templates and generator.random() < 0.5:
@@ -93,15 +101,15 @@ def lessons(
     habit: Habit | None = None,
     most: Callable[[int], int] = lambda _: MOST,
 ) -> Iterator[list[Example]]:
-    """Batches without end, no scene twice.
+    """Endless batches; no scene repeats.
 
     Args:
-        examples: Makes an example of an image, a question and an answer.
-        generator: Decides the scenes.
-        batch: Examples in each.
-        prompt: One of `ANSWERS`.
-        habit: How answers are wrong; None makes them right.
-        most: Greatest number of shapes in a scene, by step, from 0.
+        examples: Makes an example of an image, a prompt and a completion.
+        generator: Source of randomness.
+        batch: Examples per batch.
+        prompt: A key of `ANSWERS`.
+        habit: The error of the completions; None for correct ones.
+        most: Maximum number of shapes in a scene, by step from 0.
     """
     for step in itertools.count():
         drawn = (draw_question(generator, prompt, most(step)) for _ in range(batch))
@@ -112,7 +120,7 @@ def lessons(
 
 
 def texts(generator: np.random.Generator, scenes: int = 600) -> Iterator[str]:
-    """Questions and answers in all forms, as a tokenizer is trained on them."""
+    """Prompts and completions of all templates, to train a tokenizer on."""
     for prompt in ANSWERS:
         for _ in range(scenes):
             _, question, target = draw_question(generator, prompt)

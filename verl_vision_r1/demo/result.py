@@ -1,4 +1,4 @@
-"""What the demo changed: F1 and AP on images that were not trained on, a picture of some of them, and the curves."""
+"""Result of the demo: F1 and AP on held-out images before and after, a picture of some images, reward curves."""
 
 import json
 from pathlib import Path
@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
-from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.demo.plan import Demo
 
 if TYPE_CHECKING:
     from verl_vision_r1.evaluation.evaluate import Evaluation
 
 PROTOCOL: Final = "plain"
 SCENES: Final = 6
-"""Images in the picture."""
+"""Number of images in the picture."""
 CRITERIA: Final = ("format", "recall", "precision", "total")
 
 
 def show_result(demo: Demo, console: Console) -> dict[str, Any]:
-    """Measure the greedy answers to the validation rows before the first step and after the last.
+    """Evaluate the greedy predictions on the validation samples before the first step and after the last.
 
     Returns:
-        `before` and `after`: AP, F1_50 and F1 in [0, 1]; `pictures`: the paths of those that were drawn.
+        `before` and `after`: AP, F1_50 and F1 in [0, 1]; `pictures`: paths of the pictures.
     """
     from verl_vision_r1.evaluation.compare import compare
     from verl_vision_r1.evaluation.presentation.tables import changes, show
@@ -30,7 +30,7 @@ def show_result(demo: Demo, console: Console) -> dict[str, Any]:
     show(list(changes(compare(before, after))), console)
     numbers = {name: (_overall(before, name), _overall(after, name)) for name in ("AP", "F1_50", "F1")}
     for name, (first, last) in numbers.items():
-        times = f", {last / first:.2f} times the start" if first else ""
+        times = f", {last / first:.2f} times the initial value" if first else ""
         console.print(f"{name}: {100 * first:.1f} before, {100 * last:.1f} after{times}")
     return {
         "before": {name: first for name, (first, _) in numbers.items()},
@@ -40,22 +40,22 @@ def show_result(demo: Demo, console: Console) -> dict[str, Any]:
 
 
 def evaluated(demo: Demo, step: int) -> "Evaluation":
-    """What the greedy answers of a step are worth."""
+    """Evaluate the greedy predictions of a step."""
     from verl_vision_r1.evaluation.evaluate import evaluate
     from verl_vision_r1.evaluation.measure import Effort
 
-    dump = demo.validations / f"{step}.jsonl"
-    return evaluate(dump, demo.rows / "val.parquet", PROTOCOL, effort=Effort(permutations=0))
+    predictions = demo.validations / f"{step}.jsonl"
+    return evaluate(predictions, demo.rows / "val.parquet", PROTOCOL, effort=Effort(permutations=0))
 
 
 def _overall(evaluation: "Evaluation", name: str) -> float:
-    """A number of detection: the mean over the data sets where there are several."""
+    """A measure of detection, averaged over the data sets."""
     means = evaluation.means.get("detection")
     return (means or evaluation.sets[0].values)[name]
 
 
 def _draw_scenes(demo: Demo, before: "Evaluation", after: "Evaluation") -> Path:
-    """The first images of the data set that has the most."""
+    """Draw the first images of the largest data set."""
     from verl_vision_r1.evaluation.presentation.gallery import draw_before_after
 
     sets = [max(run.sets, key=lambda measured: len(measured.images)) for run in (before, after)]
@@ -73,7 +73,7 @@ def _draw_curves(demo: Demo) -> Path:
     axes = figure.add_subplot()
     for name, points in read_curves(demo.metrics).items():
         axes.plot(*zip(*points, strict=True), marker=".", label=name)
-    axes.set(xlabel="step", ylabel="mean of the rollouts", title="What the rewards paid, step by step")
+    axes.set(xlabel="step", ylabel="mean of the rollouts", title="Reward components during training")
     axes.legend(frameon=False)
     path = demo.folder / "curves.png"
     figure.savefig(path, dpi=110)
@@ -81,13 +81,13 @@ def _draw_curves(demo: Demo) -> Path:
 
 
 def read_curves(metrics: Path) -> dict[str, list[tuple[int, float]]]:
-    """The mean of each criterion in each step of training.
+    """Read the mean of each reward component in each training step.
 
     Args:
         metrics: The file of verl's `file` logger.
 
     Returns:
-        (step, mean over the data sources) by criterion, as far as they were logged.
+        (step, mean over the data sources) by component, for the logged components.
     """
     curves: dict[str, list[tuple[int, float]]] = {}
     for line in metrics.read_text(encoding="utf-8").splitlines():

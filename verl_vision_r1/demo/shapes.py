@@ -1,4 +1,4 @@
-"""A small synthetic data set: coloured shapes on plain grounds, drawn here and written as a COCO folder."""
+"""A small synthetic data set in COCO format: coloured shapes on plain backgrounds."""
 
 import json
 from pathlib import Path
@@ -13,30 +13,30 @@ COLOURS: Final = {"red": (214, 39, 40), "green": (44, 160, 44), "blue": (31, 119
 FORMS: Final = ("circle", "square", "triangle")
 NAMES: Final = tuple(f"{colour} {form}" for colour in COLOURS for form in FORMS)
 SIDE: Final = 140
-"""Width and height of each image in pixels: five by five visual tokens of 28 pixels."""
+"""Width and height of each image in pixels: 5 x 5 visual tokens of 28 pixels."""
 SIZES: Final = (24, 52)
-"""Least and greatest width and height of a shape in pixels."""
+"""Minimum and maximum width and height of a shape in pixels."""
 MOST: Final = 4
-"""Greatest number of shapes in an image."""
+"""Maximum number of shapes in an image."""
 
 Box = tuple[int, int, int, int]
 
 
 def draw_scene(generator: np.random.Generator, most: int = MOST) -> tuple[Image.Image, Target]:
-    """One image with some shapes that do not touch, and what is in it.
+    """Draw an image with shapes that do not touch.
 
     Args:
-        generator: Decides all of it.
-        most: Greatest number of shapes, from 1.
+        generator: Source of randomness.
+        most: Maximum number of shapes, at least 1.
 
     Returns:
-        The image, and its target: boxes in pixels from left to right, and all categories.
+        The image, and its ground truth: boxes in pixels sorted from left to right, and all categories.
     """
     picture = Image.new("RGB", (SIDE, SIDE), tuple(int(value) for value in generator.integers(90, 256, size=3)))
     draw = ImageDraw.Draw(picture)
     boxes: list[Box] = []
     for _ in range(int(generator.integers(1, most + 1))):
-        boxes += _free_place(generator, boxes)
+        boxes += _free_box(generator, boxes)
     shapes = sorted((box, str(generator.choice(NAMES))) for box in boxes)
     for box, name in shapes:
         _draw_shape(draw, box, name)
@@ -44,8 +44,8 @@ def draw_scene(generator: np.random.Generator, most: int = MOST) -> tuple[Image.
     return picture, Target(corners, tuple(name for _, name in shapes), SIDE, SIDE, NAMES)
 
 
-def _free_place(generator: np.random.Generator, taken: list[Box]) -> list[Box]:
-    """A place that touches no other; none where there is hardly any."""
+def _free_box(generator: np.random.Generator, taken: list[Box]) -> list[Box]:
+    """A list with a box that touches no other; empty if 50 attempts find none."""
     for _ in range(50):
         size = int(generator.integers(SIZES[0], SIZES[1] + 1))
         x, y = (int(value) for value in generator.integers(0, SIDE - size + 1, size=2))
@@ -67,21 +67,21 @@ def _draw_shape(draw: ImageDraw.ImageDraw, box: Box, name: str) -> None:
 
 
 def write_shapes(folder: Path, part: str, images: int, seed: int = 0) -> Path:
-    """Draw images into `images/PART` and write `annotations/instances_PART.json` beside them.
+    """Draw images into `images/PART` and write `annotations/instances_PART.json`.
 
     Args:
-        folder: The data set.
-        part: "train" or "val". Of one seed, no scene is in both.
-        images: How many.
+        folder: The folder of the data set.
+        part: "train" or "val". For one seed, no scene is in both.
+        images: Number of images.
         seed: The same seed draws the same images.
 
     Returns:
         The folder.
     """
-    place = folder / "images" / part
-    for made in (place, folder / "annotations"):
-        made.mkdir(parents=True, exist_ok=True)
-    document = _draw_part(place, images, np.random.default_rng([seed, *part.encode()]))
+    image_folder = folder / "images" / part
+    for needed in (image_folder, folder / "annotations"):
+        needed.mkdir(parents=True, exist_ok=True)
+    document = _draw_part(image_folder, images, np.random.default_rng([seed, *part.encode()]))
     (folder / "annotations" / f"instances_{part}.json").write_text(json.dumps(document), encoding="utf-8")
     return folder
 

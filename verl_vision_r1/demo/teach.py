@@ -1,6 +1,6 @@
-"""Supervised training of the tiny model: the form of an answer, and where things are.
+"""Supervised training of the tiny model on the output format and on the positions of objects.
 
-Reinforcement needs a start that is sometimes right: where every rollout of a group fails alike, there is no gradient.
+GRPO needs an initial model with some correct rollouts: if all rollouts of a group fail, there is no gradient.
 """
 
 import json
@@ -17,41 +17,41 @@ from verl_vision_r1.rewards.answers import write_json_boxes
 from verl_vision_r1.targets import Target
 
 BATCH: Final = 16
-"""Examples of one update."""
+"""Examples per update."""
 RATE: Final = 1.5e-3
 WARM_UP: Final = 50
-"""Steps in which the rate rises."""
+"""Steps of warm-up."""
 LEAST: Final = 0.05
-"""Share of the rate that is left at the end."""
+"""Fraction of the learning rate at the end."""
 
 Example = dict[str, torch.Tensor]
 
 
 class Examples:
-    """Makes what the model is trained on of images, questions and answers.
+    """Makes training examples of images, prompts and completions.
 
     Args:
-        processor: Of the model.
+        processor: The model's processor.
     """
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
-        self._questions: dict[tuple[str, int], torch.Tensor] = {}
+        self._prompts: dict[tuple[str, int], torch.Tensor] = {}
 
     def make(self, image: Any, question: str, answer: str) -> Example:
-        """One example; only the tokens of the answer are learnt.
+        """One example; the loss is on the tokens of the completion only.
 
         Args:
-            image: As the model is to see it, both sides multiples of 28 pixels.
-            question: Without `<image>`.
-            answer: Without the end token.
+            image: The resized image; both sides are multiples of 28 pixels.
+            question: The prompt, without `<image>`.
+            answer: The completion, without the end token.
         """
         picture = self.processor.image_processor(images=[image], return_tensors="pt")
-        asked = self._question(question, int(picture["image_grid_thw"].prod()) // 4)
+        prompt = self._prompt(question, int(picture["image_grid_thw"].prod()) // 4)
         tokenizer = self.processor.tokenizer
-        said = torch.tensor(tokenizer(answer + tokenizer.eos_token)["input_ids"])
-        ids = torch.cat([asked, said])
-        labels = torch.cat([torch.full_like(asked, -100), said])
+        completion = torch.tensor(tokenizer(answer + tokenizer.eos_token)["input_ids"])
+        ids = torch.cat([prompt, completion])
+        labels = torch.cat([torch.full_like(prompt, -100), completion])
         kinds = (ids == self.processor.image_token_id).long()
         by_token = {
             "input_ids": ids,
@@ -61,15 +61,15 @@ class Examples:
         }
         return {**by_token, **picture}
 
-    def _question(self, question: str, image_tokens: int) -> torch.Tensor:
+    def _prompt(self, question: str, image_tokens: int) -> torch.Tensor:
         key = (question, image_tokens)
-        if key not in self._questions:
+        if key not in self._prompts:
             message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
             text = self.processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
             image = self.processor.image_token
             ids = self.processor.tokenizer(text.replace(image, image * image_tokens))["input_ids"]
-            self._questions[key] = torch.tensor(ids)
-        return self._questions[key]
+            self._prompts[key] = torch.tensor(ids)
+        return self._prompts[key]
 
 
 def teach(
@@ -79,21 +79,21 @@ def teach(
     report: Callable[[int, float], None],
     rate: float = RATE,
 ) -> None:
-    """Train a model in place by supervision: AdamW, a short warm-up, then a cosine.
+    """Train a model in place with supervision: AdamW with a short warm-up and a cosine schedule.
 
     Args:
-        folder: A model that `build_tiny_model` made.
-        batches: Gives batches without end, made by the `Examples` of this model.
-        steps: Updates, of one batch each.
-        report: Called with the step and its loss.
-        rate: The greatest learning rate.
+        folder: A model of `build_tiny_model`.
+        batches: Returns endless batches, made by the `Examples` of this model.
+        steps: Number of updates, one batch each.
+        report: Called with each step and its loss.
+        rate: The maximum learning rate.
     """
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
     processor = AutoProcessor.from_pretrained(folder)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate_factor(step, steps))
     model.train()
     for step, batch in zip(range(1, steps + 1), batches(Examples(processor)), strict=False):
         loss = model(**collate(batch, processor.tokenizer.pad_token_id)).loss
@@ -106,18 +106,24 @@ def teach(
     model.save_pretrained(folder)
 
 
-def _share_of_rate(step: int, steps: int) -> float:
+def _rate_factor(step: int, steps: int) -> float:
     cosine = (1 + math.cos(math.pi * step / steps)) / 2
     return min(1.0, (step + 1) / min(WARM_UP, max(steps // 10, 1))) * (LEAST + (1 - LEAST) * cosine)
 
 
 def collate(batch: list[Example], pad: int, left: bool = False) -> Example:
-    """Examples as one batch, filled up with `pad` on the right, or on the left as for generation."""
+    """Examples as one batch, padded on the right, or on the left for generation.
+
+    Args:
+        batch: The examples.
+        pad: Id of the padding token.
+        left: Whether to pad on the left.
+    """
     side = "left" if left else "right"
 
     def padded(key: str, value: int) -> torch.Tensor:
-        rows = [example[key] for example in batch]
-        return torch.nn.utils.rnn.pad_sequence(rows, True, value, padding_side=side)
+        sequences = [example[key] for example in batch]
+        return torch.nn.utils.rnn.pad_sequence(sequences, True, value, padding_side=side)
 
     filling = {"input_ids": pad, "labels": -100, "mm_token_type_ids": 0}
     return {
@@ -129,7 +135,7 @@ def collate(batch: list[Example], pad: int, left: bool = False) -> Example:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a parquet file that `vision-r1 prepare` wrote."""
+    """The rows of a parquet file of `vision-r1 prepare`."""
     import pyarrow.parquet
 
     rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
@@ -137,7 +143,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def batches_of_rows(examples: Examples, rows: list[dict[str, Any]], batch: int = BATCH) -> Iterator[list[Example]]:
-    """Without end, each row once in every pass; what is left over of a pass goes into none."""
+    """Endless batches with correct completions; each sample once per epoch, without an incomplete last batch."""
     from qwen_vl_utils import fetch_image
 
     made = []
@@ -154,14 +160,19 @@ def batches_of_rows(examples: Examples, rows: list[dict[str, Any]], batch: int =
 
 
 def perfect_answer(target: Target, resized: tuple[int, int]) -> str:
-    """The answer that a perfect model would give: boxes in pixels of the resized image, or a class or a number."""
+    """The correct completion for a target: boxes in pixels of the resized image, or a class or a number.
+
+    Args:
+        target: The ground truth.
+        resized: (width, height) of the resized image in pixels.
+    """
     if target.task in ("classification", "counting"):
         return f"<think> </think> <answer>{target.labels[0] if target.labels else target.instances}</answer>"
     return write_json_boxes(to_frame(target.boxes, (target.width, target.height), resized), target.labels)
 
 
 def texts_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The prompts and perfect answers of rows: what a tokenizer for them is trained on."""
+    """The prompts and correct completions of parquet rows, to train a tokenizer on."""
     for row in rows:
         yield row["prompt"][0]["content"]
         target = Target.from_json(row["reward_model"]["ground_truth"])

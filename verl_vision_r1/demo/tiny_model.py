@@ -1,8 +1,8 @@
-"""A Qwen2.5-VL of a few million weights: built here, offline, real in form.
+"""A Qwen2.5-VL model with a few million parameters, built without a download.
 
-transformers, vLLM and verl load it like the real one. Its tokenizer is trained on the prompts and answers of the
-dataset; whole numbers, and what usually stands between them, are single tokens, so that an answer has ten tokens for
-each box instead of forty, and coordinates are learnable in a minute.
+transformers, vLLM and verl load it like a published model. Its tokenizer is trained on the prompts and completions of
+the dataset. Whole numbers and frequent texts between them are single tokens, so that a box takes ten tokens instead of
+forty, and the model learns coordinates in a minute.
 """
 
 import math
@@ -23,11 +23,11 @@ SPECIAL_TOKENS: Final = (
     "<|video_pad|>",
 )
 NUMBERS: Final = 1001
-"""Whole numbers that are a token of their own, from 0."""
+"""Number of whole numbers, from 0, that are single tokens."""
 INITIAL_DEVIATION: Final = 0.06
-"""Of the weights. With the usual 0.02 a model of this size stands still for hundreds of steps."""
+"""Standard deviation of the initial weights. With the usual 0.02, this model learns nothing for hundreds of steps."""
 PIECES: Final = 256
-"""Texts between numbers that are a token of their own: the most frequent ones."""
+"""Number of texts between numbers that are single tokens: the most frequent ones."""
 CHAT_TEMPLATE: Final = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -44,9 +44,9 @@ def build_tiny_model(folder: Path, texts: Iterable[str], seed: int = 0) -> Path:
     """Write a tiny Qwen2.5-VL with random weights: configuration, weights, tokenizer, processor.
 
     Args:
-        folder: Where to write.
-        texts: Prompts and answers that the tokenizer is trained on.
-        seed: Of the weights.
+        folder: Output folder.
+        texts: Prompts and completions to train the tokenizer on.
+        seed: Seed of the weights.
 
     Returns:
         The folder.
@@ -57,7 +57,7 @@ def build_tiny_model(folder: Path, texts: Iterable[str], seed: int = 0) -> Path:
     processor = _processor(make_tokenizer(texts))
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(_config(processor.tokenizer))
-    _order_the_numbers(model, processor.tokenizer)
+    _initialise_numbers(model, processor.tokenizer)
     end = processor.tokenizer.convert_tokens_to_ids("<|im_end|>")
     pad = processor.tokenizer.pad_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, do_sample=True)
@@ -67,11 +67,11 @@ def build_tiny_model(folder: Path, texts: Iterable[str], seed: int = 0) -> Path:
     return folder
 
 
-def _order_the_numbers(model: Any, tokenizer: Any) -> None:
-    """Give neighbouring numbers neighbouring embeddings: waves of periods from six to two thousand.
+def _initialise_numbers(model: Any, tokenizer: Any) -> None:
+    """Initialise the embeddings of numbers as waves with periods from 6 to 2,000, similar for close numbers.
 
-    The size of an entry stays that of the others. Embeddings are tied, so that a model which means 57 also gives 56
-    and 58 a chance from the start, where otherwise each number would have to be learnt by itself.
+    Their standard deviation is that of the other embeddings. Embeddings are tied, so a model that predicts 57 also
+    gives 56 and 58 some probability from the start; otherwise it would have to learn each number separately.
     """
     import torch
 
@@ -90,12 +90,12 @@ def make_tokenizer(
     end: str = "<|im_end|>",
     template: str = CHAT_TEMPLATE,
 ) -> Any:
-    """A tokenizer that is trained on texts.
+    """Train a tokenizer on texts.
 
     Args:
-        texts: Prompts and answers.
-        special: The special tokens of the model's family; the first one pads.
-        end: The one that ends an answer.
+        texts: Prompts and completions.
+        special: The special tokens of the model family; the first one is the padding token.
+        end: The end token.
         template: The chat template of the family.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -110,7 +110,7 @@ def make_tokenizer(
     tokenizer.train_from_iterator(texts, trainer)
     fast = Qwen2TokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token=special[0], model_max_length=4096)
     fast.add_special_tokens({"additional_special_tokens": list(special)})
-    # Added, because transformers puts Qwen's own division into words before what the tokenizer was trained with.
+    # As added tokens, because transformers applies Qwen's own pre-tokenization first.
     added = [*(str(number) for number in range(NUMBERS)), *_pieces(texts)]
     fast.add_tokens([AddedToken(token, special=False, normalized=False) for token in added])
     fast.chat_template = template
@@ -118,7 +118,7 @@ def make_tokenizer(
 
 
 def _pieces(texts: Iterable[str]) -> list[str]:
-    """What usually stands between numbers, and before and after them: the form of an answer, a whole question."""
+    """Frequent texts before, between and after numbers: the output format, whole prompts."""
     found = Counter(piece for text in texts for piece in re.split(r"(?<![A-Za-z_])[0-9]+", text) if len(piece) > 1)
     return [piece for piece, count in found.most_common(PIECES) if count > 1]
 
@@ -146,7 +146,7 @@ def _config(tokenizer: Any) -> Any:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 4096,
-        # An image has a handful of tokens to a side: with the usual base of 10,000 their places would look all alike.
+        # An image has few tokens per side: with the usual base of 10,000 their positions would be nearly equal.
         "rope_parameters": {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 4.0},
         "tie_word_embeddings": True,
         "initializer_range": INITIAL_DEVIATION,

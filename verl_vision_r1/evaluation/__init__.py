@@ -1,1 +1,1 @@
-"""What a model's answers are worth on a data set, by protocols that say what they assume: `vision-r1 evaluate`."""
+"""Evaluation of predictions by documented protocols: the code behind `vision-r1 evaluate`."""

@@ -1,7 +1,7 @@
-"""Two runs on the same images: whether a difference is more than the choice of images makes.
+"""Compare two runs on the same images, with a confidence interval for every difference.
 
-Images are drawn at random, with replacement, as many as there are, the same for both runs; the middle 95 percent of
-the differences is the interval. One that holds 0 is no gain to announce.
+The paired bootstrap: images are resampled with replacement, the same for both runs. The interval is the middle 95 % of
+the differences. An interval that includes 0 is no evidence of a change.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from verl_vision_r1.evaluation.measures.bootstrap import resampled_average_preci
 
 INTERVAL: Final = (2.5, 97.5)
 FEW: Final = 20
-"""Images below which an interval is itself a guess."""
+"""With fewer images an interval is unreliable."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One number of two runs.
+    """One metric of two runs.
 
     Attributes:
-        before: That of the first.
-        after: That of the second.
-        low: Lower end of the 95 percent interval of their difference.
+        before: Value of the first run.
+        after: Value of the second run.
+        low: Lower end of the 95 % CI of the difference.
         high: Its upper end.
     """
 
@@ -39,75 +39,76 @@ class Difference:
 
     @property
     def change(self) -> float:
-        """After less before."""
+        """`after` minus `before`."""
         return self.after - self.before
 
     @property
-    def sure(self) -> bool:
-        """Whether the interval leaves out 0."""
+    def excludes_zero(self) -> bool:
+        """Whether the 95 % CI excludes 0."""
         return self.low > 0 or self.high < 0
 
     def as_dict(self) -> dict[str, float | bool]:
         """For JSON."""
-        return {**asdict(self), "change": self.change, "sure": self.sure}
+        return {**asdict(self), "change": self.change, "excludes_zero": self.excludes_zero}
 
 
 Differences = dict[str, dict[str, Difference]]
-"""By data set and number; also for the mean of the sets of one task where there are several."""
+"""By data set and metric; for tasks with several data sets also of their mean."""
 
 
 def compare(before: Evaluation, after: Evaluation, resamples: int = 1000, seed: int = 0) -> Differences:
-    """Compare two runs, each number of each data set.
+    """Compare two runs, every metric of every data set.
 
     Args:
-        before: The first.
-        after: The second, by the same protocol on the same images.
-        resamples: How many times images are drawn.
-        seed: Decides which.
+        before: The first run.
+        after: The second run, by the same protocol on the same images.
+        resamples: Number of bootstrap resamples.
+        seed: Random seed of the resamples.
 
     Raises:
-        ValueError: The data sets, their images or the protocols differ.
+        ValueError: The data sets, their questions or the protocols differ.
 
     Source:
         Efron and Tibshirani, An Introduction to the Bootstrap (1993), the percentile interval of a paired difference.
     """
-    pairs = _pairs(before, after)
+    pairs = _paired_sets(before, after)
     limits = after.protocol.limits
-    drawn: dict[str, dict[str, Numbers]] = {}
+    resampled: dict[str, dict[str, Numbers]] = {}
     for index, (first, second) in enumerate(pairs):
         counts = weights(len(first.images), resamples, seed + index)
         runs = [_resampled(measured, counts, limits) for measured in (first, second)]
-        # Of one image all draws are the same: that is no interval.
+        # All resamples of a single image are equal: the interval is undefined.
         known = 1.0 if len(first.images) > 1 else np.nan
-        drawn[first.name] = {name: known * (runs[1][name] - runs[0][name]) for name in runs[0]}
+        resampled[first.name] = {name: known * (runs[1][name] - runs[0][name]) for name in runs[0]}
     found = {
         first.name: {
             name: _difference(first.values[name], second.values[name], values)
-            for name, values in drawn[first.name].items()
+            for name, values in resampled[first.name].items()
         }
         for first, second in pairs
     }
-    return found | _means(before, after, drawn)
+    return found | _means(before, after, resampled)
 
 
-def _pairs(before: Evaluation, after: Evaluation) -> list[tuple[Measured, Measured]]:
+def _paired_sets(before: Evaluation, after: Evaluation) -> list[tuple[Measured, Measured]]:
     if before.protocol != after.protocol:
         raise ValueError(f"--against: expected the protocol {after.protocol.name}, got {before.protocol.name}")
     first, second = ({measured.name: measured for measured in run.sets} for run in (before, after))
     if first.keys() != second.keys():
-        raise ValueError(f"{before.dump}: expected the data sets {sorted(second)}, got {sorted(first)}")
+        raise ValueError(f"{before.predictions}: expected the data sets {sorted(second)}, got {sorted(first)}")
     for name, measured in first.items():
         only = measured.asked ^ second[name].asked
         if only or measured.images != second[name].images:
             raise ValueError(
-                f"{before.dump}: expected answers to the same questions about {name} as in {after.dump}, got"
-                f" {len(measured.asked)} and {len(second[name].asked)}, of which {len(only)} only one of them answers"
+                f"{before.predictions}: expected predictions for the same questions of {name} as in"
+                f" {after.predictions}, got {len(measured.asked)} and {len(second[name].asked)} questions, {len(only)}"
+                " of them in only one of the files"
             )
     return [(first[name], second[name]) for name in first]
 
 
 def _resampled(measured: Measured, counts: NDArray[np.int64], limits: Sequence[int]) -> dict[str, Numbers]:
-    """The numbers of each draw; `counts` is how often each image is in it, (R, I)."""
+    """The metrics of each resample; `counts` is how often it contains each image, (R, I)."""
     by_entry = counts[:, measured.image_of].astype(np.float64)
     values = {name: ratio.value(by_entry) for name, ratio in measured.ratios.items()}
     if measured.tables is None:
@@ -116,16 +117,16 @@ def _resampled(measured: Measured, counts: NDArray[np.int64], limits: Sequence[i
     return resampled_average_precision(tables.truth, tables.detections, counts, limits) | values
 
 
-def _difference(before: float, after: float, drawn: Numbers) -> Difference:
-    known = drawn[np.isfinite(drawn)]
+def _difference(before: float, after: float, resampled: Numbers) -> Difference:
+    known = resampled[np.isfinite(resampled)]
     low, high = np.percentile(known, INTERVAL) if len(known) else (np.nan, np.nan)
     return Difference(before, after, float(low), float(high))
 
 
-def _means(before: Evaluation, after: Evaluation, drawn: dict[str, dict[str, Numbers]]) -> Differences:
+def _means(before: Evaluation, after: Evaluation, resampled: dict[str, dict[str, Numbers]]) -> Differences:
     found: Differences = {}
     for task, means in after.means.items():
-        same = [drawn[measured.name] for measured in after.sets if measured.task == task]
+        same = [resampled[measured.name] for measured in after.sets if measured.task == task]
         found[f"mean of {len(same)}, {task}"] = {
             name: _difference(
                 before.means[task][name], means[name], np.mean([values[name] for values in same], axis=0)

@@ -1,4 +1,4 @@
-"""A dump against its annotations: everything that `vision-r1 evaluate` says."""
+"""Evaluate a predictions file against annotations: the results that `vision-r1 evaluate` shows and writes."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -15,22 +15,22 @@ from verl_vision_r1.evaluation.predictions.protocols import Protocol, protocol_o
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a dump is worth.
+    """The results of one predictions file.
 
     Attributes:
-        dump: The file of answers.
-        annotations: What they are held against.
-        protocol: How they are read.
-        category_list: The list of categories that were to be asked about.
-        effort: How much was computed.
-        sets: The data sets.
-        unanswered: Data sets without any answer; there are such only where a part was to be measured.
-        broken: Lines of the dump that are no JSON.
-        others: Answers about data sets that the annotations do not have, by their name.
-        prompt: The first question, as the model saw it.
+        predictions: The predictions file.
+        annotations: The file with the ground truth.
+        protocol: How completions are parsed and scored.
+        category_list: The list of categories to ask about for each image, if one was given.
+        effort: Optional computations and their settings.
+        sets: The evaluated data sets.
+        unanswered: Data sets without any prediction; empty unless the evaluation is partial.
+        broken: Number of lines of the predictions file that are not JSON.
+        others: Number of predictions for data sets that the annotations do not contain, by data set.
+        prompt: The first prompt, after the chat template.
     """
 
-    dump: Path
+    predictions: Path
     annotations: Path
     protocol: Protocol
     category_list: Path | None
@@ -43,7 +43,10 @@ class Evaluation:
 
     @property
     def means(self) -> dict[str, dict[str, float]]:
-        """Means over the sets of one task, by the task, where there are several; of values that all of them have."""
+        """By task, the mean of each metric over the data sets; only for tasks with several data sets.
+
+        Metrics that some of the data sets lack are left out.
+        """
         found = {}
         for task in TASKS:
             same = [measured.values for measured in self.sets if measured.task == task]
@@ -53,25 +56,25 @@ class Evaluation:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; numbers that are not known are null."""
+        """The content of `results.json`, with NaN where a metric is undefined."""
         return {
-            "dump": str(self.dump),
+            "predictions": str(self.predictions),
             "annotations": str(self.annotations),
             "category_list": self.category_list and str(self.category_list),
             "protocol": self.protocol.name,
-            "assumes": list(self.protocol.assumes),
-            "effort": asdict(self.effort),
+            "assumptions": list(self.protocol.assumes),
+            "settings": asdict(self.effort),
             "prompt": self.prompt,
             "broken_lines": self.broken,
-            "answers_about_other_sets": self.others,
-            "sets_without_an_answer": {name: coverage.as_dict() for name, coverage in self.unanswered.items()},
+            "predictions_for_other_data_sets": self.others,
+            "data_sets_without_predictions": {name: asdict(coverage) for name, coverage in self.unanswered.items()},
             "sets": {found.name: _set_as_dict(found) for found in self.sets},
             "means": self.means,
         }
 
 
 def evaluate(
-    dump: Path,
+    predictions: Path,
     annotations: Path,
     protocol: str,
     *,
@@ -79,53 +82,54 @@ def evaluate(
     partial: bool = False,
     effort: Effort | None = None,
 ) -> Evaluation:
-    """Measure the answers of a dump.
+    """Evaluate a predictions file.
 
     Args:
-        dump: A file of verl's validation dump, or the folder that holds only it.
-        annotations: COCO JSON, or the file of rows that was asked.
+        predictions: A file that verl's validation wrote, or a folder with exactly one.
+        annotations: COCO JSON, or the sample file (`.parquet`, `.jsonl`) that the completions were generated from.
         protocol: One of `protocols.PROTOCOLS`.
-        category_list: JSON {image: [category, ...]}: the categories that each image was to be asked about.
-        partial: Whether to measure a dump that does not answer everything that the annotations have.
-        effort: What is computed beside.
+        category_list: JSON {image: [category, ...]}: the categories that each image should be asked about.
+        partial: Evaluate the images that both files have, instead of refusing incomplete predictions.
+        effort: Optional computations and their settings.
 
     Raises:
         FileNotFoundError: A file does not exist.
-        ValueError: A file is not as expected, or the dump does not answer what the annotations have.
+        ValueError: A file has another format, or the predictions do not cover exactly the annotated images.
     """
-    rules, answers = protocol_of(protocol), read_predictions(dump)
+    rules, read = protocol_of(protocol), read_predictions(predictions)
     listed = None if category_list is None else read_category_list(category_list)
-    sets = read_annotations(annotations, answers.lines, listed)
+    sets = read_annotations(annotations, read.lines, listed)
     by_name = {
-        annotated.name: [line for line in answers.lines if line.data_source == annotated.name] for annotated in sets
+        annotated.name: [line for line in read.lines if line.data_source == annotated.name] for annotated in sets
     }
     assigned = {annotated.name: assign(annotated, by_name[annotated.name]) for annotated in sets}
-    others = Counter(line.data_source for line in answers.lines if line.data_source not in by_name)
+    others = Counter(line.data_source for line in read.lines if line.data_source not in by_name)
     if not partial:
-        expect_complete(answers, {name: coverage for name, (_, coverage) in assigned.items()}, others)
+        expect_complete(read, {name: coverage for name, (_, coverage) in assigned.items()}, others)
     kept = [annotated for annotated in sets if assigned[annotated.name][0]]
     if not kept:
-        raise ValueError(_nothing_in_common(answers, annotations))
+        raise ValueError(_no_common_image(read, annotations))
     effort = effort or Effort()
     return Evaluation(
-        dump=answers.path,
+        predictions=read.path,
         annotations=annotations,
         protocol=rules,
         category_list=category_list,
         effort=effort,
         sets=tuple(measure(annotated, *assigned[annotated.name], rules, effort) for annotated in kept),
-        unanswered={name: coverage for name, (held, coverage) in assigned.items() if not held},
-        broken=len(answers.broken),
+        unanswered={name: coverage for name, (lines, coverage) in assigned.items() if not lines},
+        broken=len(read.broken),
         others=dict(others),
-        prompt=answers.lines[0].prompt,
+        prompt=read.lines[0].prompt,
     )
 
 
-def _nothing_in_common(dump: PredictionsFile, annotations: Path) -> str:
-    line = dump.lines[0]
+def _no_common_image(predictions: PredictionsFile, annotations: Path) -> str:
+    line = predictions.lines[0]
     return (
-        f"{dump.path}: expected answers to questions of {annotations}, got none, but such about {line.data_source}"
-        f" image {line.image_id} ({line.question} {line.subject})".rstrip()
+        f"{predictions.path}: expected predictions for the questions of {annotations}, got none; the first prediction"
+        f" is for {line.data_source} image {line.image_id} ({line.question} {line.subject}".rstrip()
+        + ")"
     )
 
 
@@ -135,9 +139,9 @@ def _set_as_dict(found: Measured) -> dict[str, Any]:
         "basis": found.basis,
         "questions": sorted({key[1] for key in found.asked}),
         "images": len(found.images),
-        "coverage": found.coverage.as_dict(),
-        "reading": found.reading.as_dict(),
+        "coverage": asdict(found.coverage),
+        "reading": asdict(found.reading),
         "values": found.values,
-        "spread_over_orders": {name: list(ends) for name, ends in found.spread.items()},
+        "range_over_permutations": {name: list(ends) for name, ends in found.spread.items()},
         **details(found),
     }

@@ -1,4 +1,4 @@
-"""From the answers to one data set to its numbers."""
+"""Compute the metrics of one data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ from verl_vision_r1.evaluation.predictions.annotations import BASES, AnnotatedSe
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 from verl_vision_r1.evaluation.predictions.coverage import Coverage
 from verl_vision_r1.evaluation.predictions.detections import (
-    Reading,
+    ParseCounts,
     expect_frame,
     read_all_boxes,
     read_detections,
-    read_numbers,
-    read_texts,
+    read_values,
+    whole_number,
 )
 from verl_vision_r1.evaluation.predictions.ground_truth import part_of, with_files
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
@@ -40,12 +40,12 @@ TASKS: Final = ("detection", "grounding", "classification", "counting")
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is computed beside the numbers themselves.
+    """Optional computations and their settings.
 
     Attributes:
-        permutations: How many other orders of the boxes COCO's measures are computed for; 0 for none.
-        seed: Decides the orders.
-        library: What computes COCO's measures, one of `average_precision.LIBRARIES`.
+        permutations: For how many permutations of equal scores COCO's metrics are computed again; 0 for none.
+        seed: Random seed of the permutations.
+        library: The library that computes COCO's metrics, one of `average_precision.LIBRARIES`.
     """
 
     permutations: int = 5
@@ -55,7 +55,7 @@ class Effort:
 
 @dataclass(frozen=True, eq=False)
 class DetectionTables:
-    """What the numbers of a detection set were computed from, for figures."""
+    """The arrays behind the metrics of a detection set, for figures and resamples."""
 
     truth: GroundTruth
     detections: Detections
@@ -67,21 +67,21 @@ class DetectionTables:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One data set, measured.
+    """The results of one data set.
 
     Attributes:
         name: Its `data_source`.
         task: Its task.
-        basis: What says which questions were to be asked, in words.
-        asked: The questions that have their answer.
-        images: Names of the images that the numbers rest on.
-        coverage: Which questions have their answer.
-        reading: How the answers could be read.
-        values: The numbers by name; shares are in [0, 1], NaN where there is nothing to measure.
-        spread: Of COCO's measures the least and the greatest over several orders of the boxes.
-        ratios: The numbers that are sums over images or answers, for the bootstrap.
-        image_of: (Q,) the image of each entry of the ratios.
-        tables: Of a detection set.
+        basis: Which questions the predictions must answer, one of the sentences of `annotations.BASES`.
+        asked: The questions that have a prediction.
+        images: Names of the evaluated images.
+        coverage: Which questions have a prediction.
+        reading: Statistics of parsing the completions.
+        values: The metrics by name; fractions are in [0, 1], NaN is undefined.
+        ratios: The metrics that are sums over images or completions, for the bootstrap.
+        image_of: (Q,) index into `images` for each entry of the ratios.
+        spread: Minimum and maximum of COCO's metrics over permutations of equal scores.
+        tables: The arrays of a detection set, None for other tasks.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Measured:
     asked: frozenset[Key]
     images: tuple[str, ...]
     coverage: Coverage
-    reading: Reading
+    reading: ParseCounts
     values: dict[str, float]
     ratios: dict[str, Ratio]
     image_of: NDArray[np.intp]
@@ -101,54 +101,56 @@ class Measured:
 def measure(
     annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, protocol: Protocol, effort: Effort
 ) -> Measured:
-    """The numbers of one data set.
+    """Compute the metrics of one data set.
 
     Args:
-        annotated: The set.
-        lines: The answers to its questions.
-        coverage: What `coverage.assign` said of them.
-        protocol: How they are read.
-        effort: What is computed beside.
+        annotated: The data set.
+        lines: The predictions for its questions.
+        coverage: The coverage that `coverage.assign` returned with them.
+        protocol: How completions are parsed and scored.
+        effort: Optional computations and their settings.
 
     Raises:
-        ValueError: The protocol has no rule for the task or the kind of question, or the answers are in another frame
-            than it expects.
+        ValueError: The protocol does not support the task, the kind of question or the frame of the predictions.
     """
-    _expect_rules(annotated, lines, protocol)
+    _expect_supported(annotated, lines, protocol)
     if annotated.truth is not None:
-        return _detection(annotated, annotated.truth, lines, coverage, protocol, effort)
-    return _answers(annotated, lines, coverage, protocol)
+        return _measure_detection(annotated, annotated.truth, lines, coverage, protocol, effort)
+    return _measure_others(annotated, lines, coverage, protocol)
 
 
-def _expect_rules(annotated: AnnotatedSet, lines: Sequence[Line], protocol: Protocol) -> None:
+def _expect_supported(annotated: AnnotatedSet, lines: Sequence[Line], protocol: Protocol) -> None:
     if annotated.task in ("detection", "grounding"):
         expect_frame(lines, protocol)
     elif protocol.text is None:
         raise ValueError(
-            f"protocol {protocol.name}: expected detection or grounding, got {annotated.name} of {annotated.task};"
-            " visual_rft and plain have classes and counts"
+            f"protocol {protocol.name}: expected detection or grounding, got {annotated.name} ({annotated.task});"
+            " use visual_rft or plain for classification and counting"
         )
     kinds = {line.question for line in lines}
     if annotated.task == "detection" and not kinds <= set(protocol.questions):
         raise ValueError(
-            f"protocol {protocol.name}: expected questions of the kind {' or '.join(protocol.questions)}, got"
-            f" {', '.join(sorted(kinds))} about {annotated.name}"
+            f"protocol {protocol.name}: expected questions of kind {' or '.join(protocol.questions)}, got"
+            f" {', '.join(sorted(kinds))} for {annotated.name}"
         )
 
 
-def _answers(annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, protocol: Protocol) -> Measured:
+def _measure_others(
+    annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, protocol: Protocol
+) -> Measured:
+    """The metrics of grounding, classification or counting."""
     targets, text = [line.target for line in lines], protocol.text or tagged_or_all
     if annotated.task == "grounding":
         boxes, reading = read_all_boxes(lines, protocol.read_one)
         ratios = accuracy.expressions(boxes, targets)
     elif annotated.task == "classification":
-        texts, reading = read_texts(lines, text)
+        texts, reading = read_values(lines, text)
         ratios = accuracy.classes(texts, targets)
     else:
-        numbers, reading = read_numbers(lines, text)
+        numbers, reading = read_values(lines, lambda completion: whole_number(text(completion)))
         ratios = accuracy.counts(numbers, targets)
     images = tuple(dict.fromkeys(line.image_id for line in lines))
-    number = {image: index for index, image in enumerate(images)}
+    place = {image: index for index, image in enumerate(images)}
     return Measured(
         name=annotated.name,
         task=annotated.task,
@@ -159,11 +161,11 @@ def _answers(annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage,
         reading=reading,
         values={key: float(ratio.value()) for key, ratio in ratios.items()},
         ratios=ratios,
-        image_of=np.array([number[line.image_id] for line in lines], dtype=np.intp),
+        image_of=np.array([place[line.image_id] for line in lines], dtype=np.intp),
     )
 
 
-def _detection(
+def _measure_detection(
     annotated: AnnotatedSet,
     truth: GroundTruth,
     lines: Sequence[Line],
@@ -172,7 +174,7 @@ def _detection(
     effort: Effort,
 ) -> Measured:
     if coverage.missing:
-        # An image of which only some is asked would count the rest as missed.
+        # In an image with unanswered questions the objects of these would count as missed.
         whole = {line.image_id for line in lines} - set(coverage.missing)
         truth, lines = part_of(truth, whole), [line for line in lines if line.image_id in whole]
     truth = with_files(truth, {line.image_id: line.image for line in lines})
@@ -182,9 +184,11 @@ def _detection(
     ap = average_precision(truth, detections, protocol.limits, effort.library)
     by_category = counts_by_category(truth, detections, matches)
     ratios = _ratios(by_image)
-    orders = {}
+    over_permutations = {}
     if effort.permutations:
-        orders = spread(truth, detections, protocol.limits, effort.permutations, effort.seed, effort.library, ap)
+        over_permutations = spread(
+            truth, detections, protocol.limits, effort.permutations, effort.seed, effort.library, ap
+        )
     return Measured(
         name=annotated.name,
         task=annotated.task,
@@ -198,7 +202,7 @@ def _detection(
         | _of_subsets(truth, ap, protocol),
         ratios=ratios,
         image_of=np.arange(len(truth.images)),
-        spread=orders,
+        spread=over_permutations,
         tables=DetectionTables(truth, detections, ap, matches, by_image, by_category),
     )
 
@@ -216,7 +220,7 @@ def _ratios(counts: Counts) -> dict[str, Ratio]:
 
 
 def _of_subsets(truth: GroundTruth, ap: AveragePrecision, protocol: Protocol) -> dict[str, float]:
-    """Mean AP of the categories of each subset that the data set has, and of all others."""
+    """Mean AP over each published subset of categories, and over its complement, where the data set has them all."""
     found = {}
     for name, categories in protocol.subsets.items():
         if set(categories) <= set(truth.categories):
@@ -240,7 +244,7 @@ def _calibration(detections: Detections, matches: Matches) -> dict[str, float]:
 
 
 def details(measured: Measured) -> dict[str, object]:
-    """What stands in the JSON beside the values: of each category, and at each threshold."""
+    """More detail for JSON: precision and recall at each IoU threshold, and the metrics of each category."""
     if measured.tables is None:
         return {}
     tables = measured.tables

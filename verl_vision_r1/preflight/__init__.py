@@ -1,1 +1,1 @@
-"""What is checked before a GPU is rented: configuration, installation, memory and time."""
+"""Checks before a GPU is used: configuration, installation, memory and time."""

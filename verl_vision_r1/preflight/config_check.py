@@ -1,7 +1,7 @@
-"""Checks before Ray starts: what a person wrote wrong ends the run at once, by name, before a GPU is warm.
+"""Checks of configuration and data before Ray starts: an error ends the run and names the key.
 
-Every recipe names this class under `hydra.callbacks`. Hydra turns an exception of a callback into a warning, so a
-mistake is raised as `SystemExit`.
+Every recipe lists `Preflight` under `hydra.callbacks`. Hydra turns an exception of a callback into a warning, so an
+error is raised as `SystemExit`.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ class Preflight(Callback):
     """Checks the composed configuration of a training run."""
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra right before verl's `main`."""
+        """Check the run. Hydra calls this right before verl's `main`."""
         import verl
 
         try:
@@ -30,10 +30,10 @@ class Preflight(Callback):
 
 
 def check(config: DictConfig) -> None:
-    """Check what verl would only trip over later, or never notice.
+    """Find the errors that verl reports late or not at all.
 
     Raises:
-        ValueError, FileNotFoundError: With the key, what was expected and what came.
+        ValueError, FileNotFoundError: The message has the key, the expected value and the value found.
     """
     from verl_vision_r1.data.parquet import check_rows
     from verl_vision_r1.settings import Settings
@@ -48,26 +48,25 @@ def check(config: DictConfig) -> None:
     for key in ("train_files", "val_files"):
         files = config.data[key]
         paths = [files] if isinstance(files, str) else list(files)
-        here = [Path(path).expanduser() for path in paths if "://" not in path]
-        rows = sum(check_rows(path, settings.preset.tasks, settings.prompts) for path in here)
-        if key == "train_files" and len(here) == len(paths):
-            _check_batch(config, rows)
+        local = [Path(path).expanduser() for path in paths if "://" not in path]
+        samples = sum(check_rows(path, settings.preset.tasks, settings.prompts) for path in local)
+        if key == "train_files" and len(local) == len(paths):
+            _check_batch(config, samples)
 
 
 def _check_trainer(config: DictConfig) -> None:
     if not config.trainer.use_v1:
         raise ValueError(
-            "trainer.use_v1: expected True, verl's older trainer does not tell a reward the step; got False"
+            "trainer.use_v1: expected True, got False; verl's older trainer does not pass the step to the reward"
         )
     for key in ("custom_reward_function", "reward_model"):
         legacy = OmegaConf.select(config, f"{key}.path") or OmegaConf.select(config, f"{key}.reward_manager")
         if legacy:
-            raise ValueError(f"{key}: verl 0.9 ignores this key, expected reward.{key}; got {legacy!r}")
+            raise ValueError(f"{key}: verl 0.9 ignores this key; expected reward.{key}, got {legacy!r}")
     if config.trainer.device == "cpu" and not cpu.requested():
         raise ValueError(
-            "VERL_PLATFORM: expected cpu in the environment of a run on the CPU,"
-            f" got {os.environ.get('VERL_PLATFORM')!r};"
-            " start it as `VERL_PLATFORM=cpu python -m verl.trainer.main_ppo ...`"
+            f"VERL_PLATFORM: expected cpu for trainer.device=cpu, got {os.environ.get('VERL_PLATFORM')!r};"
+            " start the run with `VERL_PLATFORM=cpu python -m verl.trainer.main_ppo ...`"
         )
 
 
@@ -75,15 +74,14 @@ def _check_advantage(config: DictConfig, criteria: tuple[str, ...]) -> None:
     estimator, keys = config.algorithm.adv_estimator, list(config.algorithm.get("gdpo_reward_keys") or ())
     if estimator == "gdpo":
         raise ValueError(
-            "algorithm.adv_estimator: expected vision_r1_gdpo, which verl's V1 trainer can compute, got 'gdpo', which"
-            " it cannot"
+            "algorithm.adv_estimator: expected vision_r1_gdpo, got 'gdpo', which verl's V1 trainer does not support"
         )
     if estimator != "vision_r1_gdpo":
         return
     if not str(config.trainer.v1.trainer_mode).startswith("vision_r1_"):
         raise ValueError(
-            "trainer.v1.trainer_mode: expected one that begins with vision_r1_ for adv_estimator=vision_r1_gdpo, got"
-            f" {config.trainer.v1.trainer_mode!r}"
+            "trainer.v1.trainer_mode: expected a mode that begins with vision_r1_ for"
+            f" algorithm.adv_estimator=vision_r1_gdpo, got {config.trainer.v1.trainer_mode!r}"
         )
     known = {name for criterion in criteria for name in (criterion, f"{criterion}_raw")}
     if not keys or not set(keys) <= known:
@@ -96,56 +94,56 @@ def _check_frozen(config: DictConfig) -> None:
         return
     if "verl_vision_r1.training.freeze" not in str(model.get("external_lib") or ""):
         raise ValueError(
-            "actor_rollout_ref.actor.freeze_vision_tower: verl 0.9 declares this key and reads it nowhere; expected"
-            " vision_r1/freeze=vision_tower, which does it, got the key alone"
+            "actor_rollout_ref.actor.freeze_vision_tower: verl 0.9 declares this key but never reads it; expected"
+            " vision_r1/freeze=vision_tower, got the key alone"
         )
     key = "megatron.override_transformer_config.freeze_vision_model"
     if config.model_engine == "megatron" and not OmegaConf.select(actor, key):
         raise ValueError(
-            "vision_r1/freeze: Megatron has a key of its own; expected vision_r1/engine=megatron, which sets it,"
-            " got model_engine=megatron alone"
+            f"vision_r1/freeze: expected vision_r1/engine=megatron, which sets actor.{key}, got model_engine=megatron"
+            " alone"
         )
 
 
 def _check_packages() -> None:
-    """What verl imports for images, but installs only with the extra of a rollout engine."""
+    """Packages that verl imports for images but installs only with the extra of a rollout engine."""
     for module in ("transfer_queue", "qwen_vl_utils"):
         if importlib.util.find_spec(module) is None:
             raise ValueError(
-                f"expected the package {module}, found none; verl's extras bring it: pip install verl[vllm]"
+                f"expected the package {module}, got none; verl's extras install it: pip install 'verl[vllm]'"
             )
 
 
 def _check_attention(config: DictConfig) -> None:
-    """What transformers needs for the attention that verl asks it for; Megatron has its own."""
+    """The package for the attention that verl requests of transformers. Megatron has its own attention."""
     import torch
 
     if config.trainer.device != "cuda" or config.model_engine == "megatron" or not torch.cuda.is_available():
         return
-    asked = OmegaConf.select(config, "actor_rollout_ref.model.override_config.attn_implementation")
-    packages = ("flash_attn", "kernels")  # transformers takes the second one in the place of the first.
-    if asked in (None, "flash_attention_2") and not any(importlib.util.find_spec(name) for name in packages):
+    attention = OmegaConf.select(config, "actor_rollout_ref.model.override_config.attn_implementation")
+    packages = ("flash_attn", "kernels")  # transformers falls back to the second.
+    if attention in (None, "flash_attention_2") and not any(importlib.util.find_spec(name) for name in packages):
         raise ValueError(
             "actor_rollout_ref.model.override_config.attn_implementation: expected the package flash_attn for"
-            " flash_attention_2, which verl takes by itself, found none; install the build that verl's extra fsdp"
-            " names, or go without: +actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+            " flash_attention_2, verl's default, got none; install the build that verl's extra fsdp names, or add"
+            " +actor_rollout_ref.model.override_config.attn_implementation=sdpa"
             " actor_rollout_ref.model.use_remove_padding=false actor_rollout_ref.model.use_fused_kernels=false"
         )
 
 
-def _check_batch(config: DictConfig, rows: int) -> None:
-    """A step trains on a whole batch: with fewer rows than that verl has no step."""
+def _check_batch(config: DictConfig, samples: int) -> None:
+    """Check that an epoch has a step: verl trains on whole batches only."""
     limit, batch = config.data.get("train_max_samples", -1), config.data.train_batch_size
-    rows = min(rows, limit) if limit > 0 else rows
-    if rows < batch and not config.trainer.val_only:
+    samples = min(samples, limit) if limit > 0 else samples
+    if samples < batch and not config.trainer.val_only:
         raise ValueError(
-            f"data.train_batch_size: expected at most {rows}, the rows to train on, got {batch}; a smaller one wants"
-            " actor_rollout_ref.actor.ppo_mini_batch_size as small, and more of trainer.total_epochs"
+            f"data.train_batch_size: expected at most {samples}, the number of training samples, got {batch}; lower it"
+            " and actor_rollout_ref.actor.ppo_mini_batch_size, and raise trainer.total_epochs"
         )
 
 
 def _check_model(model: DictConfig) -> None:
-    """Its configuration can be read: from a folder, the cache or the hub."""
+    """The model's configuration can be read from a folder, the cache or the hub."""
     if "://" in model.path:
         return
     from verl_vision_r1.reward_manager.manager import load_model_config
@@ -155,5 +153,5 @@ def _check_model(model: DictConfig) -> None:
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise FileNotFoundError(
-            f"actor_rollout_ref.model.path: expected a model's folder or name on the hub, got {model.path!r}: {first}"
+            f"actor_rollout_ref.model.path: expected a model folder or a name on the hub, got {model.path!r}: {first}"
         ) from error

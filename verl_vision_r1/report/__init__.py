@@ -1,1 +1,1 @@
-"""The rollout page: verl's dumps of answers as one HTML file that a person can look at."""
+"""The rollout page: the completions of a run, with boxes, matches and rewards, as one HTML file."""

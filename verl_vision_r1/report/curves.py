@@ -1,4 +1,4 @@
-"""The mean of every criterion in every step, as figures of plotly."""
+"""Reward curves: the mean of every criterion at every step, as plotly figures."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -9,56 +9,56 @@ from statistics import fmean
 from typing import Any, Final
 
 from verl_vision_r1.evaluation.predictions.predictions_file import PredictionsFile
-from verl_vision_r1.evaluation.presentation.figures import CURVES
+from verl_vision_r1.evaluation.presentation.style import CURVES
 from verl_vision_r1.report.rollout_files import RolloutFolder
 
 ALL: Final = "all"
-"""Of all data sources together."""
+"""Key of the means over all data sources."""
 THRESHOLDS: Final = ("xi0", "xi1", "xi2")
 
 
 @dataclass(frozen=True)
 class Means:
-    """The means of one step.
+    """The means over the completions of one step.
 
     Attributes:
-        by_source: Of each data source and of `ALL`, the mean of every number that the answers carry.
-        stage: The index of the stage in force.
+        by_source: For each data source and `ALL`, the mean of every number in the lines, by key.
+        stage: Index of the current stage of the curriculum.
         thresholds: xi0, xi1, xi2.
-        tasks: The tasks of the answers.
-        answers: Answers that the means are of.
-        broken: Lines of the dump that are cut off.
+        tasks: The tasks of the samples.
+        completions: Number of completions.
+        broken: Number of truncated lines in the file.
     """
 
     by_source: dict[str, dict[str, float]]
     stage: int
     thresholds: tuple[float, ...]
     tasks: frozenset[str]
-    answers: int
+    completions: int
     broken: int
 
 
-def means_of(dump: PredictionsFile) -> Means:
-    """The means over the answers of a step."""
-    sources = {ALL: dump.lines}
-    for line in dump.lines:
+def means_of(file: PredictionsFile) -> Means:
+    """The means over the completions of one step, from its rollout file or predictions file."""
+    sources = {ALL: file.lines}
+    for line in file.lines:
         sources.setdefault(line.data_source, []).append(line)
-    first = dump.lines[0].values
+    first = file.lines[0].values
     return Means(
         {
-            source: {name: fmean(line.values.get(name, 0.0) for line in held) for name in held[0].values}
-            for source, held in sources.items()
+            source: {name: fmean(line.values.get(name, 0.0) for line in own) for name in own[0].values}
+            for source, own in sources.items()
         },
         int(first.get("stage", 0)),
         tuple(first.get(name, 0.0) for name in THRESHOLDS),
-        frozenset(line.target.task for line in dump.lines),
-        len(dump.lines),
-        len(dump.broken),
+        frozenset(line.target.task for line in file.lines),
+        len(file.lines),
+        len(file.broken),
     )
 
 
 def criteria_of(values: dict[str, float]) -> list[str]:
-    """The criteria among the numbers that an answer carries: those that have a raw value beside them.
+    """The criteria among the numbers of a line: those with a raw value too.
 
     Example:
         >>> criteria_of({"total": 2.0, "recall": 0.5, "recall_raw": 0.7})
@@ -70,25 +70,25 @@ def criteria_of(values: dict[str, float]) -> list[str]:
 def read_means(
     folders: Sequence[RolloutFolder], read: Callable[[Path], Means], progress: Callable[..., Any]
 ) -> dict[str, dict[int, Means]]:
-    """The means of every step of every kind."""
+    """The means of every step, by kind (`training` or `validation`) and step."""
     wanted = [(folder.kind, step, file) for folder in folders for step, file in folder.files.items()]
     found: dict[str, dict[int, Means]] = {}
-    for kind, step, file in progress(wanted, desc="dumps", unit="file"):
+    for kind, step, file in progress(wanted, desc="rollout files", unit="file"):
         found.setdefault(kind, {})[step] = read(file)
     return found
 
 
 def figures(means: dict[str, dict[int, Means]], criteria: Sequence[str]) -> dict[str, Any]:
-    """A figure for each data source, as plotly's JSON: `{"data": [...], "layout": {...}}`.
+    """One figure for each data source, as plotly JSON: `{"data": [...], "layout": {...}}`.
 
-    The training is a line, its raw values (refinement off) dotted where they are others, validations are marks. Where
-    a stage begins, a vertical line says which thresholds hold from there.
+    Training is a line; raw values (without refinement) are dotted, unless they are equal. Validation is markers. A
+    vertical line marks the start of each stage, with its thresholds.
 
     Args:
-        means: The means of each step of each kind.
-        criteria: Which criteria to draw beside the total.
+        means: The means by kind and step, from `read_means`.
+        criteria: The criteria to draw, in addition to the total reward.
     """
-    sources = dict.fromkeys(source for steps in means.values() for held in steps.values() for source in held.by_source)
+    sources = dict.fromkeys(source for steps in means.values() for mean in steps.values() for source in mean.by_source)
     names = ["total", *criteria]
     return {source: {"data": _traces(means, source, names), "layout": _layout(means)} for source in sources}
 
@@ -119,38 +119,38 @@ _SYMBOL: Final = {"training": "circle", "validation": "diamond-open"}
 
 def _points(steps: dict[int, Means], source: str, key: str) -> list[tuple[int, float]]:
     return [
-        (step, held.by_source[source][key])
-        for step, held in sorted(steps.items())
-        if key in held.by_source.get(source, ())
+        (step, mean.by_source[source][key])
+        for step, mean in sorted(steps.items())
+        if key in mean.by_source.get(source, ())
     ]
 
 
 def _layout(means: dict[str, dict[int, Means]]) -> dict[str, Any]:
-    switches = _switches(means.get("training", {}))
+    starts = _stage_starts(means.get("training", {}))
     return {
         "xaxis": {"title": {"text": "step"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "mean of the answers"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "mean over completions"}, "rangemode": "tozero"},
         "margin": {"l": 50, "r": 10, "t": 30, "b": 40},
         "height": 320,
         "hovermode": "x unified",
         "shapes": [
             {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": {"dash": "dash", "width": 1}}
-            for x, _ in switches
+            for x, _ in starts
         ],
         "annotations": [
             {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "left", "showarrow": False, "text": text}
-            for x, text in switches
+            for x, text in starts
         ],
     }
 
 
-def _switches(steps: dict[int, Means]) -> list[tuple[float, str]]:
-    """Where a stage begins that is not the first: half a step before the first dump in it, and its thresholds."""
+def _stage_starts(steps: dict[int, Means]) -> list[tuple[float, str]]:
+    """The start of each stage but the first, half a step before its first file, and its thresholds."""
     ordered = sorted(steps.items())
     return [
-        (step - 0.5, f"stage {held.stage}: {_named(held.thresholds)}")
-        for (_, before), (step, held) in pairwise(ordered)
-        if held.stage != before.stage
+        (step - 0.5, f"stage {mean.stage}: {_named(mean.thresholds)}")
+        for (_, before), (step, mean) in pairwise(ordered)
+        if mean.stage != before.stage
     ]
 
 

@@ -1,6 +1,6 @@
-"""The page: one HTML file with its data, its script and the front ends of plotly and itables, which loads nothing.
+"""The page: one HTML file with its data, its script, plotly.js and DataTables. It loads no other resources.
 
-plotly and itables are an optional extra, `pip install "verl-vision-r1[report]"`; each brings its own JavaScript.
+plotly and itables are an optional extra, `pip install "verl-vision-r1[report]"`; each bundles its JavaScript.
 """
 
 import base64
@@ -15,17 +15,20 @@ from typing import Any, Final
 PAGE: Final = "report.page"
 SCRIPTS: Final = ("text.js", "state.js", "curves.js", "picture.js", "detail.js", "table.js", "main.js")
 EXPORTS: Final = re.compile(r"export\s*\{([^}]*)\}\s*;?")
-"""The one line at the end of itables' bundle that names what it gives."""
+"""The export statement at the end of the bundle of itables."""
 
 
 def render(document: dict[str, Any]) -> str:
-    """The page of a document.
+    """Render the page of a document.
 
     Args:
-        document: What `assets/*.js` read: `title`, `notes`, `refresh`, `figures`, `prompts`, `images`.
+        document: The input of `assets/*.js`: `title`, `notes`, `refresh`, `figures`, `prompts`, `images`.
+
+    Returns:
+        The HTML.
 
     Raises:
-        ValueError: plotly or itables is not installed, or one of them is of a form that is not known here.
+        ValueError: plotly or itables is not installed, or the bundle of itables has another format.
     """
     scripts = {"plotly": _plotly(), "tables": _tables(), "script": _script()}
     parts = {
@@ -35,18 +38,18 @@ def render(document: dict[str, Any]) -> str:
         "data": _data(document),
         **scripts,
     }
-    # In one pass, so that nothing that was put in is looked at again.
+    # In one pass, so that placeholders within the inserted text stay as they are.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _text("page.html"))
 
 
 def _data(document: dict[str, Any]) -> str:
-    """JSON of ASCII letters, in which nothing looks like the end of a script, nor like any markup."""
+    """The document as ASCII JSON without `<`, `>` and `&`, so that it cannot contain markup or end its script."""
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _policy(scripts: list[str]) -> str:
-    """A content security policy: these very scripts run, no others, and nothing is fetched from anywhere."""
+    """A content security policy that allows only these scripts, and no requests."""
     digests = (hashlib.sha256(script.encode("utf-8")).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
@@ -68,12 +71,14 @@ def _plotly() -> str:
 
 
 def _tables() -> str:
-    """The bundle of DataTables that itables brings, as a plain script, which leaves `DataTable` behind."""
+    """The DataTables bundle of itables as a plain script that defines `window.DataTable`."""
     _expect("itables")
     bundle = resources.files("itables").joinpath("html", "dt_bundle.js").read_text(encoding="utf-8")
     found = [export for export in EXPORTS.finditer(bundle) if " as default" in export[1]]
     if len(found) != 1:
-        raise ValueError(f"itables: expected a bundle that exports DataTables as its default, got {len(found)}")
+        raise ValueError(
+            f"itables: expected one default export in dt_bundle.js, got {len(found)}; install another version"
+        )
     name = next(
         part.split(" as ")[0].strip() for part in found[0][1].split(",") if part.strip().endswith(" as default")
     )
@@ -87,12 +92,10 @@ def _tables_style() -> str:
 
 
 def _within_script(code: str) -> str:
-    """Code that does not end the script that it stands in."""
+    """Escape code so that it cannot end its script element."""
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _expect(package: str) -> None:
     if find_spec(package) is None:
-        raise ValueError(
-            f'report: expected the package {package}, found none; pip install "verl-vision-r1[report]" brings it'
-        )
+        raise ValueError(f'report: expected the package {package}, got none; pip install "verl-vision-r1[report]"')

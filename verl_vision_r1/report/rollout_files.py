@@ -1,4 +1,4 @@
-"""Where the dumps of a run lie, and by which rules their answers were scored."""
+"""Find the rollout files and predictions files of a run, and the reward configuration that scored them."""
 
 import os
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Final
 from verl_vision_r1.training.run_file import KINDS, NAME, Rules, read_run_file
 
 DEPTH: Final = 3
-"""Folders below the given one that are looked into: dumps lie near its top, checkpoints go deep."""
+"""How many levels of subfolders are searched: rollout files are near the top, checkpoints are deep."""
 
 
 @dataclass(frozen=True)
 class RolloutFolder:
-    """A folder of dumps, one for each step.
+    """A folder of rollout files (training) or predictions files (validation), one for each step.
 
     Attributes:
         path: The folder.
         kind: `training` or `validation`.
         files: STEP.jsonl by step.
-        rules: What the answers were scored by, where it is known.
-        samples: The files of samples that the model answered.
-        note: Why the rules are not known.
+        rules: The reward configuration, if known.
+        samples: The sample files of the run.
+        note: Why the reward configuration is unknown.
     """
 
     path: Path
@@ -33,36 +33,36 @@ class RolloutFolder:
 
 
 def find_rollout_files(run: Path) -> list[RolloutFolder]:
-    """The dumps of one run.
+    """Find the rollout files and predictions files of one run.
 
     Args:
-        run: Its folder: that of its checkpoints or of its dumps.
+        run: The folder of its checkpoints, or of its rollout files.
 
     Returns:
-        One folder for each kind at most.
+        At most one folder for training and one for validation.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It has no dumps, or those of several runs.
+        FileNotFoundError: The folder does not exist.
+        ValueError: It has no such files, or those of several runs.
     """
     found = rollout_files_so_far(run)
     if not found:
         raise ValueError(
-            f"{run}: expected dumps (STEP.jsonl) within {DEPTH} folders, got none; verl writes them where"
-            " trainer.rollout_data_dir and trainer.validation_data_dir say"
+            f"{run}: expected rollout files (STEP.jsonl) at most {DEPTH} folders deep, got none; verl writes them to"
+            " trainer.rollout_data_dir and trainer.validation_data_dir"
         )
     return found
 
 
 def rollout_files_so_far(run: Path) -> list[RolloutFolder]:
-    """As `find_rollout_files`, of a run that may have none yet."""
+    """Like `find_rollout_files`, for a run that may have no files yet."""
     if not run.is_dir():
         raise FileNotFoundError(f"{run}: expected the folder of a run, got no such folder")
     found = [_folder(path, files) for path, files in _with_rollout_files(run, DEPTH)]
     for kind in KINDS:
         same = [str(folder.path) for folder in found if folder.kind == kind]
         if len(same) > 1:
-            raise ValueError(f"{run}: expected one run, got {kind} dumps in {', '.join(same)}; name one of them")
+            raise ValueError(f"{run}: expected one run, got {kind} files in {', '.join(same)}; pass one of them")
     return found
 
 
@@ -81,10 +81,10 @@ def _with_rollout_files(folder: Path, depth: int) -> list[tuple[Path, dict[int, 
 def _folder(path: Path, files: dict[int, Path]) -> RolloutFolder:
     file = path / NAME
     if not file.is_file():
-        # verl has the key `reward` beside the score where it validates, and only there.
+        # verl writes the key `reward` next to `score` in validation only.
         with next(iter(files.values())).open(encoding="utf-8", errors="replace") as lines:
             validated = '"reward": ' in next(lines, "").replace('\\"', "")
         kind = KINDS[validated or path.name.startswith("val")]
-        return RolloutFolder(path, kind, files, note=f"{path} has no {NAME}, which our trainer modes write")
+        return RolloutFolder(path, kind, files, note=f"{path} has no {NAME}, which the vision_r1 trainer modes write")
     found = read_run_file(file)
     return RolloutFolder(path, found.kind, files, found.rules, found.samples, found.note)

@@ -1,4 +1,4 @@
-"""What a page says of one answer: its text, its numbers, its boxes and the pairs that were matched."""
+"""Describe one rollout for the page: its completion, rewards, boxes and matches."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,75 +14,75 @@ from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import TaskRules, score_completion
 from verl_vision_r1.training.run_file import Rules
 
-LETTERS: Final = 20_000
-"""Letters of an answer that a page shows."""
-BOXES: Final = 300
-"""Boxes of an answer, and pairs, that a page shows."""
-LABEL: Final = 200
-"""Letters of a label."""
+MAX_CHARACTERS: Final = 20_000
+"""Maximum number of characters of a completion on the page."""
+MAX_BOXES: Final = 300
+"""Maximum number of boxes, and of matches, of a completion on the page."""
+MAX_LABEL: Final = 200
+"""Maximum number of characters of a label."""
 FLAGS: Final = (
     *("truncated", "clipped", "out_of_frame", "label_unknown", "criterion_failed", "image_unreadable"),
     *("unparsed", "rescored_otherwise", "cut_here"),
 )
-"""What an answer can be marked with. The last two are the page's own: scoring it again gave another total; it is too
-long to be here whole."""
-SAME: Final = 1e-6
-"""Totals that differ by less are the same: verl keeps a score as float32."""
+"""The flags of a rollout. The page adds two: `rescored_otherwise`, scoring the completion again gives another total
+reward; `cut_here`, the completion is too long to be shown completely."""
+TOLERANCE: Final = 1e-6
+"""Relative tolerance of equal totals: verl stores rewards as float32."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """An answer, read and matched as it was when it was scored.
+class Parsed:
+    """A completion, parsed and matched by the reward configuration of its run.
 
     Attributes:
-        boxes: Its boxes, rounded to a hundredth of an original-image pixel.
-        labels: A name for each box, or None.
-        confidences: A number for each box, where the answer's form has them.
-        pairs: (prediction, object, IoU, whether the labels are equal).
-        total: What scoring it again gives; None where the rules are not known.
+        boxes: N boxes, `xyxy` in original-image pixels, rounded to 0.01.
+        labels: A label for each box, or None; empty for formats without labels.
+        confidences: A confidence for each box; None for formats without confidences.
+        matches: (prediction index, object index, IoU, whether the labels are equal).
+        total: The total reward, computed again; None if the reward configuration is unknown.
     """
 
     boxes: list[list[float]]
     labels: list[str | None]
     confidences: list[float] | None
-    pairs: list[tuple[int, int, float, bool]]
+    matches: list[tuple[int, int, float, bool]]
     total: float | None
 
 
-def read_answer(line: Line, rules: TaskRules | None, stage: Stage | None) -> Reading:
-    """Read and match an answer by the rules of its run; without them read any form of boxes, and match nothing."""
+def parse(line: Line, rules: TaskRules | None, stage: Stage | None) -> Parsed:
+    """Parse and match a completion by the reward configuration; without one parse any format, and match nothing."""
     if rules is None or stage is None:
         answer, match, total = read_any(line.text, line.frame), NO_PAIRS, None
     else:
         answer = rules.parser(line.text, line.frame)
         match = rules.matcher(answer, line.target, stage)
-        read = replace(rules, parser=lambda text, frame: answer, matcher=lambda answer, target, stage: match)
-        total = score_completion(line.text, line.target, read, line.frame, stage).total
+        fixed = replace(rules, parser=lambda text, frame: answer, matcher=lambda answer, target, stage: match)
+        total = score_completion(line.text, line.target, fixed, line.frame, stage).total
     boxes = np.round(boxes_in_pixels(answer, line.target), 2)
-    return Reading(
+    return Parsed(
         boxes.tolist(),
-        [label if label is None else label[:LABEL] for label in answer.labels],
+        [label if label is None else label[:MAX_LABEL] for label in answer.labels],
         None if answer.confidences is None else answer.confidences.tolist(),
-        _pairs(match),
+        _matches(match),
         total,
     )
 
 
-def _pairs(match: Match) -> list[tuple[int, int, float, bool]]:
+def _matches(match: Match) -> list[tuple[int, int, float, bool]]:
     columns = (match.predicted.tolist(), match.target.tolist(), match.iou.tolist(), match.label_equal.tolist())
     return [(box, target, round(iou, 4), same) for box, target, iou, same in zip(*columns, strict=True)]
 
 
 def describe(line: Line, kind: str, rules: Rules | None) -> dict[str, Any]:
-    """An answer as the page's script takes it.
+    """Describe a rollout for the script of the page.
 
     Args:
-        line: The answer.
+        line: The line of the rollout file.
         kind: `training` or `validation`.
-        rules: What its run was scored by.
+        rules: The reward configuration of the run, if known.
     """
     known = rules.preset.tasks.get(line.target.task) if rules else None
-    reading = read_answer(line, known, rules.stage(kind, line.step) if rules and known else None)
+    parsed = parse(line, known, rules.stage(kind, line.step) if rules and known else None)
     names = [name for name in criteria_of(line.values) if known is None or name in known.names]
     return {
         "total": round(_total(line), 6),
@@ -90,15 +90,15 @@ def describe(line: Line, kind: str, rules: Rules | None) -> dict[str, Any]:
         "numbers": {
             name: round(line.values[name], 6) for name in ("stage", "xi0", "xi1", "xi2") if name in line.values
         },
-        "flags": _flags(line, reading),
-        "text": line.text[:LETTERS],
-        "letters": len(line.text),
+        "flags": _flags(line, parsed),
+        "text": line.text[:MAX_CHARACTERS],
+        "length": len(line.text),
         "line": line.number,
-        "boxes": reading.boxes[:BOXES],
-        "labels": reading.labels[:BOXES],
-        "confidences": reading.confidences and reading.confidences[:BOXES],
-        "predicted": len(reading.boxes),
-        "pairs": reading.pairs[:BOXES],
+        "boxes": parsed.boxes[:MAX_BOXES],
+        "labels": parsed.labels[:MAX_BOXES],
+        "confidences": parsed.confidences and parsed.confidences[:MAX_BOXES],
+        "predicted": len(parsed.boxes),
+        "pairs": parsed.matches[:MAX_BOXES],
     }
 
 
@@ -106,12 +106,12 @@ def _total(line: Line) -> float:
     return line.values.get("total", line.values.get("score", 0.0))
 
 
-def _flags(line: Line, reading: Reading) -> list[str]:
+def _flags(line: Line, parsed: Parsed) -> list[str]:
     raised = {name for name in FLAGS if line.values.get(name, 0.0) > 0}
     if not line.values.get("parsed", 1.0):
         raised.add("unparsed")
-    if reading.total is not None and abs(reading.total - _total(line)) > SAME * max(1.0, abs(reading.total)):
+    if parsed.total is not None and abs(parsed.total - _total(line)) > TOLERANCE * max(1.0, abs(parsed.total)):
         raised.add("rescored_otherwise")
-    if len(line.text) > LETTERS or len(reading.boxes) > BOXES:
+    if len(line.text) > MAX_CHARACTERS or len(parsed.boxes) > MAX_BOXES:
         raised.add("cut_here")
     return [name for name in FLAGS if name in raised]

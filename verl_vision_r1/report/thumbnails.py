@@ -1,4 +1,4 @@
-"""Images small enough to travel within a page."""
+"""Thumbnails that are embedded in a page."""
 
 import base64
 import io
@@ -10,58 +10,58 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 SIDES: Final = (640, 448, 320, 224, 160, 96)
-"""Longest sides in pixels, of which an image gets the largest that fits its share of the page."""
+"""Candidates for the longer side in pixels; a thumbnail has the largest that fits its budget."""
 QUALITY: Final = 70
-FAST: Final = 2
-"""Effort of the compression, of 0 to 6: half the time of Pillow's own for a few percent of the size."""
-LARGEST: Final = 178_956_970
-"""Pixels of an image that is opened: Pillow's own bound, above which it warns."""
+EFFORT: Final = 2
+"""WebP compression effort, 0 to 6: half the time of Pillow's default for a few percent of the size."""
+MAX_PIXELS: Final = 178_956_970
+"""Larger images are not opened: Pillow's limit, above which it warns."""
 
 
 def thumbnail(source: Path | bytes, budget: int) -> str:
-    """An image as a `data:` address of WebP.
+    """Encode an image as a WebP `data:` URL.
 
     Args:
-        source: The file, or what is in it.
-        budget: Letters that the address may have; the smallest of `SIDES` is taken where none fits.
+        source: The file, or its content.
+        budget: Maximum length of the URL in characters; if no size fits, the smallest of `SIDES` is used.
 
     Returns:
-        The address; empty where there is no such image or it cannot be read.
+        The URL; empty if the image does not exist or cannot be read.
     """
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
-            if opened.width * opened.height > LARGEST:
+            if opened.width * opened.height > MAX_PIXELS:
                 return ""
-            opened.draft("RGB", (SIDES[0], SIDES[0]))  # JPEG can be read at half its size or less.
+            opened.draft("RGB", (SIDES[0], SIDES[0]))  # JPEG can be decoded at half its size or less.
             image = opened.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return ""
-    address, sides = "", [*SIDES]
-    while sides and (not address or len(address) > budget):
+    url, sides = "", [*SIDES]
+    while sides and (not url or len(url) > budget):
         side = sides.pop(0)
-        address = _address(image, side)
-        # An address grows with the area: sides that would be too long by far are not tried.
-        sides = [other for other in sides if len(address) * (other / side) ** 2 < 1.3 * budget] or sides[-1:]
-    return address
+        url = _data_url(image, side)
+        # The length grows with the area: sizes that are clearly too large are skipped.
+        sides = [other for other in sides if len(url) * (other / side) ** 2 < 1.3 * budget] or sides[-1:]
+    return url
 
 
-def _address(image: Image.Image, side: int) -> str:
+def _data_url(image: Image.Image, side: int) -> str:
     small = image.copy()
     small.thumbnail((side, side))
-    held = io.BytesIO()
-    small.save(held, "WEBP", quality=QUALITY, method=FAST)
-    return "data:image/webp;base64," + base64.b64encode(held.getvalue()).decode("ascii")
+    encoded = io.BytesIO()
+    small.save(encoded, "WEBP", quality=QUALITY, method=EFFORT)
+    return "data:image/webp;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
 
 
 def embedded_images(files: Iterable[Path], wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
-    """Images that rows hold themselves.
+    """Read images that are embedded in samples.
 
     Args:
-        files: Files of rows; those that are not here are passed over.
+        files: Parquet files of samples; missing ones are skipped.
         wanted: (data_source, image_id) of the images.
 
     Returns:
-        The images that were found, as they are in their files.
+        The encoded images that were found.
     """
     missing, found = set(wanted), {}
     for file in files:
@@ -69,8 +69,8 @@ def embedded_images(files: Iterable[Path], wanted: Sequence[tuple[str, str]]) ->
             for batch in pq.ParquetFile(file).iter_batches(64, columns=["data_source", "images", "extra_info"]):
                 for row in batch.to_pylist():
                     key = (row["data_source"], str((row["extra_info"] or {}).get("image_id")))
-                    held = next((image.get("bytes") for image in row["images"] or ()), None)
-                    if key in missing and held:
-                        found[key] = held
+                    content = next((image.get("bytes") for image in row["images"] or ()), None)
+                    if key in missing and content:
+                        found[key] = content
                         missing.discard(key)
     return found

@@ -1,4 +1,4 @@
-"""`vision-r1 report`: from the dumps of a run to a page, once or again whenever the run goes on."""
+"""`vision-r1 report`: write the page of a run, once or whenever the run adds files."""
 
 import os
 import time
@@ -17,36 +17,36 @@ from verl_vision_r1.report.prompts import choose
 from verl_vision_r1.report.rollout_files import RolloutFolder, find_rollout_files, rollout_files_so_far
 
 LIMIT: Final = 2000
-"""Answers that a page shows unless it is told otherwise."""
+"""Default maximum number of completions on a page."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """A page that was written.
 
     Attributes:
-        path: The page.
-        size: Its bytes.
-        answers: Answers that it shows.
-        of: Answers that the dumps hold.
-        notes: What has to be said beside it; the page says it too.
+        path: The HTML file.
+        size: Its size in bytes.
+        completions: Number of completions on the page.
+        total: Number of completions in the rollout files.
+        notes: Notes on missing data, which are on the page too.
     """
 
     path: Path
     size: int
-    answers: int
-    of: int
+    completions: int
+    total: int
     notes: tuple[str, ...]
 
 
 @dataclass
-class Remembered:
-    """The means of dumps that were read before and have not changed since, so that following a long run is quick."""
+class Cache:
+    """A cache of the means of each file until it changes, which makes following a long run fast."""
 
     means: dict[tuple[Path, int, int], Means] = field(default_factory=dict)
 
     def read(self, file: Path) -> Means:
-        """The means of a dump."""
+        """The means of a file."""
         state = file.stat()
         key = (file, state.st_size, state.st_mtime_ns)
         if key not in self.means:
@@ -54,34 +54,35 @@ class Remembered:
         return self.means[key]
 
 
-def write_report(run: Path, out: Path, limit: int = LIMIT, refresh: int = 0, held: Remembered | None = None) -> Report:
+def write_report(run: Path, out: Path, limit: int = LIMIT, refresh: int = 0, cache: Cache | None = None) -> Report:
     """Write the page of a run.
 
     Args:
-        run: Folder of the run.
-        out: The file to write.
-        limit: Answers that it shows at most; the curves are of all.
-        refresh: Seconds after which a browser loads the page again; 0 for never.
-        held: What was read before.
+        run: The folder of the run.
+        out: The HTML file to write.
+        limit: Maximum number of completions on the page; the curves use all.
+        refresh: Seconds after which the browser reloads the page; 0 for never.
+        cache: The means of files that were read before.
 
     Raises:
-        FileNotFoundError, ValueError: There are no dumps, or they are not as expected; plotly or itables is missing.
+        FileNotFoundError: The folder does not exist.
+        ValueError: It has no rollout files, or one of another format; or plotly or itables is not installed.
     """
     folders = find_rollout_files(run)
-    means = read_means(folders, (held or Remembered()).read, progress)
+    means = read_means(folders, (cache or Cache()).read, progress)
     prompts = choose(folders, limit)
     steps = [step for kind in means.values() for step in kind.values()]
-    shown, of = sum(len(prompt.lines) for prompt in prompts), sum(step.answers for step in steps)
-    notes = _notes(folders, shown, of, sum(step.broken for step in steps))
+    shown, total = sum(len(prompt.lines) for prompt in prompts), sum(step.completions for step in steps)
+    notes = _notes(folders, shown, total, sum(step.broken for step in steps))
     content = document(prompts, folders, partial(progress, desc="page"))
     content |= {"title": f"{run.resolve().name}: rollouts", "notes": notes, "refresh": refresh}
     content |= {"figures": figures(means, _criteria(folders, steps))}
     _write(out, render(content))
-    return Report(out, out.stat().st_size, shown, of, tuple(notes))
+    return Report(out, out.stat().st_size, shown, total, tuple(notes))
 
 
 def _criteria(folders: Sequence[RolloutFolder], steps: Sequence[Means]) -> list[str]:
-    """The criteria of the tasks that the run has, where its rules are known: of the others every value is 0."""
+    """The criteria of the tasks in the run, as those of other tasks are always 0; all if the rewards are unknown."""
     tasks = {task for step in steps for task in step.tasks}
     presets = [folder.rules.preset for folder in folders if folder.rules]
     used = {name for preset in presets for task in tasks & set(preset.tasks) for name in preset.tasks[task].names}
@@ -89,27 +90,27 @@ def _criteria(folders: Sequence[RolloutFolder], steps: Sequence[Means]) -> list[
     return [name for name in known if not presets or name in used]
 
 
-def _notes(folders: list[RolloutFolder], shown: int, of: int, broken: int) -> list[str]:
+def _notes(folders: list[RolloutFolder], shown: int, total: int, broken: int) -> list[str]:
     kinds = {folder.kind for folder in folders}
     notes = [
-        f"There are no {kind} dumps; {key} has verl write them." for kind, key in KEYS.items() if kind not in kinds
+        f"No {kind} files found. Set {key} to have verl write them." for kind, key in KEYS.items() if kind not in kinds
     ]
-    if shown < of:
+    if shown < total:
         notes.append(
-            f"{shown:,} of {of:,} answers are here: whole prompts, of evenly spaced steps. Curves are of all."
+            f"{shown:,} of {total:,} completions are shown: complete prompts at evenly spaced steps. Curves use all."
         )
     if broken:
-        notes.append(f"{broken:,} lines of the dumps are cut off and left out.")
+        notes.append(f"{broken:,} truncated lines of the rollout files are skipped.")
     unknown = [folder for folder in folders if folder.rules is None]
-    return notes + [f"The pairs of {folder.kind} answers are not known: {folder.note}." for folder in unknown]
+    return notes + [f"The matches of {folder.kind} completions are unknown: {folder.note}." for folder in unknown]
 
 
 KEYS: Final = {"training": "trainer.rollout_data_dir", "validation": "trainer.validation_data_dir"}
-"""Of verl's configuration: where it writes dumps of each kind."""
+"""The keys of verl's configuration with the folder of each kind of file."""
 
 
 def _write(out: Path, page: str) -> None:
-    """Put the page in its place at once: a browser may be loading the one before."""
+    """Replace the page atomically: a browser may be loading the previous one."""
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
@@ -119,23 +120,30 @@ def _write(out: Path, page: str) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def follow(make: Callable[[Remembered], Report], run: Path, seconds: float) -> Iterator[Report]:
-    """Make the page again whenever the dumps of a run have changed, without end.
+def follow(make: Callable[[Cache], Report], run: Path, seconds: float) -> Iterator[Report]:
+    """Write the page whenever the rollout files of a run change, forever.
 
     Args:
-        make: Makes the page.
-        run: Folder of the run; dumps that are not there yet are waited for.
-        seconds: Between two looks.
+        make: Writes the page.
+        run: The folder of the run, which may have no rollout files yet.
+        seconds: Interval between two checks.
+
+    Yields:
+        Each page that was written.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        ValueError: A file is invalid, and does not change within the interval.
     """
-    held = Remembered()
+    cache = Cache()
     seen: list[tuple[Path, int, int]] = []
     while True:
         state = _state(run)
         if state and state != seen:
             try:
-                yield make(held)
+                yield make(cache)
             except ValueError:
-                # A dump that is just being written may hold nothing yet; one that stays so is wrong.
+                # A file that is being written may still be empty; one that stays so is invalid.
                 time.sleep(seconds)
                 if _state(run) == state:
                     raise
@@ -145,6 +153,6 @@ def follow(make: Callable[[Remembered], Report], run: Path, seconds: float) -> I
 
 
 def _state(run: Path) -> list[tuple[Path, int, int]]:
-    """What is another when a dump has changed."""
+    """Size and time of every rollout file: differs whenever one has changed."""
     files = [file for folder in rollout_files_so_far(run) for file in folder.files.values()]
     return [(file, (state := file.stat()).st_size, state.st_mtime_ns) for file in files]

@@ -1,4 +1,4 @@
-"""The size of the image as the model saw it: the frame in which Qwen2.5-VL answers."""
+"""The size of the resized image, which is the frame of Qwen2.5-VL's boxes."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 import torch
 
 UNREADABLE = "unreadable"
-"""The mark that the dataset class leaves on an image of the messages that it could not read."""
+"""Key that our dataset class sets on an image part that it could not read; the value is the error message."""
 
 
 def size_from_position_ids(
     input_ids: torch.Tensor, position_ids: torch.Tensor, image_token_id: int, factor: int
 ) -> tuple[int, int] | None:
-    """Read the size off the M-RoPE ids, which number the rows and columns of the image's tokens.
+    """Compute the image size from the M-RoPE ids, which contain the row and column of each image token.
 
     Args:
         input_ids: (L,) token ids of the prompt.
-        position_ids: (C, L) M-RoPE ids whose last two rows are height and width; anything else is no M-RoPE.
-        image_token_id: Id of the token that stands for a piece of an image.
-        factor: Pixels of one such piece's side.
+        position_ids: (C, L) M-RoPE ids; the last two rows are height and width. Other shapes are not M-RoPE.
+        image_token_id: Id of the image placeholder token.
+        factor: Side of one image token in pixels.
 
     Returns:
-        (width, height) in pixels of the first image, or None where the ids do not tell.
+        (width, height) of the first image in pixels, or None if the ids are not M-RoPE or there is no image.
 
     Example:
         >>> ids = torch.tensor([7, 9, 9, 9, 9, 9, 9, 7])
@@ -42,7 +42,7 @@ def size_from_position_ids(
 
 
 def image_parts(raw_prompt: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """The images of messages."""
+    """The image parts of chat messages."""
     for message in raw_prompt:
         for part in message["content"]:
             if isinstance(part, dict) and part.get("type") == "image":
@@ -50,7 +50,7 @@ def image_parts(raw_prompt: Iterable[Any]) -> Iterator[dict[str, Any]]:
 
 
 def pixel_bounds(raw_prompt: Iterable[Any]) -> tuple[int, int] | None:
-    """The (min_pixels, max_pixels) that the first image of the messages carries, if it does."""
+    """(min_pixels, max_pixels) of the first image of the messages; None if not set."""
     for part in image_parts(raw_prompt):
         bounds = part.get("min_pixels"), part.get("max_pixels")
         return None if None in bounds else (int(bounds[0]), int(bounds[1]))  # type: ignore[arg-type]
@@ -58,5 +58,5 @@ def pixel_bounds(raw_prompt: Iterable[Any]) -> tuple[int, int] | None:
 
 
 def unreadable_image(raw_prompt: Iterable[Any]) -> str:
-    """What the dataset class said of an image that it could not read, or nothing."""
+    """The dataset class's message about an image that it could not read; empty if all were read."""
     return next((str(part[UNREADABLE]) for part in image_parts(raw_prompt) if part.get(UNREADABLE)), "")

@@ -1,4 +1,4 @@
-"""The reward manager `vision_r1`: a sample of verl's -> completion, target, step -> scores -> verl's dictionary."""
+"""The reward manager `vision_r1`: from verl's sample to completion, target and step; from scores to verl's dict."""
 
 import logging
 import time
@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 @register("vision_r1")
 class VisionR1RewardManager(RewardManagerBase):
-    """Scores a completion by the criteria of the run's preset, under the thresholds of the training's stage.
+    """Scores completions with the run's reward preset and the thresholds of the current stage.
 
-    Select it with `reward.reward_manager.name=vision_r1`; its settings are the key `vision_r1`. verl marks a whole
-    prompt as failed where a reward raises, so nothing that a model wrote does.
+    Select it with `reward.reward_manager.name=vision_r1`; its settings are under the key `vision_r1`. If a reward
+    raises, verl marks the whole prompt as failed; therefore a malformed completion never raises.
     """
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any, **kwargs: Any) -> None:
@@ -47,17 +47,17 @@ class VisionR1RewardManager(RewardManagerBase):
         vision = getattr(model, "vision_config", None)
         self.factor = getattr(vision, "patch_size", 14) * getattr(vision, "spatial_merge_size", 2)
         self.warned = False
-        self.told: set[str] = set()
+        self.logged: set[str] = set()
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score one sample.
 
         Args:
-            data: One rollout as verl's agent loop sends it; of several outputs of one rollout the last one counts.
+            data: One rollout from verl's agent loop; if it has several outputs, the last one is scored.
 
         Returns:
             `reward_score`, and `reward_extra_info` with the keys of `Scores.as_dict`, `clipped`, `image_unreadable`
-            and `scoring_seconds`, all numbers; and those of `row_facts`, all text, for who reads a dump.
+            and `scoring_seconds` (numbers), and of `row_facts` (text, for the rollout file).
         """
         sample = data[-1:][0]
         target = Target.from_json(sample.non_tensor_batch["reward_model"]["ground_truth"])
@@ -68,7 +68,7 @@ class VisionR1RewardManager(RewardManagerBase):
         unreadable = unreadable_image(sample.non_tensor_batch["raw_prompt"])
         scores = self._scores(completion, target, rules, frame, self._stage(sample), unreadable)
         taken = time.perf_counter() - start
-        self._tell(scores, unreadable, sample)
+        self._log_faults(scores, unreadable, sample)
         extra = {
             **scores.as_dict(self.criteria),
             **{"clipped": float(clipped), "image_unreadable": float(bool(unreadable)), "scoring_seconds": taken},
@@ -79,10 +79,10 @@ class VisionR1RewardManager(RewardManagerBase):
     def _scores(
         self, completion: str, target: Target, rules: TaskRules, frame: Size, stage: Stage, unreadable: str
     ) -> Scores:
-        """Scores of a sample, all zero where its image could not be read or a function of the user's own raises.
+        """The scores, all zero if the image could not be read or a custom parser or matcher raises.
 
-        Nothing is raised here even where `on_error` says so: verl would only mark the prompt as failed and go on. Our
-        trainer modes read the flags and end the run.
+        This never raises, even if `on_error` is "raise": verl would mark the prompt as failed and continue. Our
+        trainer modes read the flags and stop the run.
         """
         if unreadable:
             return nothing_scored(target, rules, stage)
@@ -91,22 +91,22 @@ class VisionR1RewardManager(RewardManagerBase):
         except Exception as error:
             return nothing_scored(target, rules, stage, answer=error)
 
-    def _tell(self, scores: Scores, unreadable: str, sample: Any) -> None:
-        """Log what went wrong, each kind once in a process; the flags count the rest."""
+    def _log_faults(self, scores: Scores, unreadable: str, sample: Any) -> None:
+        """Log each kind of fault once per process; the flags count all of them."""
         faults: dict[str, tuple[str, Exception | None]] = {
             name: (f"vision_r1.reward: {name} failed and counts 0", error) for name, error in scores.errors.items()
         }
         if unreadable:
             faults[unreadable] = (f"an image could not be read, its samples score 0: {unreadable}", None)
         for key, (message, error) in faults.items():
-            if key not in self.told:
-                self.told.add(key)
+            if key not in self.logged:
+                self.logged.add(key)
                 row = sample.non_tensor_batch.get("extra_info")
                 source = sample.non_tensor_batch.get("data_source")
                 logger.error("%s; row %s of %s", message, row, source, exc_info=error)
 
     def _completion(self, sample: Any) -> tuple[str, bool]:
-        """The text of the response, and whether the length limit cut it off."""
+        """The text of the response, and whether it was truncated at the length limit."""
         prompt_length = len(sample.batch["prompts"])
         length = int(sample.batch["attention_mask"][prompt_length:].sum())
         ids = sample.batch["responses"][:length].tolist()
@@ -122,7 +122,7 @@ class VisionR1RewardManager(RewardManagerBase):
         if name != "resized_pixels":
             return frame_size(name, (target.width, target.height))
         prompt_length = len(sample.batch["prompts"])
-        seen = size_from_position_ids(
+        actual = size_from_position_ids(
             sample.batch["input_ids"][:prompt_length],
             sample.batch["position_ids"][..., :prompt_length],
             self.image_token_id,
@@ -130,50 +130,51 @@ class VisionR1RewardManager(RewardManagerBase):
         )
         bounds = pixel_bounds(sample.non_tensor_batch["raw_prompt"])
         expected = smart_resize(target.width, target.height, self.factor, *bounds) if bounds else None
-        self._compare(seen, expected, target)
-        return seen or expected or (target.width, target.height)
+        self._compare(actual, expected, target)
+        return actual or expected or (target.width, target.height)
 
-    def _compare(self, seen: Size | None, expected: Size | None, target: Target) -> None:
-        """Say once where the size that the model saw is not the one that the row's bounds give."""
-        if self.warned or (seen is not None and expected in (None, seen)):
+    def _compare(self, actual: Size | None, expected: Size | None, target: Target) -> None:
+        """Warn once if the actual size differs from the one that follows from the sample's pixel bounds."""
+        if self.warned or (actual is not None and expected in (None, actual)):
             return
         self.warned = True
         logger.warning(
-            "size of a %dx%d image: the model's position ids say %s, the row's pixel bounds say %s; the first that is"
-            " known counts. Keep the processor's own bounds wider than the row's, so that it does not resize again.",
+            "size of a %dx%d image: the model's position ids say %s, the row's pixel bounds say %s; the first known"
+            " size is used. To do: make the processor's pixel bounds wider than the row's, so that it does not resize"
+            " the image again.",
             target.width,
             target.height,
-            seen,
+            actual,
             expected,
         )
 
 
 def row_facts(columns: Mapping[str, Any], frame: Size) -> dict[str, str]:
-    """Which row a sample answers, and in which frame: verl's dumps have its text and its ground truth alone.
+    """The sample's identity and frame for the rollout file, to which verl writes only text and ground truth.
 
     Args:
         columns: The sample's `data_source`, `extra_info` and `raw_prompt`.
-        frame: (width, height) of the frame that the answer is in.
+        frame: (width, height) of the frame of the predicted boxes.
 
     Returns:
-        `data_source`, `image_id`, `question`, `subject`, `image` (its path; empty where the row holds the image) and
-        `frame` ("644x476"). Of text, because verl takes the mean of any number.
+        `data_source`, `image_id`, `question`, `subject`, `image` (its path; empty if the sample contains the image)
+        and `frame` ("644x476"). All are text, because verl averages numbers.
     """
     extra = columns.get("extra_info") or {}
-    held = next((part["image"] for part in image_parts(columns["raw_prompt"])), "")
+    image = next((part["image"] for part in image_parts(columns["raw_prompt"])), "")
     return {
         "data_source": str(columns.get("data_source", "")),
         **{name: str(extra.get(name) or "") for name in ("image_id", "question", "subject")},
-        "image": held if isinstance(held, str) and not held.startswith("data:") else "",
+        "image": image if isinstance(image, str) and not image.startswith("data:") else "",
         "frame": f"{frame[0]:g}x{frame[1]:g}",
     }
 
 
 def total_steps(config: DictConfig) -> int:
-    """Steps of the whole training, counted as `global_steps` counts them.
+    """Total training steps, in units of `global_steps`.
 
     verl writes the total into the optimizer's settings before it starts the reward workers. In the asynchronous
-    trainer modes that total counts updates, of which `parameter_sync_step` make a step.
+    trainer modes, that total counts updates; `parameter_sync_step` updates are one step.
     """
     total = int(config.actor_rollout_ref.actor.optim.total_training_steps)
     mode = config.trainer.v1.get(str(config.trainer.v1.trainer_mode).removeprefix("vision_r1_")) or {}

@@ -1,1 +1,1 @@
-"""What verl 0.9 lacks for this job, added through its own extension points."""
+"""Additions to verl's trainer through its extension points: metrics, advantages, frozen weights, rollout files."""

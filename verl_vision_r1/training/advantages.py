@@ -1,10 +1,9 @@
 """Advantages by criterion: each is normalised within its group, then they are summed (GDPO, arXiv 2601.05242).
 
-A sum of criteria that is normalised as a whole lets the one with the widest spread drown the others. Selected by
-`algorithm.adv_estimator=vision_r1_gdpo` with `algorithm.gdpo_reward_keys=[format,recall,precision]` and, if they are
-not to count alike, `algorithm.gdpo_reward_weights`. verl's own name for it, `gdpo`, ends in an error in its V1
-trainer, whose `_compute_advantage` fetches a fixed list of fields: neither the reward's keys nor the attention mask is
-in it.
+If the sum is normalised as a whole, the criterion with the largest variance dominates. Select it with
+`algorithm.adv_estimator=vision_r1_gdpo`, `algorithm.gdpo_reward_keys=[format,recall,precision]` and, for unequal
+weights, `algorithm.gdpo_reward_weights`. verl's own estimator `gdpo` fails in its V1 trainer: `_compute_advantage`
+fetches a fixed list of fields that includes neither the reward's keys nor the attention mask.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +19,12 @@ from verl.trainer.ppo.core_algos import compute_gdpo_outcome_advantage, register
 Columns = dict[str, NDArray[np.float32]]
 
 _criteria: ContextVar[Columns | None] = ContextVar("criteria", default=None)
-"""Of the batch whose advantage is computed: verl hands an estimator nothing but tensors and the configuration."""
+"""Criteria of the current batch: verl passes an estimator only tensors and the configuration."""
 
 
 @contextmanager
 def criteria_of_the_batch(extras: Sequence[Mapping[str, float | str]]) -> Iterator[None]:
-    """Let the estimator see what the reward said of each sample beside its score."""
+    """Make each sample's `reward_extra_info` available to the estimator."""
     keys = [key for key, value in extras[0].items() if not isinstance(value, str)] if extras else []
     columns = {key: np.array([extra.get(key, 0.0) for extra in extras], dtype=np.float32) for key in keys}
     token = _criteria.set(columns)
@@ -46,24 +45,24 @@ def compute_advantage_by_criterion(
     """Verl's GDPO on the criteria of the batch.
 
     Args:
-        token_level_rewards: (B, L) of which only the shape counts.
-        response_mask: (B, L), 1 for each token of a response, which begins at the left.
-        index: (B,) name of each sample's group.
-        config: `algorithm`, with `gdpo_reward_keys` and perhaps `gdpo_reward_weights`.
-        kwargs: What else verl passes.
+        token_level_rewards: (B, L); only the shape is used.
+        response_mask: (B, L), 1 for response tokens, left-aligned.
+        index: (B,) group of each sample.
+        config: `algorithm`, with `gdpo_reward_keys` and optionally `gdpo_reward_weights`.
+        kwargs: Other arguments of verl, unused.
 
     Returns:
-        (B, L) advantages and returns, which are the same.
+        (B, L) advantages and returns, which are equal.
 
     Raises:
-        ValueError: The trainer is not one of ours, or a key is not one of the reward's.
+        ValueError: The trainer mode is not one of ours, or a key is not a key of the reward.
 
     Source:
-        GDPO (arXiv 2601.05242), as verl's `compute_gdpo_outcome_advantage` has it.
+        GDPO (arXiv 2601.05242), as implemented in verl's `compute_gdpo_outcome_advantage`.
     """
     columns, keys = _criteria.get(), list((config or {}).get("gdpo_reward_keys") or ())
     if columns is None:
-        raise ValueError("trainer.v1.trainer_mode: expected one that begins with vision_r1_ for vision_r1_gdpo")
+        raise ValueError("trainer.v1.trainer_mode: expected a mode that begins with vision_r1_ for vision_r1_gdpo")
     if not keys or not set(keys) <= columns.keys():
         raise ValueError(f"algorithm.gdpo_reward_keys: expected some of {', '.join(sorted(columns))}, got {keys}")
     advantages: tuple[torch.Tensor, torch.Tensor] = compute_gdpo_outcome_advantage(
@@ -72,7 +71,7 @@ def compute_advantage_by_criterion(
         index=index,
         config=config,
         non_tensor_batch=columns,
-        # It only looks up where a response ends.
+        # Only used to find the end of each response.
         batch={"prompts": response_mask[:, :0], "attention_mask": response_mask},
     )
     return advantages

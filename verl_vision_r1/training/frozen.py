@@ -1,9 +1,9 @@
-"""A vision tower that stays as it is, for verl's FSDP engines.
+"""Frozen vision towers for verl's FSDP engines.
 
-verl 0.9 declares `actor.freeze_vision_tower` and reads it nowhere. An engine of ours takes the place of verl's by
-verl's own registry, which prefers an engine for the vendor at hand to one for any; importing `freeze_vision_tower` or
-`freeze_vision` registers it. The Hydra group `vision_r1/freeze` names that module in `model.external_lib`, which verl
-imports in the workers that hold the model, and nowhere else.
+verl 0.9 declares `actor.freeze_vision_tower` but never reads it. Our engine replaces verl's through verl's registry,
+which prefers an engine for the current vendor to a generic one; importing `freeze_vision_tower` or `freeze_vision`
+registers it. The Hydra group `vision_r1/freeze` sets that module as `model.external_lib`, which verl imports only in
+the workers that load the model.
 """
 
 import re
@@ -18,21 +18,21 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 CONNECTORS: Final = "merger|deepstack_merger_list|multi_modal_projector|mlp1"
 VISION: Final = re.compile(rf"(^|\.)(visual|vision_tower|vision_model|{CONNECTORS})\.")
 CONNECTOR: Final = re.compile(rf"(^|\.)({CONNECTORS})\.")
-"""Parameters by name, of Qwen-VL, InternVL, GLM-V and LLaVA: of the vision part, and of its connector."""
+"""Name patterns of the vision parameters and the connector, for Qwen-VL, InternVL, GLM-V and LLaVA."""
 
 
 def freeze(module: torch.nn.Module, *, connector: bool) -> list[str]:
-    """Take the vision part of a model out of the training.
+    """Freeze the vision tower of a model.
 
     Args:
         module: The model.
-        connector: Whether what joins it to the language model is frozen too.
+        connector: Whether to freeze the connector to the language model too.
 
     Returns:
-        The names of the parameters that are frozen now.
+        The names of the frozen parameters.
 
     Raises:
-        ValueError: The model has no parameter that is known to be of a vision part.
+        ValueError: The model has no parameter with the name of a known vision tower.
     """
     frozen = []
     for name, parameter in module.named_parameters():
@@ -41,18 +41,18 @@ def freeze(module: torch.nn.Module, *, connector: bool) -> list[str]:
             frozen.append(name)
     if not frozen:
         some = [name for name, _ in module.named_parameters()][:5]
-        raise ValueError(f"vision_r1/freeze: expected a model with a vision part, got parameters such as {some}")
+        raise ValueError(f"vision_r1/freeze: expected a model with a vision tower, got parameters such as {some}")
     return frozen
 
 
 def register_engine(*, connector: bool) -> type[FSDPEngineWithLMHead]:
-    """Make verl build models whose vision part is frozen, in this process."""
+    """Make verl build models with a frozen vision tower, in this process."""
 
     class FrozenVisionEngine(FSDPEngineWithLMHead):
         def _build_module(self) -> Any:
             module = super()._build_module()
             frozen = freeze(module, connector=connector)
-            print(f"verl-vision-r1: {len(frozen)} parameters of the vision part are frozen")
+            print(f"verl-vision-r1: {len(frozen)} vision parameters are frozen")
             return module
 
         def _build_optimizer(self, module: torch.nn.Module) -> Any:

@@ -1,4 +1,4 @@
-"""What a training step's scores say: per criterion and data source, per group, in the names of verl's own metrics."""
+"""Metrics of a training step's scores, by criterion, data source and group, with verl's naming scheme."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 PREFIX: Final = "critic/vision_r1"
 RUN_WIDE: Final = ("stage", "xi0", "xi1", "xi2")
-"""Keys that are the same for all samples of a step, but for those of asynchronous modes that were begun in another."""
+"""Keys that are equal for all samples of a step, except samples of asynchronous modes that started in another step."""
 
 SAME: Final = 1e-6
-"""Scores of a group that are closer than this are the same: they give no gradient."""
+"""Scores of a group that differ by less count as equal: such a group has no gradient."""
 
 
 @dataclass(frozen=True)
 class Rollouts:
-    """The samples of one step; the lists have one entry for each.
+    """The samples of one step; each list has one entry per sample.
 
     Attributes:
         sources: Data source.
-        groups: Name of the prompt that a sample answers.
-        scores: Score that the advantage is computed from.
-        lengths: Tokens of the response.
-        extras: What the reward said beside the score, the same keys for all. Text says which row a sample answers.
+        groups: Id of the prompt.
+        scores: Score from which the advantage is computed.
+        lengths: Length of the response in tokens.
+        extras: `reward_extra_info`, with the same keys for all samples. Text values identify the sample.
     """
 
     sources: Sequence[str]
@@ -40,9 +40,9 @@ def reward_metrics(rollouts: Rollouts) -> dict[str, float]:
 
     Returns:
         `critic/vision_r1/SOURCE/KEY/mean` for every key of the reward (criteria refined and `_raw`, counts, flags),
-        `unparsed`, `response_length`; for each source and over all `groups/same_score` and `groups/all_zero`, shares
-        of the prompts whose rollouts all score the same, or nothing; over all the stage with its thresholds, and the
-        seconds that scoring took: their sum, mean and greatest.
+        `unparsed`, `response_length`; per source and overall `groups/same_score` and `groups/all_zero`, the fractions
+        of prompts whose rollouts all have the same score or score 0; overall the stage with its thresholds, and the
+        sum, mean and maximum of the scoring time in seconds.
 
     Example:
         >>> extras = [{"format": 1.0, "parsed": 1.0}, {"format": 0.0, "parsed": 1.0}]

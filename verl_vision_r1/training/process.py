@@ -1,4 +1,4 @@
-"""verl's trainer as a process of its own: its files, its command, its environment, and what its output says."""
+"""verl's trainer as a subprocess: its files, command, environment and progress."""
 
 import os
 import re
@@ -21,36 +21,36 @@ MILESTONES: Final = (
 )
 STEP: Final = re.compile(r"\bstep:(\d+) - .*?critic/score/mean:([-.\d]+)")
 POLITE: Final = 20.0
-"""Seconds that a process has to end by itself."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a training's files lie.
+    """The files of a training run.
 
     Attributes:
-        folder: All that the training makes.
+        folder: The folder of all its outputs.
     """
 
     folder: Path
 
     @property
     def rollouts(self) -> Path:
-        """The answers that were trained on, a file for each step."""
+        """The rollouts, one file per step."""
         return self.folder / "rollouts"
 
     @property
     def log(self) -> Path:
-        """All that the training printed."""
+        """The output of the training run."""
         return self.folder / "train.log"
 
     @property
     def metrics(self) -> Path:
-        """Metrics of verl, a JSON line for each step."""
+        """Metrics of verl, one JSON line per step."""
         return self.folder / "metrics.jsonl"
 
     def files(self, rows: Path, model: Path) -> list[str]:
-        """The overrides that say where the training reads and writes.
+        """The overrides for the input and output paths.
 
         Args:
             rows: Folder of train.parquet and val.parquet.
@@ -66,10 +66,10 @@ class RunFolder:
         ]
 
     def environment(self, ray_folder: str) -> dict[str, str]:
-        """The environment of the training: nothing is fetched, and Ray's files lie where no other run's are.
+        """The environment of the training run: offline, and with its own folder for Ray.
 
         Args:
-            ray_folder: A folder with a short name: the paths of Ray's sockets must stay under 108 characters.
+            ray_folder: A folder with a short path: Ray's socket paths must stay under 108 characters.
         """
         own = {"RAY_TMPDIR": ray_folder, "VERL_FILE_LOGGER_PATH": str(self.metrics)}
         quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
@@ -79,29 +79,29 @@ class RunFolder:
 
 
 def trainer_command(overrides: Iterable[str]) -> list[str]:
-    """The command of verl's own trainer, for these overrides."""
+    """The command of verl's trainer with these overrides."""
     return [sys.executable, "-m", "verl.trainer.main_ppo", *overrides]
 
 
 def train(run: RunFolder, command: list[str]) -> Iterator[str]:
-    """Train, and yield the lines that the training prints.
+    """Run the training and yield the lines that it prints.
 
     Args:
-        run: Its files and its environment.
+        run: Its files and environment.
         command: From `trainer_command`.
 
     Raises:
-        ChildProcessError: The training failed; with the end of its log.
+        ChildProcessError: The training failed; the message has the end of its log.
     """
     with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
         yield from output_of(command, run.environment(ray_folder), run.log)
 
 
 def output_of(command: list[str], environment: dict[str, str], log: Path) -> Iterator[str]:
-    """The lines that a training prints, each also written to the log.
+    """Run a command, yield the lines that it prints, and write them to the log.
 
     Raises:
-        ChildProcessError: The training failed; with the end of its log.
+        ChildProcessError: The command failed; the message has the end of its log.
     """
     process = subprocess.Popen(
         command,
@@ -126,11 +126,11 @@ def output_of(command: list[str], environment: dict[str, str], log: Path) -> Ite
 
 
 def end_group(process: "subprocess.Popen[Any]", polite: float = POLITE) -> None:
-    """End a process and what it started, which is a group of its own, and nothing else.
+    """End a process and its children, which are in their own process group.
 
     Args:
         process: Started with `start_new_session=True`.
-        polite: Seconds that it has to end by itself, before it is killed.
+        polite: Seconds between SIGTERM and SIGKILL.
     """
     for signal_, seconds in ((signal.SIGTERM, polite), (signal.SIGKILL, None)):
         if process.poll() is None:
@@ -142,7 +142,7 @@ def end_group(process: "subprocess.Popen[Any]", polite: float = POLITE) -> None:
 
 
 def read_line(line: str) -> tuple[str, int | None]:
-    """What a line of verl's output says about the progress: a note, and the step that is done."""
+    """The progress in a line of verl's output: a note, and the completed step."""
     if found := STEP.search(line):
         return f"step {found[1]}, mean score of the rollouts {float(found[2]):.3f}", int(found[1])
     return next((note for text, note in MILESTONES if text in line), ""), None

@@ -1,4 +1,4 @@
-"""`run.yaml`, the file beside verl's rollout files that says which reward configuration scored them."""
+"""`run.yaml`: the reward configuration of a run, written next to verl's rollout files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Rules:
 
     Attributes:
         preset: The rewards.
-        curriculum: The refinement.
+        curriculum: The curriculum.
         total_steps: Steps of the whole training run.
     """
 
@@ -32,7 +32,7 @@ class Rules:
     total_steps: int
 
     def stage(self, kind: str, step: int) -> Stage:
-        """The thresholds that scored the completions of a step, `kind` being one of `KINDS`."""
+        """The stage that scored the completions of a step; `kind` is one of `KINDS`."""
         if kind == "validation":
             return self.curriculum.validation_stage()
         return self.curriculum.stage(step, self.total_steps)
@@ -40,12 +40,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class RunFile:
-    """What `run.yaml` says of the rollout files beside it.
+    """The content of `run.yaml`.
 
     Attributes:
         kind: One of `KINDS`.
-        samples: The files of samples that the model answered.
-        rules: The reward configuration; None where it cannot be built here.
+        samples: The parquet files of the samples.
+        rules: The reward configuration; None if it cannot be built here.
         note: Why it cannot be built.
     """
 
@@ -59,7 +59,7 @@ def read_run_file(file: Path) -> RunFile:
     """Read `run.yaml`.
 
     Raises:
-        ValueError: It is not of the form that `write_run_file` writes.
+        ValueError: The file was not written by `write_run_file`.
     """
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     expected = {"kind", "total_steps", "samples", "vision_r1"}
@@ -82,7 +82,7 @@ def _rules(content: Mapping[str, Any]) -> Rules:
 
 
 def write_run_file(folder: Path, config: "DictConfig") -> None:
-    """Write `run.yaml` into a folder of rollout files, unless it is there and up to date.
+    """Write `run.yaml` into a folder of rollout files, unless it is up to date.
 
     Args:
         folder: `trainer.rollout_data_dir` or `trainer.validation_data_dir`; it is created.

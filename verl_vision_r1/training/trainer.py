@@ -1,9 +1,9 @@
-"""verl's trainer modes with the metrics of our rewards, and with advantages by criterion.
+"""verl's trainer modes with the metrics of our rewards and advantages by criterion.
 
-verl's V1 trainer logs nothing of what a reward says beside the score (asked for in verl #2115, #2279, #4545), and its
-advantage sees the score alone, so that `algorithm.adv_estimator=gdpo` finds none of its keys. Both are added in modes
-of our own, registered with verl: `trainer.v1.trainer_mode=vision_r1_sync`, `vision_r1_colocate_async` and
-`vision_r1_separate_async`. Everything else is verl's.
+verl's V1 trainer does not log `reward_extra_info` (requested in verl #2115, #2279, #4545), and its advantage uses only
+the score, so `algorithm.adv_estimator=gdpo` finds none of its keys. Our modes, registered with verl, add both:
+`trainer.v1.trainer_mode=vision_r1_sync`, `vision_r1_colocate_async` and `vision_r1_separate_async`. Everything else is
+verl's.
 """
 
 from pathlib import Path
@@ -27,43 +27,43 @@ from verl_vision_r1.training.run_file import write_run_file
 
 MODE_PREFIX = "vision_r1_"
 FAULTS = ("criterion_failed", "image_unreadable")
-"""Flags of samples that score 0 through no fault of the model."""
+"""Flags of samples that score 0 for a reason other than the completion."""
 
 SECONDS_TO_ANSWER = 30
-"""A reward worker that does not answer for so long is busy; a dead one answers at once that it is dead."""
+"""Timeout of the liveness check; a reward worker that does not answer is busy, a dead one raises at once."""
 
 
 class RewardMetrics(PPOTrainer):
-    """What our modes add to each of verl's."""
+    """The additions to verl's trainer modes."""
 
     def __init__(self, config: DictConfig) -> None:
-        # verl compares this name with its own in many places, and looks a mode's settings up under it.
+        # verl compares this name with its own in many places and uses it as a configuration key.
         config.trainer.v1.trainer_mode = str(config.trainer.v1.trainer_mode).removeprefix(MODE_PREFIX)
         super().__init__(config)
         self.extras_by_key: dict[str, dict[str, float | str]] = {}
 
     def _build_replay_buffer(self) -> Any:
-        """As verl's own, which looks every two seconds whether a batch is complete: `sampler_kwargs.poll_interval`.
+        """The replay buffer of verl with a configurable `sampler_kwargs.poll_interval` (verl's default: two seconds).
 
-        verl passes that key to samplers of one's own only.
+        verl passes that key only to custom samplers.
         """
         buffer = super()._build_replay_buffer()
         seconds = self.config.trainer.v1.sampler.sampler_kwargs.get("poll_interval", buffer.poll_interval)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
             raise ValueError(
-                f"trainer.v1.sampler.sampler_kwargs.poll_interval: expected seconds above 0, got {seconds!r}"
+                f"trainer.v1.sampler.sampler_kwargs.poll_interval: expected a number of seconds > 0, got {seconds!r}"
             )
         buffer.poll_interval = seconds
         return buffer
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> KVBatchMeta:
-        """One step of verl's; a reward worker that died ends the run by name.
+        """One step of verl, then stop the run if a reward worker died.
 
-        verl would go on with the prompts that other workers scored, or end without a word about the cause.
+        verl would continue with the prompts of the other workers, or fail without naming the cause.
         """
         try:
             batch: KVBatchMeta = super().step(metrics, timing_raw)
-        except Exception as error:  # Whatever it says: the death of a worker explains it better.
+        except Exception as error:  # If a worker died, its death is the cause.
             self._expect_reward_workers(error)
             raise
         self._expect_reward_workers(None)
@@ -101,7 +101,7 @@ class RewardMetrics(PPOTrainer):
         if found and self.config.vision_r1.reward.on_error == "raise":
             raise RuntimeError(
                 f"vision_r1.reward.on_error=raise: expected no fault, got {found} in step {self.global_steps}; the log"
-                " of the reward workers says which rows"
+                " of the reward workers has the samples"
             )
 
     def _compute_metrics(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
@@ -112,11 +112,11 @@ class RewardMetrics(PPOTrainer):
     def _dump_generations(
         self, inputs: Any, outputs: Any, gts: Any, scores: Any, reward_extra_infos_dict: Any, dump_path: Any
     ) -> None:
-        # verl writes what the reward said of validation samples, but of training samples only the `uid`.
-        held = [self.extras_by_key.get(key) for key in reward_extra_infos_dict.get("uid", ())]
-        if held and all(held):
-            for key in held[0] or ():
-                reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in held]
+        # verl writes `reward_extra_info` for validation samples, but only the `uid` for training samples.
+        extras = [self.extras_by_key.get(key) for key in reward_extra_infos_dict.get("uid", ())]
+        if extras and all(extras):
+            for key in extras[0] or ():
+                reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in extras]
         write_run_file(Path(dump_path), self.config)
         super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
 
@@ -145,14 +145,14 @@ def _death(answer: Any) -> str:
 
 
 def _extras(batch: KVBatchMeta) -> list[dict[str, float | str]]:
-    """What the reward said of each sample beside its score."""
+    """`reward_extra_info` of each sample."""
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
     fields = (getattr(value, "data", value) for value in list(data["extra_fields"]))
     return [dict(field.get("reward_extra_info") or {}) for field in fields]
 
 
 def _rollouts(batch: KVBatchMeta, extras_by_key: dict[str, dict[str, float | str]]) -> Rollouts:
-    """The samples of a batch but those that only fill it up."""
+    """The samples of a batch, without padding."""
     keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
     fields = ["data_source", "uid", "rm_scores", "responses"]
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)

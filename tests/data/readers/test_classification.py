@@ -1,4 +1,4 @@
-"""A folder, or a list of a published set, gives each image its class; every fault names the file."""
+"""Class folders and the published lists label every image; every error names the file."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from verl_vision_r1.data.readers.classification import find
 from verl_vision_r1.data.readers.classification_sets import find_aircraft, find_cars, find_flowers, find_pets
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import fail
-from verl_vision_r1.data.readers.samples import Parts, Sample
+from verl_vision_r1.data.readers.samples import Sample, Splits
 
 
 def images(folder: Path, *names: str) -> Path:
@@ -25,12 +25,12 @@ def images(folder: Path, *names: str) -> Path:
     return folder
 
 
-def read(parts: Parts, part: str) -> list[Sample]:
-    return list(parts[part](fail, Path("unused")))
+def read(splits: Splits, split: str) -> list[Sample]:
+    return list(splits[split](fail, Path("unused")))
 
 
-def labels(parts: Parts) -> dict[str, dict[str, str]]:
-    return {part: {sample.image_id: sample.target.labels[0] for sample in read(parts, part)} for part in parts}
+def labels(splits: Splits) -> dict[str, dict[str, str]]:
+    return {split: {sample.image_id: sample.target.labels[0] for sample in read(splits, split)} for split in splits}
 
 
 def test_a_folder_is_a_class(tmp_path: Path) -> None:
@@ -51,11 +51,11 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation"])
-def test_parts_are_folders_of_classes(tmp_path: Path, val: str) -> None:
+def test_splits_are_folders_of_classes(tmp_path: Path, val: str) -> None:
     images(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", f"{val}/owl/1.jpg", "test/unlabelled.jpg")
-    parts = find(str(tmp_path), "pet")
-    assert labels(parts) == {"train": {"train/cat/1": "cat", "train/dog/1": "dog"}, "val": {f"{val}/owl/1": "owl"}}
-    sample = read(parts, "val")[0]
+    splits = find(str(tmp_path), "pet")
+    assert labels(splits) == {"train": {"train/cat/1": "cat", "train/dog/1": "dog"}, "val": {f"{val}/owl/1": "owl"}}
+    sample = read(splits, "val")[0]
     assert (sample.subject, sample.target.categories) == ("pet", ("cat", "dog", "owl"))
 
 
@@ -89,20 +89,20 @@ def test_wrong_names_are_named(tmp_path: Path, text: str, message: str) -> None:
 def test_numbers_are_names_of_objects_only(tmp_path: Path) -> None:
     images(tmp_path, "0/1.jpg", "1/1.jpg")
     assert labels(find(str(tmp_path)))["all"] == {"0/1": "0", "1/1": "1"}
-    with pytest.raises(ValueError, match=r"expected the names of the classes in labels\.json or .*, got numbers: 0"):
+    with pytest.raises(ValueError, match=r"expected the class names in labels\.json or .*, got only numbers: 0"):
         find_flowers(str(tmp_path))
 
 
-def test_bad_images_are_named_and_can_be_left_out(tmp_path: Path) -> None:
+def test_bad_images_are_named_and_can_be_skipped(tmp_path: Path) -> None:
     images(tmp_path, "cat/a.jpg", "cat/a.png", "dog/1.jpg", "dog/2.jpg")
     (tmp_path / "dog" / "1.jpg").write_text("no image")
-    parts = find(str(tmp_path))
+    splits = find(str(tmp_path))
     with pytest.raises(
-        ValueError, match=r"cat/a\.png: expected a name of its own but for the ending, got that of .*a\.j"
+        ValueError, match=r"cat/a\.png: expected a unique name without the extension, got the same as .*a\.j"
     ):
-        read(parts, "all")
+        read(splits, "all")
     problems: list[Exception] = []
-    samples = parts["all"](problems.append, tmp_path)
+    samples = splits["all"](problems.append, tmp_path)
     assert [sample.image.name for sample in samples] == ["a.jpg", "2.jpg"]
     with pytest.raises(ValueError, match=r"dog/1\.jpg: expected an image, got a file that does not decode"):
         raise problems[1]
@@ -111,18 +111,20 @@ def test_bad_images_are_named_and_can_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("finder", "also"),
     [
-        (find, "expected a folder"),
-        (find_pets, r"expected annotations/trainval\.txt and images/, or a folder"),
-        (find_aircraft, r"expected images_variant_train\.txt and images/, or a folder"),
-        (find_cars, r"expected devkit/cars_train_annos\.mat and cars_train/, or a folder"),
-        (find_flowers, r"expected imagelabels\.mat, setid\.mat and jpg/, or a folder"),
+        (find, "expected one folder"),
+        (find_pets, r"expected annotations/trainval\.txt and images/, or one folder"),
+        (find_aircraft, r"expected images_variant_train\.txt and images/, or one folder"),
+        (find_cars, r"expected devkit/cars_train_annos\.mat and cars_train/, or one folder"),
+        (find_flowers, r"expected imagelabels\.mat, setid\.mat and jpg/, or one folder"),
     ],
 )
-def test_another_folder_is_named(tmp_path: Path, finder: Callable[[str], Parts], also: str) -> None:
+def test_another_folder_is_named(tmp_path: Path, finder: Callable[[str], Splits], also: str) -> None:
     images(tmp_path, "images/1.jpg")
-    with pytest.raises(ValueError, match=rf"{also} of images for each of two .*, got a folder that holds images/"):
+    with pytest.raises(
+        ValueError, match=rf"{also} of images per class, at least two .*, got a folder that contains images/"
+    ):
         finder(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset"):
         finder(str(tmp_path / "gone"))
 
 
@@ -130,14 +132,14 @@ def test_another_folder_is_named(tmp_path: Path, finder: Callable[[str], Parts],
     ("finder", "subject"),
     [(find_pets, "pet"), (find_aircraft, "aircraft"), (find_cars, "car"), (find_flowers, "plant")],
 )
-def test_each_set_may_come_as_folders(tmp_path: Path, finder: Callable[[str], Parts], subject: str) -> None:
+def test_each_dataset_may_be_class_folders(tmp_path: Path, finder: Callable[[str], Splits], subject: str) -> None:
     images(tmp_path, "a/1.jpg", "b/1.jpg")
     sample = read(finder(str(tmp_path)), "all")[0]
     assert (sample.subject, sample.target.labels) == (subject, ("a",))
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (40, 30)), (3, (40, 30)), (6, (30, 40)), (8, (30, 40))])
-def test_the_size_is_that_of_the_image_as_it_is_shown(tmp_path: Path, orientation: int, size: tuple[int, int]) -> None:
+def test_the_size_is_that_of_the_displayed_image(tmp_path: Path, orientation: int, size: tuple[int, int]) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
@@ -155,17 +157,17 @@ def pets(folder: Path, *lines: str) -> Path:
 
 
 def test_pets_have_two_lists(tmp_path: Path) -> None:
-    parts = find_pets(str(pets(tmp_path, "Abyssinian_100 1 1 1", "wheaten_terrier_7 36 2 24")))
-    assert labels(parts) == {
+    splits = find_pets(str(pets(tmp_path, "Abyssinian_100 1 1 1", "wheaten_terrier_7 36 2 24")))
+    assert labels(splits) == {
         "train": {"images/Abyssinian_100": "Abyssinian", "images/wheaten_terrier_7": "wheaten_terrier"},
         "test": {"images/american_bulldog_2": "american_bulldog"},
     }
-    sample = read(parts, "test")[0]
+    sample = read(splits, "test")[0]
     assert (sample.question, sample.subject, sample.target.task) == ("class", "pet", "classification")
     assert sample.target.categories == ("Abyssinian", "american_bulldog", "wheaten_terrier")
 
 
-def test_bad_lines_are_named_and_can_be_left_out(tmp_path: Path) -> None:
+def test_bad_lines_are_named_and_can_be_skipped(tmp_path: Path) -> None:
     lines = (
         "Abyssinian 1 1 1",
         "Abyssinian_9 1 1 1",
@@ -173,45 +175,45 @@ def test_bad_lines_are_named_and_can_be_left_out(tmp_path: Path) -> None:
         "Abyssinian_cat 1 1 1",
         "Abyssinian_100 1 1 1",
     )
-    parts = find_pets(str(pets(tmp_path, *lines)))
+    splits = find_pets(str(pets(tmp_path, *lines)))
     with pytest.raises(
-        ValueError, match=r"trainval\.txt line 2: expected a line as 'Abyssinian_100 1 1 1', got 'Abyss"
+        ValueError, match=r"trainval\.txt line 2: expected a line such as 'Abyssinian_100 1 1 1', got 'Abyss"
     ):
-        read(parts, "train")
+        read(splits, "train")
     problems: list[Exception] = []
-    samples = list(parts["train"](problems.append, tmp_path))
+    samples = list(splits["train"](problems.append, tmp_path))
     assert [sample.target.labels for sample in samples] == [("Abyssinian",)]
     assert len(problems) == 4
     with pytest.raises(FileNotFoundError, match=r"trainval\.txt line 3: expected the image images/Abyssinian_9\.jpg"):
         raise problems[1]
     with pytest.raises(ValueError, match=r"trainval\.txt line 4: expected the path of an image within"):
         raise problems[2]
-    with pytest.raises(ValueError, match=r"trainval\.txt line 5: expected a line as .*, got 'Abyssinian_cat 1"):
+    with pytest.raises(ValueError, match=r"trainval\.txt line 5: expected a line such as .*, got 'Abyssinian_cat 1"):
         raise problems[3]
-    # The defects of one part are not told again with another.
-    assert len(read(parts, "test")) == 1
+    # The defects of one split are not reported again for another.
+    assert len(read(splits, "test")) == 1
     (tmp_path / "annotations" / "test.txt").write_bytes(b"\xff")
-    with pytest.raises(ValueError, match=r"test\.txt: expected lines of text, got a file that is not UTF-8"):
-        read(parts, "test")
+    with pytest.raises(ValueError, match=r"test\.txt: expected text in UTF-8, got another encoding: 'utf-8' codec"):
+        read(splits, "test")
 
 
 @pytest.mark.parametrize("base", [".", "data"])
 def test_aircraft_have_three_lists(tmp_path: Path, base: str) -> None:
     images(tmp_path / base, "images/0034309.jpg", "images/1025794.jpg", "images/0000003.jpg")
     lists = {"train": "0034309 Boeing 737-700\n", "val": "1025794 F/A-18\n", "test": "0000003 A320\n"}
-    for part, text in lists.items():
-        (tmp_path / base / f"images_variant_{part}.txt").write_text(text)
-    parts = find_aircraft(str(tmp_path))
-    assert labels(parts) == {
+    for split, text in lists.items():
+        (tmp_path / base / f"images_variant_{split}.txt").write_text(text)
+    splits = find_aircraft(str(tmp_path))
+    assert labels(splits) == {
         "train": {"images/0034309": "Boeing 737-700"},
         "val": {"images/1025794": "F/A-18"},
         "test": {"images/0000003": "A320"},
     }
-    sample = read(parts, "train")[0]
+    sample = read(splits, "train")[0]
     assert (sample.subject, sample.target.categories) == ("aircraft", ("A320", "Boeing 737-700", "F/A-18"))
     (tmp_path / base / "images_variant_val.txt").write_text("1025794\n")
-    with pytest.raises(ValueError, match=r"images_variant_val\.txt line 1: expected a line as .*, got '1025794'"):
-        read(parts, "val")
+    with pytest.raises(ValueError, match=r"images_variant_val\.txt line 1: expected a line such as .*, got '1025794'"):
+        read(splits, "val")
 
 
 def cars(path: Path, *entries: tuple[Any, str]) -> None:
@@ -236,8 +238,8 @@ def test_cars_are_matlab_structures(devkit: Path) -> None:
     assert labels(find_cars(str(devkit.parent))) == {"train": train}
     for place in (devkit, devkit.parent):
         cars(place / "cars_test_annos_withlabels.mat", (1, "00001.jpg"))
-        parts = find_cars(str(devkit.parent))
-        assert labels(parts) == {"train": train, "test": {"cars_test/00001": hummer}}
+        splits = find_cars(str(devkit.parent))
+        assert labels(splits) == {"train": train, "test": {"cars_test/00001": hummer}}
         (place / "cars_test_annos_withlabels.mat").unlink()
     sample = read(find_cars(str(devkit.parent)), "train")[0]
     assert (sample.subject, sample.target.categories) == ("car", (hummer, van))
@@ -252,7 +254,7 @@ CARS = [
 
 
 @pytest.mark.parametrize(("entry", "message"), CARS)
-def test_a_bad_car_is_named_and_can_be_left_out(devkit: Path, entry: tuple[Any, Any], message: str) -> None:
+def test_a_bad_car_is_named_and_can_be_skipped(devkit: Path, entry: tuple[Any, Any], message: str) -> None:
     cars(devkit / "cars_train_annos.mat", entry, (1, "00002.jpg"))
     problems: list[Exception] = []
     samples = find_cars(str(devkit.parent))["train"](problems.append, devkit)
@@ -279,30 +281,28 @@ def flowers(folder: Path, train: list[float]) -> Path:
 
 
 def test_flowers_are_matlab_numbers(tmp_path: Path) -> None:
-    parts = find_flowers(str(flowers(tmp_path, [1, 2])))
-    assert list(parts) == ["train", "val", "test"]
-    first, second = read(parts, "train")
+    splits = find_flowers(str(flowers(tmp_path, [1, 2])))
+    assert list(splits) == ["train", "val", "test"]
+    first, second = read(splits, "train")
     assert (first.image_id, first.target.labels, first.subject) == ("jpg/image_00001", ("passion flower",), "plant")
     assert (second.target.labels, second.target.categories) == (
         ("canterbury bells",),
         ("canterbury bells", "passion flower"),
     )
-    assert [sample.image_id for sample in read(parts, "test")] == ["jpg/image_00002"]
-    with pytest.raises(ValueError, match=r"setid\.mat valid entry 1: expected a class that has a name, .*, got 5"):
-        read(parts, "val")
+    assert [sample.image_id for sample in read(splits, "test")] == ["jpg/image_00002"]
+    with pytest.raises(ValueError, match=r"setid\.mat valid entry 1: expected a class with a name, .*, got 5"):
+        read(splits, "val")
 
 
 @pytest.mark.parametrize(("number", "message"), [(4, "got 4"), (0, "got 0"), (1.5, "got 1.5")])
 def test_a_bad_flower_is_named(tmp_path: Path, number: float, message: str) -> None:
-    parts = find_flowers(str(flowers(tmp_path, [number])))
+    splits = find_flowers(str(flowers(tmp_path, [number])))
     match = rf"setid\.mat trnid entry 1: expected the number of an image from 1 to 3, {message}"
     with pytest.raises(ValueError, match=match):
-        read(parts, "train")
+        read(splits, "train")
 
 
 def test_flowers_need_names(tmp_path: Path) -> None:
     (flowers(tmp_path, [1]) / "cat_to_name.json").unlink()
-    with pytest.raises(
-        ValueError, match=r"expected the names of the classes in .*cat_to_name\.json, got numbers: those"
-    ):
+    with pytest.raises(ValueError, match=r"expected the class names in .*cat_to_name\.json, got only numbers: those"):
         find_flowers(str(tmp_path))

@@ -1,4 +1,4 @@
-"""COCO boxes become `xyxy`, crowds go, and every fault names the file and the annotation or image."""
+"""COCO boxes become `xyxy`, crowds are skipped, and every error names the file and the annotation or image."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,11 +31,11 @@ def test_boxes_become_corners(coco: Callable[..., Path]) -> None:
     assert (samples[0].target.width, samples[0].target.height, bool(samples[0].uncertain)) == (40, 30, False)
 
 
-def test_a_box_is_cut_at_the_border(coco: Callable[..., Path]) -> None:
+def test_a_box_is_clipped_at_the_border(coco: Callable[..., Path]) -> None:
     assert read(coco(first_box(-0.5, 0, 41, 31)))[0].target.boxes.tolist() == [[0, 0, 40, 30]]
 
 
-def test_a_crowd_is_left_out_and_its_image_is_no_negative(coco: Callable[..., Path]) -> None:
+def test_a_crowd_is_skipped_and_its_image_is_no_negative_sample(coco: Callable[..., Path]) -> None:
     def change(document: Any) -> None:
         document["annotations"][0]["iscrowd"] = 1
         del document["annotations"][1]
@@ -45,16 +45,23 @@ def test_a_crowd_is_left_out_and_its_image_is_no_negative(coco: Callable[..., Pa
     assert (len(negative.target.boxes), negative.uncertain) == (0, set())
 
 
-FAULTS: list[tuple[Change, str]] = [
-    (lambda d: d.pop("categories"), r"expected 'categories' to be a list .* in JSON with keys \['annotations', 'im"),
-    (lambda d: d.update(images=[]), "expected 'images' to be a list of objects, not empty"),
+ERRORS: list[tuple[Change, str]] = [
+    (
+        lambda d: d.pop("categories"),
+        r"expected 'categories' to be a non-empty list .* in JSON with keys \['annotations', 'im",
+    ),
+    (lambda d: d.update(images=[]), "expected 'images' to be a non-empty list of objects"),
     (lambda d: d["images"][1].pop("width"), "image 1: expected 'width' to be a whole number, got"),
-    (lambda d: d["images"][1].update(width=0), r"image 1: expected width and height from 1 on, got \[0, 30\]"),
-    (lambda d: d["images"][1].update(id=0), "image 0: expected an id and a file name that no other image has"),
-    (lambda d: d["images"][1].update(file_name="000.jpg"), "image 1: expected an id and a file name that no other"),
-    (lambda d: d["categories"][1].update(name="cat"), "category 7: expected an id and a name that no other category"),
+    (
+        lambda d: d["images"][1].update(width=0),
+        r"image 1: expected width and height from 1 to 1000000000, got \[0, 30\]",
+    ),
+    (lambda d: d["images"][1].update(id=0), "image 0: expected a unique id and a unique file name"),
+    (lambda d: d["images"][1].update(file_name="000.jpg"), "image 1: expected a unique id and a unique file name"),
+    (lambda d: d["categories"][1].update(name="cat"), "category 7: expected a unique id and a unique name"),
     (lambda d: d["annotations"][0].update(category_id=4), "annotation 10 of image 0: expected category_id to be one"),
     (lambda d: d["annotations"][0].update(image_id=99), "annotation 10: expected the id of one of 5 images, got 99"),
+    (lambda d: d["annotations"][0].pop("image_id"), "annotation 10: expected 'image_id' to be a whole number"),
     (
         lambda d: d["annotations"][0].pop("bbox"),
         r"10 of image 0: expected a box .* of four numbers, got None",
@@ -72,8 +79,8 @@ FAULTS: list[tuple[Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), FAULTS)
-def test_a_fault_is_named(coco: Callable[..., Path], change: Change, message: str) -> None:
+@pytest.mark.parametrize(("change", "message"), ERRORS)
+def test_an_error_is_named(coco: Callable[..., Path], change: Change, message: str) -> None:
     with pytest.raises(ValueError, match=r"instances\.json") as caught:
         read(coco(change))
     assert caught.match(message)
@@ -99,7 +106,7 @@ def test_a_missing_file_is_named(coco: Callable[..., Path]) -> None:
         read(source)
 
 
-def test_bad_items_can_be_left_out(coco: Callable[..., Path]) -> None:
+def test_bad_items_can_be_skipped(coco: Callable[..., Path]) -> None:
     def change(document: Any) -> None:
         document["annotations"][0]["bbox"] = [5, 5, 0, 0]
         document["annotations"][1]["image_id"] = 99

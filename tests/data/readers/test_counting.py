@@ -1,4 +1,4 @@
-"""CLEVR gives its own words and a number, PixMo-Count a label and a number; a fault names the file and the entry."""
+"""CLEVR samples keep their prompt, PixMo-Count samples have a label; every error names the file and the entry."""
 
 import json
 from pathlib import Path
@@ -20,17 +20,17 @@ The output answer format should be as follows:
 Please strictly follow the format."""
 
 
-def read(source: Path, part: str) -> list[Sample]:
-    return list(find(str(source))[part](fail, source))
+def read(source: Path, split: str) -> list[Sample]:
+    return list(find(str(source))[split](fail, source))
 
 
-def clevr(folder: Path, *questions: Any, part: str = "train") -> Path:
+def clevr(folder: Path, *questions: Any, split: str = "train") -> Path:
     (folder / "questions").mkdir(parents=True, exist_ok=True)
-    (folder / "images" / part).mkdir(parents=True, exist_ok=True)
+    (folder / "images" / split).mkdir(parents=True, exist_ok=True)
     for index in range(2):
-        Image.new("RGB", (48, 32)).save(folder / "images" / part / f"CLEVR_{part}_{index:06d}.png")
-    document = {"info": {"split": part}, "questions": list(questions)}
-    (folder / "questions" / f"CLEVR_{part}_questions.json").write_text(json.dumps(document))
+        Image.new("RGB", (48, 32)).save(folder / "images" / split / f"CLEVR_{split}_{index:06d}.png")
+    document = {"info": {"split": split}, "questions": list(questions)}
+    (folder / "questions" / f"CLEVR_{split}_questions.json").write_text(json.dumps(document))
     return folder
 
 
@@ -40,7 +40,7 @@ def asked(question: Any, answer: Any, index: int = 0, **more: Any) -> dict[str, 
     return {"image_filename": name, "question": question, "answer": answer, "program": program, **more}
 
 
-def test_clevr_keeps_the_questions_that_ask_for_a_number(tmp_path: Path) -> None:
+def test_clevr_keeps_only_questions_for_a_number(tmp_path: Path) -> None:
     source = clevr(
         tmp_path,
         asked("How many red cubes are there?", "3"),
@@ -68,15 +68,15 @@ def test_clevr_keeps_the_questions_that_ask_for_a_number(tmp_path: Path) -> None
     assert (samples[0].target.width, samples[0].target.height, len(samples[0].target.boxes)) == (48, 32, 0)
 
 
-def test_clevr_has_the_parts_that_are_there(tmp_path: Path) -> None:
+def test_clevr_has_the_splits_that_exist(tmp_path: Path) -> None:
     clevr(tmp_path)
     assert list(find(str(tmp_path))) == ["train"]
-    clevr(tmp_path, asked("How many?", "1") | {"image_filename": "CLEVR_val_000001.png"}, part="val")
+    clevr(tmp_path, asked("How many?", "1") | {"image_filename": "CLEVR_val_000001.png"}, split="val")
     assert list(find(str(tmp_path))) == ["train", "val"]
     assert read(tmp_path, "val")[0].image.parent.name == "val"
 
 
-CLEVR_FAULTS = [
+CLEVR_ERRORS = [
     ({"question": "How many?", "answer": "1"}, "question 0: expected 'image_filename' to be text, got None"),
     (asked(5, "1"), "question 0: expected 'question' to be text"),
     (asked("How many?", None), "question 0: expected 'answer' to be text"),
@@ -87,8 +87,8 @@ CLEVR_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("question", "message"), CLEVR_FAULTS)
-def test_a_fault_of_clevr_is_named_and_can_be_left_out(tmp_path: Path, question: Any, message: str) -> None:
+@pytest.mark.parametrize(("question", "message"), CLEVR_ERRORS)
+def test_an_error_of_clevr_is_named_and_can_be_skipped(tmp_path: Path, question: Any, message: str) -> None:
     source = clevr(tmp_path, question, asked("How many?", "2"))
     problems: list[Exception] = []
     samples = list(find(str(source))["train"](problems.append, source))
@@ -98,7 +98,7 @@ def test_a_fault_of_clevr_is_named_and_can_be_left_out(tmp_path: Path, question:
         raise problems[0]
 
 
-def test_an_image_of_clevr_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_broken_image_of_clevr_is_named(tmp_path: Path) -> None:
     source = clevr(tmp_path, asked("How many?", "2"))
     (source / "images" / "train" / "CLEVR_train_000000.png").write_text("no image")
     with pytest.raises(ValueError, match=r"CLEVR_train_000000\.png: expected an image, got a file that does not"):
@@ -158,27 +158,27 @@ def test_pixmo_asks_for_a_count_of_a_label(tmp_path: Path, name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("table", ["data/train-00000-of-00001.parquet", "train.jsonl"])
-def test_pixmo_finds_the_image_of_an_address(tmp_path: Path, published: dict[str, Any], name: str, table: str) -> None:
+def test_pixmo_finds_the_image_of_a_url(tmp_path: Path, published: dict[str, Any], name: str, table: str) -> None:
     source = pixmo(tmp_path, {"label": "people", "count": 4, **published}, name=table)
     assert [sample.image.name for sample in read(source, "train")] == [name]
 
 
-def test_the_part_is_in_the_name_of_the_file(tmp_path: Path) -> None:
+def test_the_split_is_in_the_name_of_the_file(tmp_path: Path) -> None:
     names = ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "validation.jsonl", "test.jsonl"]
     for index, name in enumerate([*names, "valley.jsonl", ".train.jsonl"]):
         pixmo(tmp_path, row(count=index), name=name)
-    read_parts = {part: [sample.target.count for sample in read(tmp_path, part)] for part in find(str(tmp_path))}
-    assert read_parts == {"train": [0, 1], "val": [2], "test": [3], "all": [4]}
+    read_splits = {split: [sample.target.count for sample in read(tmp_path, split)] for split in find(str(tmp_path))}
+    assert read_splits == {"train": [0, 1], "val": [2], "test": [3], "all": [4]}
 
 
-PIXMO_FAULTS = [
+PIXMO_ERRORS = [
     (row(label=" "), "line 1: expected 'label' to be text, got"),
     (row(count="4"), "line 1: expected 'count' to be a whole number, got '4'"),
     (row(count=True), "line 1: expected 'count' to be a whole number, got True"),
     (row(count=-1), "line 1: expected 'count' to be a whole number, got -1"),
     (row(count=None), "line 1: expected 'count' to be a whole number, got None"),
-    (row(image=3), "line 1: expected the path 'image' or the address 'image_url', got"),
-    (row(image="/a.jpg"), "line 1: expected the path of an image within the data set's folder, got '/a.jpg'"),
+    (row(image=3), "line 1: expected the path 'image' or the URL 'image_url', got"),
+    (row(image="/a.jpg"), "line 1: expected the path of an image within the dataset's folder, got '/a.jpg'"),
     (
         row(image=None, image_url="https://example.com/%2e%2e/x"),
         "line 1: expected the image x in .*, got no such file",
@@ -189,8 +189,8 @@ PIXMO_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("bad", "message"), PIXMO_FAULTS)
-def test_a_fault_of_pixmo_is_named_and_can_be_left_out(tmp_path: Path, bad: Any, message: str) -> None:
+@pytest.mark.parametrize(("bad", "message"), PIXMO_ERRORS)
+def test_an_error_of_pixmo_is_named_and_can_be_skipped(tmp_path: Path, bad: Any, message: str) -> None:
     source = pixmo(tmp_path, bad, row(count=2))
     problems: list[Exception] = []
     samples = list(find(str(source))["all"](problems.append, source))
@@ -216,7 +216,9 @@ def test_another_table_is_named(tmp_path: Path) -> None:
 
 def test_another_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"expected CLEVR .* or PixMo-Count .*, got a folder that holds notes\.txt"):
+    with pytest.raises(
+        ValueError, match=r"expected CLEVR .* or PixMo-Count .*, got a folder that contains notes\.txt"
+    ):
         find(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset"):
         find(str(tmp_path / "gone"))

@@ -1,4 +1,4 @@
-"""Data sets of `datasets` are found in each of their forms, and their images become the files that they were."""
+"""Datasets of `datasets` load from every location, and their embedded images are written unchanged."""
 
 import io
 import os
@@ -34,42 +34,44 @@ def held(dataset: Any) -> list[bytes]:
     return [row["image"]["bytes"] for row in dataset]
 
 
-def test_a_saved_data_set_is_all(tmp_path: Path) -> None:
+def test_a_saved_dataset_without_splits_is_all(tmp_path: Path) -> None:
     table(1, 2).save_to_disk(str(tmp_path / "saved"))
-    parts = load(str(tmp_path / "saved"))
-    assert {part: held(dataset) for part, dataset in parts.items()} == {"all": [encoded(1), encoded(2)]}
+    splits = load(str(tmp_path / "saved"))
+    assert {split: held(dataset) for split, dataset in splits.items()} == {"all": [encoded(1), encoded(2)]}
 
 
-def test_saved_parts_keep_their_names(tmp_path: Path) -> None:
-    parts = datasets.DatasetDict({"train": table(1), "validation": table(2), "testA": table(3)})
-    parts.save_to_disk(str(tmp_path / "saved"))
-    found = {part: held(dataset) for part, dataset in load(str(tmp_path / "saved")).items()}
+def test_saved_splits_keep_their_names(tmp_path: Path) -> None:
+    splits = datasets.DatasetDict({"train": table(1), "validation": table(2), "testA": table(3)})
+    splits.save_to_disk(str(tmp_path / "saved"))
+    found = {split: held(dataset) for split, dataset in load(str(tmp_path / "saved")).items()}
     assert found == {"train": [encoded(1)], "val": [encoded(2)], "testA": [encoded(3)]}
 
 
 @pytest.mark.parametrize("folder", ["plain", "data", "odd [1] name"])
-def test_parquet_files_are_parts_by_name(tmp_path: Path, folder: str) -> None:
+def test_parquet_files_are_splits_by_name(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     for red, name in enumerate(["train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001"]):
         table(red).to_parquet(str(tmp_path / folder / f"{name}.parquet"))
     source = tmp_path if folder == "data" else tmp_path / folder
-    found = {part: held(dataset) for part, dataset in load(str(source)).items()}
+    found = {split: held(dataset) for split, dataset in load(str(source)).items()}
     assert found == {"train": [encoded(0), encoded(1)], "val": [encoded(2)]}
 
 
-def test_numbered_parquet_files_are_one_part(tmp_path: Path) -> None:
+def test_numbered_parquet_files_are_one_split(tmp_path: Path) -> None:
     for red in range(2):
         table(red).to_parquet(str(tmp_path / f"000{red}.parquet"))
-    assert {part: held(dataset) for part, dataset in load(str(tmp_path)).items()} == {"all": [encoded(0), encoded(1)]}
+    assert {split: held(dataset) for split, dataset in load(str(tmp_path)).items()} == {
+        "all": [encoded(0), encoded(1)]
+    }
 
 
 def test_other_places_are_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"expected what `save_to_disk` .* got a folder that holds notes\.txt"):
-        load(str(tmp_path))
     with pytest.raises(
-        FileNotFoundError, match="gone: expected the folder of a data set, or its name on the hub, got"
+        ValueError, match=r"expected a dataset saved by `save_to_disk` .* got a folder that contains notes\.txt"
     ):
+        load(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset, or its name on the Hub, got"):
         load(str(tmp_path / "gone"))
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="expected files that `datasets` can read, got: "):
@@ -77,7 +79,7 @@ def test_other_places_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["dataset_info.json", "data-00000-of-00001.arrow"])
-def test_a_damaged_data_set_is_named(tmp_path: Path, file: str) -> None:
+def test_a_damaged_dataset_is_named(tmp_path: Path, file: str) -> None:
     table(1).save_to_disk(str(tmp_path))
     (tmp_path / file).write_text("{")
     with pytest.raises(ValueError, match="expected files that `datasets` can read, got: "):
@@ -90,7 +92,7 @@ def test_a_column_of_something_else_is_no_image(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
-def test_the_hub_is_asked_for_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_names_are_loaded_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def load_dataset(name: str) -> datasets.DatasetDict:
@@ -108,7 +110,7 @@ def test_a_hub_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(
-        FileNotFoundError, match=r"owner/set: .* no such folder, and from the hub: Couldn't reach .*hf d"
+        FileNotFoundError, match=r"owner/set: .* no such folder, and from the Hub: Couldn't reach .*hf d"
     ):
         load("owner/set")
 
@@ -122,13 +124,13 @@ def test_missing_columns_are_named() -> None:
 
 
 @pytest.mark.parametrize(("form", "ending"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("MPO", ".jpg")])
-def test_an_image_is_written_as_it_is(tmp_path: Path, form: str, ending: str) -> None:
+def test_an_image_is_written_unchanged(tmp_path: Path, form: str, ending: str) -> None:
     path = store_image({"bytes": encoded(form=form), "path": "/elsewhere/x.tif"}, tmp_path / "new", "train-000001")
     assert path == tmp_path / "new" / f"train-000001{ending}"
     assert path.read_bytes() == encoded(form=form)
 
 
-def test_an_image_is_written_once_and_mended(tmp_path: Path) -> None:
+def test_an_image_is_written_once_and_repaired(tmp_path: Path) -> None:
     entry = {"bytes": encoded(), "path": None}
     path = store_image(entry, tmp_path, "a")
     os.utime(path, ns=(5, 5))
@@ -162,11 +164,11 @@ def test_an_interrupted_run_leaves_no_half_image(tmp_path: Path, monkeypatch: py
         (None, "x row 1: expected the bytes of an image, got None"),
         ({"bytes": None, "path": "/etc/hostname"}, "x row 1: expected the bytes of an image, got .*hostname"),
         ({"bytes": b"", "path": None}, "x row 1: expected the bytes of an image"),
-        ({"bytes": b"no image", "path": None}, "x row 1: expected an image, got 8 bytes that are none"),
+        ({"bytes": b"no image", "path": None}, "x row 1: expected an image, got 8 other bytes"),
         ({"bytes": encoded(form="BMP"), "path": None}, "x row 1: expected an image in one of the formats .* got BMP"),
     ],
 )
-def test_what_is_no_image_is_named(tmp_path: Path, entry: Any, message: str) -> None:
+def test_other_content_than_an_image_is_named(tmp_path: Path, entry: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         store_image(entry, tmp_path, "a", "x row 1")
     assert list(tmp_path.iterdir()) == []
@@ -180,14 +182,14 @@ def test_the_same_image_is_stored_once(tmp_path: Path) -> None:
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
 
 
-def test_names_of_the_data_set_are_kept_apart(tmp_path: Path) -> None:
+def test_repeated_names_of_the_dataset_become_unique(tmp_path: Path) -> None:
     store = ImageStore(tmp_path, "owner/set", "train")
     added = [(1, "7"), (2, "7"), (1, "8"), (3, "")]
     names = [store.add({"bytes": encoded(red)}, index, "x", name)[1] for index, (red, name) in enumerate(added)]
     assert names == ["7", "7-train-000001", "7", "train-000003"]
 
 
-def test_two_data_sets_do_not_share_files(tmp_path: Path) -> None:
+def test_two_datasets_do_not_share_files(tmp_path: Path) -> None:
     paths = {ImageStore(tmp_path, name, "train").add({"bytes": encoded()}, 0, "x")[0] for name in ("a/set", "b/set")}
     assert len(paths) == 2
     assert ImageStore(tmp_path, "a/set", "train").add({"bytes": encoded()}, 0, "x")[0] in paths

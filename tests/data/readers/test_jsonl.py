@@ -1,4 +1,4 @@
-"""Lines of one's own become questions of all four tasks; every fault names the file and the line."""
+"""Custom JSON Lines become questions of all four tasks; every error names the file and the line."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ COUNT: Line = {"image": "a.jpg", "task": "counting", "label": "cat", "count": 3}
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write lines, and two images: one beside the file, one in `images`."""
+    """Write lines, and two images: one next to the file, one in `images`."""
 
     def run(*lines: Line | str, name: str = "pets.jsonl") -> Path:
         (tmp_path / "images").mkdir(exist_ok=True)
@@ -74,7 +74,7 @@ def test_classes_and_counts_have_no_boxes(read: Callable[..., list[Sample]]) -> 
 
 
 @pytest.mark.parametrize("line", [CAT, GROUNDING, CLASS, COUNT])
-def test_own_words_are_kept(read: Callable[..., list[Sample]], line: Line) -> None:
+def test_a_custom_prompt_is_kept(read: Callable[..., list[Sample]], line: Line) -> None:
     (sample,) = read(line | {"prompt": "Where is Tom?", "image_id": 7, "width": 80, "height": 70})
     assert (sample.question, sample.prompt, sample.image_id) == ("own", "Where is Tom?", "7")
     assert (sample.target.task, sample.target.width, sample.target.height) == (line.get("task", "detection"), 80, 70)
@@ -94,24 +94,24 @@ def without(line: Line, key: str) -> Line:
     return {name: value for name, value in line.items() if name != key}
 
 
-FAULTS: list[tuple[Line | str, str]] = [
+ERRORS: list[tuple[Line | str, str]] = [
     ("{", "expected a JSON object, got b'{"),
     ("[" * 100_000, r"expected a JSON object, got b'\[\["),
     ("[1]", r"expected a JSON object, got b'\[1\]"),
-    (CAT | {"bboxes": [], "lable": "x"}, "expected only the keys image, .* for detection, got bboxes, lable too"),
-    (CAT | {"expression": "x"}, "expected only the keys .* for detection, got expression too"),
-    (GROUNDING | {"labels": ["x"]}, "expected only the keys .* for grounding, got labels too"),
+    (CAT | {"bboxes": [], "lable": "x"}, "expected only the keys image, .* for detection, got also bboxes, lable"),
+    (CAT | {"expression": "x"}, "expected only the keys .* for detection, got also expression"),
+    (GROUNDING | {"labels": ["x"]}, "expected only the keys .* for grounding, got also labels"),
     (CAT | {"task": "segmentation"}, "expected 'task' to be one of detection, grounding, .* got 'segmentation'"),
     (CAT | {"task": ["detection"]}, "expected 'task' to be one of"),
     (without(CAT, "image"), "expected 'image' to be text, got None"),
-    (CAT | {"image": "../a.jpg"}, "expected the path of an image within the data set's folder, got '../a.jpg'"),
+    (CAT | {"image": "../a.jpg"}, "expected the path of an image within the dataset's folder, got '../a.jpg'"),
     (CAT | {"image": "x" * 300}, "File name too long"),
     (without(CAT, "boxes"), "expected 'boxes' to be a list, got"),
     (without(CAT, "labels"), "expected 'labels' to be a list, got"),
     (CAT | {"labels": []}, "expected one label for each box, got 1 boxes and 0 labels"),
     (CAT | {"labels": [3]}, r"expected 'labels' to be a list of names, got \[3\]"),
     (CAT | {"categories": "cat"}, "expected 'categories' to be a list, got"),
-    (CAT | {"categories": []}, "expected categories, or a line of the file that has labels, got neither"),
+    (CAT | {"categories": []}, "expected categories, or labels in at least one line of the file, got neither"),
     (CAT | {"categories": ["dog"]}, r"boxes\[0\]: expected one of the categories \['dog'\], got 'cat'"),
     (CAT | {"boxes": [[1, 2, 3]]}, r"boxes\[0\]: expected a box \[x1, y1, x2, y2\] of four numbers, got \[1, 2, 3\]"),
     (CAT | {"boxes": [{"x1": 1}]}, r"boxes\[0\]: expected a box \[x1, y1, x2, y2\] of four numbers, got {'x1': 1}"),
@@ -134,8 +134,8 @@ FAULTS: list[tuple[Line | str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("line", "message"), FAULTS)
-def test_a_fault_is_named(read: Callable[..., list[Sample]], line: Line | str, message: str) -> None:
+@pytest.mark.parametrize(("line", "message"), ERRORS)
+def test_an_error_is_named(read: Callable[..., list[Sample]], line: Line | str, message: str) -> None:
     before = {"image": "a.jpg", "image_id": "a", "task": "grounding", "expression": "x", "boxes": []}
     with pytest.raises((ValueError, OSError), match=r"pets\.jsonl line 3") as caught:
         read(before, "", line)
@@ -147,7 +147,7 @@ def test_the_same_question_twice_is_named(read: Callable[..., list[Sample]]) -> 
         read(CAT, CAT | {"boxes": [[3, 4, 9, 9]]})
 
 
-def test_images_are_looked_at(read: Callable[..., list[Sample]], tmp_path: Path) -> None:
+def test_images_are_opened(read: Callable[..., list[Sample]], tmp_path: Path) -> None:
     (tmp_path / "c.jpg").write_text("no image")
     with pytest.raises(ValueError, match=r"line 1: .*c\.jpg: expected an image, got a file that does not decode"):
         read(CAT | {"image": "c.jpg"})
@@ -155,7 +155,7 @@ def test_images_are_looked_at(read: Callable[..., list[Sample]], tmp_path: Path)
         read(CAT | {"image": "gone.jpg"})
 
 
-def test_bad_items_can_be_left_out(read: Callable[..., list[Sample]]) -> None:
+def test_bad_items_can_be_skipped(read: Callable[..., list[Sample]]) -> None:
     problems: list[Exception] = []
     bad = {"boxes": [[9, 9, 9, 9], [1, 2, 11, 12], [1, 2, 3, 4]], "labels": ["dog", "cat", "cow"]}
     samples = read(
@@ -178,11 +178,11 @@ def test_another_file_is_named(read: Callable[..., list[Sample]], text: str) -> 
         read(text, on_problem=lambda problem: None)
 
 
-def test_a_byte_order_mark_is_no_fault(read: Callable[..., list[Sample]]) -> None:
+def test_a_byte_order_mark_is_accepted(read: Callable[..., list[Sample]]) -> None:
     assert len(read("\ufeff" + json.dumps(CAT))) == 1
 
 
-def test_files_are_parts_by_name(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_files_are_splits_by_name(write: Callable[..., Path], tmp_path: Path) -> None:
     alone = write(CAT)
     assert list(find(str(alone))) == list(find(str(tmp_path))) == ["all"]
     assert len(list(find(str(alone))["all"](fail, tmp_path / "unused"))) == 1
@@ -190,19 +190,19 @@ def test_files_are_parts_by_name(write: Callable[..., Path], tmp_path: Path) -> 
     write(CAT, name="train.jsonl")
     assert list(find(str(tmp_path))) == ["train"]
     write(CLASS, name="val.jsonl")
-    parts = find(str(tmp_path))
-    questions = {part: [sample.question for sample in read(fail, tmp_path)] for part, read in parts.items()}
+    splits = find(str(tmp_path))
+    questions = {split: [sample.question for sample in read(fail, tmp_path)] for split, read in splits.items()}
     assert questions == {"train": ["categories"], "val": ["class"]}
 
 
 def test_other_places_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set, got no such folder"):
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset, got no such folder"):
         find(str(tmp_path / "gone"))
-    with pytest.raises(ValueError, match=r"expected train\.jsonl, .* got a folder that holds nothing"):
+    with pytest.raises(ValueError, match=r"expected train\.jsonl, .* got a folder that contains no files"):
         find(str(tmp_path))
     write(CAT, name="train.jsonl")
     write(CAT, name="valid.jsonl")
-    with pytest.raises(ValueError, match=r"expected train\.jsonl, .* got a folder that holds .*valid\.jsonl"):
+    with pytest.raises(ValueError, match=r"expected train\.jsonl, .* got a folder that contains .*valid\.jsonl"):
         find(str(tmp_path))
     with pytest.raises(ValueError, match=r"expected a folder, or a file that ends in \.jsonl, got '\.jpg'"):
         find(str(tmp_path / "a.jpg"))

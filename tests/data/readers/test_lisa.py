@@ -1,4 +1,4 @@
-"""Every target polygon of ReasonSeg becomes a box of each instruction; every fault names the file and the shape."""
+"""Every target polygon of ReasonSeg becomes a box of each instruction; every error names the file and the shape."""
 
 import json
 from pathlib import Path
@@ -19,12 +19,12 @@ def shape(label: str = "target", points: Any = TRIANGLE, **more: Any) -> dict[st
 
 
 def write(folder: Path, *shapes: Any, name: str = "tent_1.o", **changes: Any) -> Path:
-    """A data set of one image of 40x30 pixels."""
-    part = folder / "train"
-    part.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (40, 30)).save(part / f"{name}.jpg")
+    """A dataset with one image of 40x30 pixels."""
+    split = folder / "train"
+    split.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 30)).save(split / f"{name}.jpg")
     entry = {"text": ["what keeps the tent in place"], "is_sentence": False, "shapes": list(shapes), **changes}
-    (part / f"{name}.json").write_text(json.dumps(entry))
+    (split / f"{name}.json").write_text(json.dumps(entry))
     return folder
 
 
@@ -45,18 +45,18 @@ def test_every_target_is_a_box_of_every_text(tmp_path: Path) -> None:
         assert (sample.image, sample.image_id) == (source / "train" / "tent_1.o.jpg", "tent_1.o")
 
 
-def test_what_is_ignored_is_no_box_and_makes_uncertain(tmp_path: Path) -> None:
+def test_an_ignored_shape_is_no_box_and_makes_the_sample_uncertain(tmp_path: Path) -> None:
     sample = read(write(tmp_path, shape("ignore"), shape("Target", [[1, 2], [3, 2], [3, 9]])))[0]
     assert (sample.target.boxes.tolist(), sample.uncertain) == ([[1, 2, 3, 9]], {""})
 
 
-def test_an_image_without_target_is_a_negative(tmp_path: Path) -> None:
+def test_an_image_without_target_is_a_negative_sample(tmp_path: Path) -> None:
     sample = read(write(tmp_path, shape("flag")))[0]
     assert (len(sample.target.boxes), sample.target.labels, sample.uncertain) == (0, (), frozenset())
     assert (sample.target.task, sample.subject) == ("grounding", "what keeps the tent in place")
 
 
-def test_the_size_is_that_of_the_image_as_it_is_shown(tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_displayed_image(tmp_path: Path) -> None:
     source = write(tmp_path, shape(points=[[1, 1], [29, 1], [29, 39]]))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -73,21 +73,21 @@ def test_both_encodings_are_read(tmp_path: Path, encoding: str) -> None:
     assert [sample.subject for sample in read(source)] == ["the café’s sign"]
 
 
-def test_parts_are_the_folders_with_json(tmp_path: Path) -> None:
+def test_splits_are_the_folders_with_json(tmp_path: Path) -> None:
     write(tmp_path, shape())
     for name in ("val", "explanatory", "test"):
         (tmp_path / name).mkdir()
     (tmp_path / "val" / "._1.json").touch()
     (tmp_path / "explanatory" / "train.json").touch()
-    parts = find(str(tmp_path))
-    assert list(parts) == ["train"]
-    assert [sample.image_id for sample in parts["train"](fail, tmp_path)] == ["tent_1.o"]
+    splits = find(str(tmp_path))
+    assert list(splits) == ["train"]
+    assert [sample.image_id for sample in splits["train"](fail, tmp_path)] == ["tent_1.o"]
     (tmp_path / "train" / "tent_1.o.json").unlink()
     with pytest.raises(
-        ValueError, match=r"expected ReasonSeg .*, got a folder that holds explanatory/, test/, train/, v"
+        ValueError, match=r"expected ReasonSeg .*, got a folder that contains explanatory/, test/, train/, v"
     ):
         find(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset"):
         find(str(tmp_path / "gone"))
 
 
@@ -107,7 +107,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("bad", "message"), SHAPES)
-def test_a_bad_shape_is_named_and_can_be_left_out(tmp_path: Path, bad: Any, message: str) -> None:
+def test_a_bad_shape_is_named_and_can_be_skipped(tmp_path: Path, bad: Any, message: str) -> None:
     source = write(tmp_path, bad, shape())
     write(tmp_path, bad, shape("flag"), name="without_another_target")
     with pytest.raises(ValueError, match=rf"tent_1\.o\.json {message}"):
@@ -120,7 +120,7 @@ def test_a_bad_shape_is_named_and_can_be_left_out(tmp_path: Path, bad: Any, mess
     assert len(problems) == 2
 
 
-def test_a_bad_text_is_named_and_can_be_left_out(tmp_path: Path) -> None:
+def test_a_bad_text_is_named_and_can_be_skipped(tmp_path: Path) -> None:
     source = write(tmp_path, shape(), text=["the tent", " ", 5])
     problems: list[Exception] = []
     assert [sample.subject for sample in read(source, on_problem=problems.append)] == ["the tent"]
@@ -130,7 +130,7 @@ def test_a_bad_text_is_named_and_can_be_left_out(tmp_path: Path) -> None:
     ]
 
 
-def test_a_bad_image_is_named_and_can_be_left_out(tmp_path: Path) -> None:
+def test_a_bad_image_is_named_and_can_be_skipped(tmp_path: Path) -> None:
     source = write(tmp_path, shape())
     write(tmp_path, shape(), name="gone")
     write(tmp_path, shape(), name="broken")

@@ -1,4 +1,4 @@
-"""LVIS asks for what is known of an image only, and keeps none of the outlines in memory."""
+"""LVIS samples ask only for completely annotated categories; segmentations are not kept in memory."""
 
 import json
 import tracemalloc
@@ -69,7 +69,7 @@ def read(folder: Path, on_problem: OnProblem = fail) -> list[Sample]:
     return list(find(str(folder))["val"](on_problem, folder))
 
 
-def test_only_what_is_known_of_an_image_is_asked(tmp_path: Path) -> None:
+def test_only_completely_annotated_categories_are_asked_for(tmp_path: Path) -> None:
     first, second = read(write(tmp_path))
     assert (first.image, first.image_id) == (tmp_path / "train2017" / "0001.jpg", "0001")
     assert first.target.boxes.tolist() == [[1.5, 2, 11.5, 22.25], [20, 2, 40, 10]]
@@ -79,13 +79,13 @@ def test_only_what_is_known_of_an_image_is_asked(tmp_path: Path) -> None:
     assert (len(second.target.boxes), second.target.categories, second.uncertain) == (0, ("stop_sign",), set())
 
 
-def test_an_image_of_which_nothing_is_known_is_passed_over(tmp_path: Path) -> None:
+def test_an_image_without_completely_annotated_categories_is_skipped(tmp_path: Path) -> None:
     problems: list[Exception] = []
     assert [sample.image_id for sample in read(write(tmp_path), problems.append)] == ["0001", "0002"]
     assert problems == []
 
 
-def test_parts_and_folders(tmp_path: Path) -> None:
+def test_splits_and_folders(tmp_path: Path) -> None:
     write(tmp_path, name="annotations/lvis_v1_train.json")
     assert list(find(str(tmp_path))) == ["train"]
     write(tmp_path, name="annotations/lvis_v1_val.json")
@@ -99,7 +99,7 @@ def test_parts_and_folders(tmp_path: Path) -> None:
 def test_another_layout_is_named(tmp_path: Path) -> None:
     (tmp_path / "lvis_v1_val.json.zip").touch()
     with pytest.raises(
-        ValueError, match=r"expected LVIS annotations .* got a folder that holds lvis_v1_val\.json\.zip"
+        ValueError, match=r"expected LVIS annotations .* got a folder that contains lvis_v1_val\.json\.zip"
     ):
         find(str(tmp_path))
     with pytest.raises(FileNotFoundError, match="got no such folder"):
@@ -107,7 +107,7 @@ def test_another_layout_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["val2017/0002.jpg", "0002.jpg"])
-def test_a_file_name_is_as_good_as_an_address(tmp_path: Path, name: str) -> None:
+def test_a_file_name_may_replace_the_url(tmp_path: Path, name: str) -> None:
     def change(document: Any) -> None:
         del document["images"][1]["coco_url"]
         document["images"][1]["file_name"] = name
@@ -115,12 +115,12 @@ def test_a_file_name_is_as_good_as_an_address(tmp_path: Path, name: str) -> None
     assert read(write(tmp_path, change))[1].image == tmp_path / "val2017" / "0002.jpg"
 
 
-def test_outlines_are_not_kept(tmp_path: Path) -> None:
-    outline = [[float(number) for number in range(20_000)]]
+def test_segmentations_are_not_kept(tmp_path: Path) -> None:
+    segmentation = [[float(number) for number in range(20_000)]]
 
     def change(document: Any) -> None:
         for entry in document["annotations"]:
-            entry["segmentation"] = outline
+            entry["segmentation"] = segmentation
 
     path = write(tmp_path, change) / "lvis_v1_val.json"
     tracemalloc.start()
@@ -138,14 +138,14 @@ def test_a_category_with_a_bad_box_is_uncertain(tmp_path: Path) -> None:
     assert (sample.uncertain, len(problems)) == ({"horse_buggy", "stop_sign"}, 1)
 
 
-def test_a_category_both_there_and_absent_is_uncertain(tmp_path: Path) -> None:
+def test_a_category_both_present_and_absent_is_uncertain(tmp_path: Path) -> None:
     problems: list[Exception] = []
     sample = read(write(tmp_path, lambda d: d["annotations"][0].update(category_id=2)), problems.append)[0]
     assert (sample.target.categories, sample.target.labels) == (("stop_sign", "zebra"), ("stop_sign",))
     assert sample.uncertain == {"apple", "horse_buggy"}
 
 
-FAULTS: list[tuple[Change, str]] = [
+ERRORS: list[tuple[Change, str]] = [
     (lambda d: d["annotations"][0].update(bbox=[5, 5, 0, 4]), "image 1 annotation 10: expected x1 < x2 and y1 < y2"),
     (lambda d: d["annotations"][0].update(bbox=[5, 5, 10**400, 4.5]), r"annotation 10: expected a box \[x, y, width"),
     (lambda d: d["annotations"][0].update(bbox=[5, 5, 10]), r"expected a box .* of four numbers, got \[5, 5, 10\]"),
@@ -173,29 +173,35 @@ FAULTS: list[tuple[Change, str]] = [
     ),
     (lambda d: d["images"][0].update(width="40"), "image 1: expected 'width' to be a whole number, got '40'"),
     (lambda d: d["images"][0].update(height=True), "image 1: expected 'height' to be a whole number, got True"),
-    (lambda d: d["images"][0].update(width=0), r"image 1: expected width and height from 1 on, got \[0, 30\]"),
-    (lambda d: d["images"][0].update(width=10**400), "image 1: expected width and height from 1 on"),
+    (
+        lambda d: d["images"][0].update(width=0),
+        r"image 1: expected width and height from 1 to 1000000000, got \[0, 30\]",
+    ),
+    (lambda d: d["images"][0].update(width=10**400), "image 1: expected width and height from 1 to 1000000000"),
     (lambda d: d["images"][2].pop("coco_url"), "image 3: expected 'coco_url' to be text, got None"),
-    (lambda d: d["images"][1].update(id=1), "image 1: expected an id and a file name that no other image has"),
-    (lambda d: d["images"][1].update(coco_url="http://x/val2017/0001.jpg"), "expected an id and a file name that no"),
+    (lambda d: d["images"][1].update(id=1), "image 1: expected a unique id and a unique file name"),
+    (
+        lambda d: d["images"][1].update(coco_url="http://x/val2017/0001.jpg"),
+        "expected a unique id and a unique file name",
+    ),
     (lambda d: d["images"][0].update(coco_url="http://x/../0001.jpg"), r"expected the path .* got '\.\./0001\.jpg'"),
     (
         lambda d: d["categories"][1].update(name="zebra"),
-        "category 4: expected an id and a name that no other category",
+        "category 4: expected a unique id and a unique name",
     ),
-    (lambda d: d.pop("categories"), "expected 'categories' to be a list of objects, not empty, got None"),
-    (lambda d: d["images"].append(3), "expected 'images' to be a list of objects"),
+    (lambda d: d.pop("categories"), "expected 'categories' to be a non-empty list of objects, got None"),
+    (lambda d: d["images"].append(3), "expected 'images' to be a non-empty list of objects"),
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), FAULTS)
-def test_a_fault_is_named(tmp_path: Path, change: Change, message: str) -> None:
+@pytest.mark.parametrize(("change", "message"), ERRORS)
+def test_an_error_is_named(tmp_path: Path, change: Change, message: str) -> None:
     with pytest.raises(ValueError, match=r"lvis_v1_val\.json") as caught:
         read(write(tmp_path, change))
     assert caught.match(message)
 
 
-def test_a_bad_image_is_left_out_alone(tmp_path: Path) -> None:
+def test_a_bad_image_does_not_affect_the_others(tmp_path: Path) -> None:
     problems: list[Exception] = []
     folder = write(tmp_path, lambda d: d["images"][1].pop("width"))
     (folder / "train2017" / "0001.jpg").unlink()
@@ -216,6 +222,6 @@ def test_a_list_is_named(tmp_path: Path) -> None:
     path = write(tmp_path) / "lvis_v1_val.json"
     path.write_text("[]")
     with pytest.raises(
-        ValueError, match=r"expected 'images' to be a list of objects, not empty, got None in JSON with list"
+        ValueError, match=r"expected 'images' to be a non-empty list of objects, got None in JSON with list"
     ):
         list(read_lvis(path, tmp_path))

@@ -1,4 +1,4 @@
-"""Every sentence of RefCOCO is a question about one box, and no pickle can run code."""
+"""Every sentence of RefCOCO is a question about one box, and no pickle can execute code."""
 
 import json
 import os
@@ -56,14 +56,14 @@ def write(folder: Path, change: Change = lambda references, instances: None, div
         ],
     }
     change(references, instances)
-    # The published files are of Python 2, whose protocols were these.
+    # Python 2 wrote the published files, with such protocols.
     (folder / f"refs({division}).p").write_bytes(pickle.dumps(references, protocol=0))
     (folder / "instances.json").write_text(json.dumps(instances))
     return folder
 
 
-def read(folder: Path, part: str = "train", on_problem: OnProblem = fail) -> list[Sample]:
-    return list(find(str(folder))[part](on_problem, folder))
+def read(folder: Path, split: str = "train", on_problem: OnProblem = fail) -> list[Sample]:
+    return list(find(str(folder))[split](on_problem, folder))
 
 
 def test_every_sentence_is_a_question(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_every_sentence_is_a_question(tmp_path: Path) -> None:
     assert third.target.boxes.tolist() == [[2.5, 2, 12.5, 22.25]]
 
 
-def test_splits_are_the_parts(tmp_path: Path) -> None:
+def test_the_splits_are_those_of_the_references(tmp_path: Path) -> None:
     assert list(find(str(write(tmp_path)))) == ["train", "testA"]
     assert [sample.subject for sample in read(tmp_path, "testA")] == ["left dog"]
     write(tmp_path, lambda references, _: references[0].update(split="trainval"))
@@ -93,7 +93,7 @@ def test_the_best_division_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "place", ["refcoco/images", "refcoco/images/train2014", "train2014", "images/mscoco/images/train2014"]
 )
-def test_images_may_lie_elsewhere(tmp_path: Path, place: str) -> None:
+def test_images_may_be_in_other_folders(tmp_path: Path, place: str) -> None:
     folder = write(tmp_path / "refcoco")
     for name in NAMES:
         (folder / "train2014" / name).unlink()
@@ -116,7 +116,7 @@ class Malicious:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, protocol: int) -> None:
+def test_a_pickle_that_would_execute_code_is_rejected(tmp_path: Path, protocol: int) -> None:
     content = pickle.dumps([{"split": "train", "sentences": Malicious(tmp_path / "broken in")}], protocol)
     folder = write(tmp_path)
     (folder / "refs(unc).p").write_bytes(content)
@@ -136,7 +136,7 @@ def test_another_pickle_is_named(tmp_path: Path, content: bytes) -> None:
         find(str(tmp_path))
 
 
-FAULTS: list[tuple[Change, str]] = [
+ERRORS: list[tuple[Change, str]] = [
     (lambda r, _: r[0]["sentences"][0].update(sent="  "), "unc.*entry 0: expected 'sent' to be text, got '  '"),
     (lambda r, _: r[0]["sentences"][0].pop("sent"), "entry 0: expected 'sent' to be text, got None"),
     (lambda r, _: r[0]["sentences"].append("x"), "entry 0: expected a sentence with 'sent', got 'x'"),
@@ -156,17 +156,17 @@ FAULTS: list[tuple[Change, str]] = [
         r"expected the path of an image within .* '\.\./a\.jpg'",
     ),
     (lambda _, i: i["images"][0].update(file_name="a.jpg"), r"entry 0: expected the image a\.jpg in"),
-    (lambda _, i: i.pop("images"), r"instances\.json: expected 'images' to be a list of objects"),
+    (lambda _, i: i.pop("images"), r"instances\.json: expected 'images' to be a non-empty list of objects"),
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), FAULTS)
-def test_a_fault_is_named(tmp_path: Path, change: Change, message: str) -> None:
+@pytest.mark.parametrize(("change", "message"), ERRORS)
+def test_an_error_is_named(tmp_path: Path, change: Change, message: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         read(write(tmp_path, change))
 
 
-def test_bad_sentences_can_be_left_out(tmp_path: Path) -> None:
+def test_bad_sentences_can_be_skipped(tmp_path: Path) -> None:
     def change(references: Any, _: Any) -> None:
         references[0]["sentences"][0]["sent"] = ""
         references[1]["ann_id"] = 5
@@ -200,7 +200,7 @@ def test_a_line_may_name_another_folder(tmp_path: Path, name: str) -> None:
     assert read(folder, "val")[0].image == tmp_path / "train2014" / NAMES[0]
 
 
-def test_file_names_tell_part_and_collection(tmp_path: Path) -> None:
+def test_file_names_have_the_split_and_the_collection(tmp_path: Path) -> None:
     for name in ("refcocog_test", "refcoco_val", "refcoco+_testB", "refcoco+_val", "expressions"):
         write_lines(tmp_path, f"{name}.jsonl", LINE | {"sent": name})
     assert list(find(str(tmp_path))) == ["val", "testB", "test"]
@@ -211,7 +211,7 @@ def test_file_names_tell_part_and_collection(tmp_path: Path) -> None:
     }
 
 
-LINE_FAULTS: list[tuple[Any, str]] = [
+LINE_ERRORS: list[tuple[Any, str]] = [
     ("{", r"refcoco_val\.jsonl line 2: expected a JSON object, got b'{"),
     ("[1]", r"line 2: expected a JSON object, got b'\[1\]"),
     ("[" * 100_000, "line 2: expected a JSON object"),
@@ -219,16 +219,16 @@ LINE_FAULTS: list[tuple[Any, str]] = [
     (LINE | {"sent": None}, "line 2: expected 'sent' to be text, got None"),
     (LINE | {"bbox": [1, 2, 3]}, r"line 2: expected a box \[x1, y1, x2, y2\] of four numbers, got \[1, 2, 3\]"),
     (LINE | {"bbox": [11, 2, 1, 3]}, "line 2: expected x1 < x2"),
-    (LINE | {"width": 0}, r"line 2: expected width and height from 1 on, got \[0, 30\]"),
+    (LINE | {"width": 0}, r"line 2: expected width and height from 1 to 1000000000, got \[0, 30\]"),
     (LINE | {"image": 3}, "line 2: expected 'image' to be text, got 3"),
     (LINE | {"image": ""}, "line 2: expected the image"),
-    (LINE | {"image": "/etc/passwd"}, "line 2: expected the path of an image within the data set's folder"),
-    (LINE | {"image": f"other/{NAMES[0]}"}, "line 2: expected a name that no other image has, got"),
+    (LINE | {"image": "/etc/passwd"}, "line 2: expected the path of an image within the dataset's folder"),
+    (LINE | {"image": f"other/{NAMES[0]}"}, "line 2: expected a unique image name, got"),
 ]
 
 
-@pytest.mark.parametrize(("line", "message"), LINE_FAULTS)
-def test_a_bad_line_is_named_and_left_out(tmp_path: Path, line: Any, message: str) -> None:
+@pytest.mark.parametrize(("line", "message"), LINE_ERRORS)
+def test_a_bad_line_is_named_and_skipped(tmp_path: Path, line: Any, message: str) -> None:
     write_images(tmp_path / "other")
     folder = write_lines(tmp_path, "refcoco_val.jsonl", LINE, line, LINE)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -247,7 +247,7 @@ def test_lines_of_another_kind_are_named(tmp_path: Path) -> None:
 
 def test_another_layout_is_named(tmp_path: Path) -> None:
     (tmp_path / "refs(unc).p").touch()
-    with pytest.raises(ValueError, match=r"expected refs\(unc\)\.p, .* got a folder that holds refs\(unc\)\.p"):
+    with pytest.raises(ValueError, match=r"expected refs\(unc\)\.p, .* got a folder that contains refs\(unc\)\.p"):
         find(str(tmp_path))
     with pytest.raises(FileNotFoundError, match="got no such folder"):
         find(str(tmp_path / "gone"))

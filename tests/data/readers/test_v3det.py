@@ -1,4 +1,4 @@
-"""V3Det is COCO, but a sample asks only for what its image shows, and two categories may have one name."""
+"""V3Det is COCO, but a sample asks only for categories in its image, and two categories may share a name."""
 
 import json
 import random
@@ -43,11 +43,11 @@ def write(source: Path, change: Change = lambda document: None, name: str = f"an
     return source
 
 
-def read(source: Path, part: str = "train", problems: list[Exception] | None = None) -> list[Sample]:
+def read(source: Path, split: str = "train", problems: list[Exception] | None = None) -> list[Sample]:
     def fail(problem: Exception) -> None:
         raise problem
 
-    return list(find(str(source))[part](fail if problems is None else problems.append, source))
+    return list(find(str(source))[split](fail if problems is None else problems.append, source))
 
 
 def test_categories_are_those_in_the_image(tmp_path: Path) -> None:
@@ -61,12 +61,12 @@ def test_categories_are_those_in_the_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["categories", "category", "count"])
-def test_nothing_is_said_to_be_absent(tmp_path: Path, how: str) -> None:
+def test_there_are_no_negative_samples(tmp_path: Path, how: str) -> None:
     assert negatives(read(write(tmp_path)), how, 10, random.Random(0)) == []
 
 
 @pytest.mark.parametrize("place", ["annotations/", ""])
-def test_parts(tmp_path: Path, place: str) -> None:
+def test_splits(tmp_path: Path, place: str) -> None:
     write(tmp_path, name=f"{place}{TRAIN}")
     assert set(find(str(tmp_path))) == {"train"}
     write(tmp_path, lambda document: document["annotations"].pop(0), f"{place}v3det_2023_v1_val.json")
@@ -77,20 +77,22 @@ def test_parts(tmp_path: Path, place: str) -> None:
 
 
 def test_another_layout_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="expected the folder of a dataset"):
         find(str(tmp_path / "gone"))
     (tmp_path / "images").mkdir()
-    with pytest.raises(ValueError, match=r"expected V3Det \(annotations/v3det_2023_v1_train\.json .* holds images/"):
+    with pytest.raises(
+        ValueError, match=r"expected V3Det \(annotations/v3det_2023_v1_train\.json .* contains images/"
+    ):
         find(str(tmp_path))
 
 
-FAULTS: list[tuple[Change, str]] = [
-    (lambda d: d.pop("categories"), "expected 'categories' to be a list of objects"),
-    (lambda d: d["categories"][1].update(id=1), "category 1: expected a name, and an id that no other category has"),
-    (lambda d: d["categories"][1].update(name=" "), "category 2: expected a name, and an id that no other category"),
+ERRORS: list[tuple[Change, str]] = [
+    (lambda d: d.pop("categories"), "expected 'categories' to be a non-empty list of objects"),
+    (lambda d: d["categories"][1].update(id=1), "category 1: expected a unique id and a name"),
+    (lambda d: d["categories"][1].update(name=" "), "category 2: expected a unique id and a name"),
     (lambda d: d["categories"][1].pop("name"), "category 2: expected 'name' to be text"),
     (lambda d: d["categories"][1].update(id="2"), "category 2: expected 'id' to be a whole number"),
-    (lambda d: d["images"][1].update(id=0), "image 0: expected an id and a file name that no other image has"),
+    (lambda d: d["images"][1].update(id=0), "image 0: expected a unique id and a unique file name"),
     (
         lambda d: d["annotations"][0].update(category_id=9),
         "annotation 7 of image 0: expected category_id .* the 4 cat",
@@ -100,14 +102,14 @@ FAULTS: list[tuple[Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), FAULTS)
-def test_a_fault_is_named(tmp_path: Path, change: Change, message: str) -> None:
+@pytest.mark.parametrize(("change", "message"), ERRORS)
+def test_an_error_is_named(tmp_path: Path, change: Change, message: str) -> None:
     with pytest.raises(ValueError, match=r"v3det_2023_v1_train\.json") as caught:
         read(write(tmp_path, change))
     assert caught.match(message)
 
 
-def test_bad_items_can_be_left_out(tmp_path: Path) -> None:
+def test_bad_items_can_be_skipped(tmp_path: Path) -> None:
     def change(document: Any) -> None:
         document["annotations"][0]["bbox"] = [5, 5, 0, 0]
         document["images"][1]["file_name"] = "images/n00001/gone.jpg"

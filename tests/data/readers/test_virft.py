@@ -1,4 +1,4 @@
-"""Rows of the ViRFT data sets keep their words and answers; boxes come back to pixels; every fault names the row."""
+"""Rows of the ViRFT datasets keep prompt and solution; boxes are converted to pixels; every error names the row."""
 
 import io
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def detection(solution: Any, category: str = "bear", **changes: Any) -> dict[str
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., list[Sample]]:
-    """Write rows as the hub serves them and read them back."""
+    """Write rows as the Hub serves them and read them back."""
 
     def run(*rows: dict[str, Any], on_problem: Any = fail) -> list[Sample]:
         columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in FEATURES}
@@ -54,7 +54,7 @@ def read(tmp_path: Path) -> Callable[..., list[Sample]]:
     return run
 
 
-def test_boxes_come_back_to_pixels(read: Callable[..., list[Sample]]) -> None:
+def test_boxes_are_converted_to_pixels(read: Callable[..., list[Sample]]) -> None:
     solution = (
         "<answer>[{'Position': [1, 364, 98, 649], 'Confidence': 1}, {'Position': [0, 0, 1000, 1000], 'Confidence': 1}]"
         "</answer>"
@@ -70,7 +70,7 @@ def test_boxes_come_back_to_pixels(read: Callable[..., list[Sample]]) -> None:
 
 
 @pytest.mark.parametrize("solution", ["<answer>No Objects</answer>", "<answer> no objects </answer>"])
-def test_no_objects_are_a_negative(read: Callable[..., list[Sample]], solution: str) -> None:
+def test_no_objects_make_a_negative_sample(read: Callable[..., list[Sample]], solution: str) -> None:
     (sample,) = read(detection(solution))
     assert (len(sample.target.boxes), sample.target.categories, sample.uncertain) == (0, ("bear",), frozenset())
     assert sample.target.solution == solution
@@ -96,7 +96,7 @@ def test_questions_about_one_image_share_its_name(read: Callable[..., list[Sampl
 
 
 ONE = "<answer>[{{'Position': {}, 'Confidence': 1}}]</answer>"
-FAULTS: list[tuple[dict[str, Any], str]] = [
+ERRORS: list[tuple[dict[str, Any], str]] = [
     (detection("", problem="Where is it?"), r"expected a problem that asks .* got 'Where is it\?'"),
     (detection("", problem=None), "expected 'problem' to be text, got None"),
     (detection(None), "expected 'solution' to be text, got None"),
@@ -112,14 +112,14 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("row", "message"), FAULTS)
-def test_a_fault_is_named(read: Callable[..., list[Sample]], row: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("row", "message"), ERRORS)
+def test_an_error_is_named(read: Callable[..., list[Sample]], row: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match="set train row 1") as caught:
         read(detection("<answer>No Objects</answer>"), row)
     assert caught.match(message)
 
 
-def test_a_row_with_a_bad_box_is_left_out(read: Callable[..., list[Sample]]) -> None:
+def test_a_row_with_a_bad_box_is_skipped(read: Callable[..., list[Sample]]) -> None:
     problems: list[Exception] = []
     bad = "<answer>[{'Position': [1, 2, 3, 4], 'Confidence': 1}, {'Position': [5, 2, 5, 4], 'Confidence': 1}]</answer>"
     samples = read(
@@ -128,15 +128,15 @@ def test_a_row_with_a_bad_box_is_left_out(read: Callable[..., list[Sample]]) -> 
     assert ([sample.image_id for sample in samples], len(problems)) == (["train-000001"], 1)
 
 
-def test_another_data_set_is_named(tmp_path: Path) -> None:
+def test_another_dataset_is_named(tmp_path: Path) -> None:
     row = {"image": [None], "problem": ["?"], "solution": ["!"]}
     datasets.Dataset.from_dict({"problem": ["?"]}).save_to_disk(str(tmp_path / "other"))
     with pytest.raises(
-        ValueError, match=r"expected a ViRFT data set with the columns image, problem, .* got problem in"
+        ValueError, match=r"expected a ViRFT dataset with the columns image, problem, .* got problem in"
     ):
         find(str(tmp_path / "other"))
     datasets.Dataset.from_dict({**row, "width": [1]}).save_to_disk(str(tmp_path / "vision_r1"))
-    with pytest.raises(ValueError, match="the columns image, problem, solution alone, got width too in 'all'"):
+    with pytest.raises(ValueError, match="only the columns image, problem, solution, got also width in 'all'"):
         find(str(tmp_path / "vision_r1"))
-    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset"):
         find(str(tmp_path / "gone"))

@@ -1,4 +1,4 @@
-"""Rows of Vision-R1-Data become the three questions, told apart by their words; every fault names the row."""
+"""Rows of Vision-R1-Data become one of three questions, recognised by their text; every error names the row."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def make(problem: str, solution: Any, names: Any = None, **changes: Any) -> dict
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., list[Sample]]:
-    """Save rows as a data set and read them back."""
+    """Save rows as a dataset and read them back."""
 
     def run(*rows: dict[str, Any], on_problem: Any = fail, features: datasets.Features = FEATURES) -> list[Sample]:
         columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in features}
@@ -134,7 +134,7 @@ def test_the_names_of_a_list(
     assert sample.target.labels == (next(name for name in categories if name.lower() == "cat"),)
 
 
-def test_no_boxes_are_a_negative(read: Callable[..., list[Sample]]) -> None:
+def test_no_boxes_make_a_negative_sample(read: Callable[..., list[Sample]]) -> None:
     for sample in read(*(make(words.format("cat"), []) for words in (DETECTION, GROUNDING, REC))):
         assert (len(sample.target.boxes), sample.uncertain) == (0, frozenset())
 
@@ -148,10 +148,10 @@ def test_images_of_several_rows_are_one(read: Callable[..., list[Sample]]) -> No
 
 
 CAT = DETECTION.format("cat")
-FAULTS: list[tuple[dict[str, Any], str]] = [
-    (make("Where is the cat?", []), r"expected a problem in the words of one of .* got 'Where is the cat\?'"),
-    (make(DETECTION.format(" , "), []), "expected a problem in the words of"),
-    (make(CAT, []) | {"problem": None}, "expected a problem in the words of"),
+ERRORS: list[tuple[dict[str, Any], str]] = [
+    (make("Where is the cat?", []), r"expected a problem in one of .* got 'Where is the cat\?'"),
+    (make(DETECTION.format(" , "), []), "expected a problem in one of Vision-R1's prompt templates"),
+    (make(CAT, []) | {"problem": None}, "expected a problem in one of Vision-R1's prompt templates"),
     (make(CAT, "cat"), "solution: expected a JSON string, got 'cat'"),
     (make(CAT, []) | {"solution": None}, "solution: expected a JSON string, got None"),
     (make(CAT, "[" * 100_000), r"solution: expected a JSON string, got '\[\["),
@@ -180,14 +180,14 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("row", "message"), FAULTS)
-def test_a_fault_is_named(read: Callable[..., list[Sample]], row: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("row", "message"), ERRORS)
+def test_an_error_is_named(read: Callable[..., list[Sample]], row: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=r"saved train row 1") as caught:
         read(make(CAT, []), row)
     assert caught.match(message)
 
 
-def test_bad_items_can_be_left_out(read: Callable[..., list[Sample]]) -> None:
+def test_bad_items_can_be_skipped(read: Callable[..., list[Sample]]) -> None:
     bad, unknown = [["cat", [[9, 9, 9, 9]]], *TWO], [["owl", [[1, 2, 3, 4]]], *TWO]
     problems: list[Exception] = []
     samples = read(
@@ -206,11 +206,11 @@ def test_bad_items_can_be_left_out(read: Callable[..., list[Sample]]) -> None:
     assert places == ["row 0 solution[0]", "row 1 solution[0]", "row 2 solution[0]", "row 3 solution[0]", "row 4"]
 
 
-def test_another_data_set_is_named(tmp_path: Path) -> None:
+def test_another_dataset_is_named(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"problem": ["?"], "solution": ["!"]}).save_to_disk(str(tmp_path))
     with pytest.raises(
         ValueError, match=r"expected Vision-R1-Data with the columns image, .* got problem, solution in"
     ):
         find(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="gone: expected the folder of a dataset"):
         find(str(tmp_path / "gone"))

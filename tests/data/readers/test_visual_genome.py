@@ -1,4 +1,4 @@
-"""Regions of one phrase are one question with several boxes; an expression without a box means nothing."""
+"""Regions of one phrase are one question with several boxes; an expression without boxes is a negative sample."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def test_regions_of_one_phrase_are_one_question(tmp_path: Path) -> None:
     cars, clock, car = read(write(tmp_path))
     assert [sample.subject for sample in (cars, clock, car)] == ["A red car", "the clock", "a red car"]
     assert (cars.question, cars.target.task, cars.target.labels) == ("expression", "grounding", ("A red car",) * 2)
-    # The third is the first one, boxed again.
+    # The third region is the first one, annotated twice.
     assert cars.target.boxes.tolist() == [[0, 0, 100, 100], [200, 0, 300, 100]]
     assert clock.target.boxes.tolist() == [[10, 20, 40, 60]]
     assert car.target.boxes.tolist() == [[300.5, 200, 400, 300]]
@@ -75,7 +75,7 @@ def test_an_overlap_above_nine_tenths_is_one_object(tmp_path: Path, width: int, 
     assert len(samples[0].target.boxes) == boxes
 
 
-def test_images_may_lie_in_a_folder_of_that_name(tmp_path: Path) -> None:
+def test_images_may_be_in_a_folder_images(tmp_path: Path) -> None:
     write(tmp_path)
     for name in ("VG_100K", "VG_100K_2"):
         (tmp_path / "images").mkdir(exist_ok=True)
@@ -83,14 +83,14 @@ def test_images_may_lie_in_a_folder_of_that_name(tmp_path: Path) -> None:
     assert read(tmp_path)[0].image == tmp_path / "images" / "VG_100K_2" / "1.jpg"
 
 
-def test_a_phrase_with_a_bad_box_is_left_out_as_a_whole(tmp_path: Path) -> None:
+def test_a_phrase_with_a_bad_box_is_skipped_as_a_whole(tmp_path: Path) -> None:
     problems: list[Exception] = []
     folder = write(tmp_path, lambda regions, _: regions[0]["regions"][2].update(width=0))
     assert [sample.subject for sample in read(folder, problems.append)] == ["the clock", "a red car"]
     assert len(problems) == 1
 
 
-FAULTS: list[tuple[Change, str]] = [
+ERRORS: list[tuple[Change, str]] = [
     (lambda r, _: r[0]["regions"][1].update(width=0), "entry 0 region 1: expected x1 < x2"),
     (lambda r, _: r[0]["regions"][1].update(x=-5), "entry 0 region 1: expected a box inside 400x300 pixels"),
     (lambda r, _: r[0]["regions"][1].pop("x"), r"entry 0 region 1: expected a box .* got \[None, 20, 30, 40\]"),
@@ -98,21 +98,21 @@ FAULTS: list[tuple[Change, str]] = [
     (lambda r, _: r[0]["regions"][1].pop("phrase"), "entry 0 region 1: expected 'phrase' to be text, got None"),
     (lambda r, _: r[0]["regions"].insert(1, 3), "entry 0 region 1: expected a JSON object, got 3"),
     (lambda r, _: r[0].pop("regions"), "entry 0: expected 'regions' to be a list, got None"),
-    (lambda r, _: r[0].update(id=9), "entry 0: expected the id of one more image of image_data.json, got 9"),
-    (lambda r, _: r[1].update(id=1), "entry 1: expected the id of one more image of image_data.json, got 1"),
+    (lambda r, _: r[0].update(id=9), "entry 0: expected the id of an image in image_data.json, each once, got 9"),
+    (lambda r, _: r[1].update(id=1), "entry 1: expected the id of an image in image_data.json, each once, got 1"),
     (lambda r, _: r[0].update(id=[1]), r"entry 0: expected 'id' to be a whole number, got \[1\]"),
     (lambda r, _: r.append("x"), "region_descriptions.json entry 2: expected a JSON object, got 'x'"),
-    (lambda _, i: i[1].update(image_id=1), "image_data.json entry 1: expected an image_id that no other image has"),
+    (lambda _, i: i[1].update(image_id=1), "image_data.json entry 1: expected a unique image_id, got 1"),
     (lambda _, i: i[0].pop("image_id"), "image_data.json entry 0: expected 'image_id' to be a whole number, got None"),
-    (lambda _, i: i[0].update(width=0), r"entry 0: expected width and height from 1 on, got \[0, 300\]"),
+    (lambda _, i: i[0].update(width=0), r"entry 0: expected width and height from 1 to 1000000000, got \[0, 300\]"),
     (lambda _, i: i[0].pop("url"), "entry 0: expected 'url' to be text, got None"),
     (lambda _, i: i[0].update(url="http://x/../1.jpg"), "entry 0: expected the path of an image within"),
     (lambda _, i: i[0].update(url="http://x/VG_100K/9.jpg"), r"entry 0: expected the image VG_100K/9\.jpg in"),
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), FAULTS)
-def test_a_fault_is_named_and_the_rest_is_read(tmp_path: Path, change: Change, message: str) -> None:
+@pytest.mark.parametrize(("change", "message"), ERRORS)
+def test_an_error_is_named_and_the_rest_is_read(tmp_path: Path, change: Change, message: str) -> None:
     folder = write(tmp_path, change)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         read(folder)
@@ -155,7 +155,7 @@ def write_expressions(folder: Path, change: Callable[[Any], Any] = lambda lines:
 
 
 @pytest.mark.parametrize("lined", [True, False])
-def test_expressions_of_ones_own(tmp_path: Path, lined: bool) -> None:
+def test_custom_expressions(tmp_path: Path, lined: bool) -> None:
     cars, zebra, others = read(write_expressions(tmp_path, lined=lined))
     assert (cars.question, cars.subject, cars.target.task) == ("expression", "red cars", "grounding")
     assert cars.target.boxes.tolist() == [[0, 0, 9, 9], [10, 20, 110, 80.5]]
@@ -166,22 +166,22 @@ def test_expressions_of_ones_own(tmp_path: Path, lined: bool) -> None:
     assert (cars.image, others.image) == (tmp_path / "a.jpg", tmp_path / "images" / "sub" / "b.jpg")
 
 
-LINE_FAULTS: list[tuple[dict[str, Any], str]] = [
+LINE_ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"boxes": None}, "line 2: expected 'boxes' to be a list, got None"),
     ({"boxes": [3]}, r"line 2: expected a box \[x1, y1, x2, y2\] of four numbers, got 3"),
     ({"boxes": [[0, 0, 9, 9], [9, 0, 9, 9]]}, "line 2: expected x1 < x2"),
     ({"expression": " "}, "line 2: expected 'expression' to be text, got ' '"),
-    ({"expression": "red cars"}, "line 2: expected an expression once for an image, got 'red cars' again"),
+    ({"expression": "red cars"}, "line 2: expected each expression once per image, got 'red cars' again"),
     ({"width": 1.5}, "line 2: expected 'width' to be a whole number, got 1.5"),
     ({"image": ["a.jpg"]}, r"line 2: expected 'image' to be text, got \['a.jpg'\]"),
-    ({"image": "a.png"}, "line 2: expected an image that no other one is named as, got"),
+    ({"image": "a.png"}, "line 2: expected a unique image name without extension, got"),
     ({"image": "c.jpg"}, r"line 2: expected the image c\.jpg in"),
     ({"image": ""}, "line 2: expected the image"),
 ]
 
 
-@pytest.mark.parametrize(("fields", "message"), LINE_FAULTS)
-def test_a_bad_expression_is_named_and_left_out(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("fields", "message"), LINE_ERRORS)
+def test_a_bad_expression_is_named_and_skipped(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     folder = write_expressions(tmp_path, lambda lines: lines[1].update(fields))
     with pytest.raises((ValueError, FileNotFoundError), match=r"expressions\.jsonl") as caught:
         read(folder)
@@ -193,7 +193,7 @@ def test_a_bad_expression_is_named_and_left_out(tmp_path: Path, fields: dict[str
 
 def test_another_layout_is_named(tmp_path: Path) -> None:
     (tmp_path / "region_descriptions.json").touch()
-    with pytest.raises(ValueError, match=r"with image_data\.json, or .* that holds region_descriptions\.json$"):
+    with pytest.raises(ValueError, match=r"with image_data\.json, or .* that contains region_descriptions\.json$"):
         find(str(tmp_path))
     (tmp_path / "image_data.json").touch()
     (tmp_path / "expressions.json").touch()

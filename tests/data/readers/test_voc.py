@@ -1,4 +1,4 @@
-"""VOC pixels, counted from 1 with both corners inside, become `xyxy` from 0; every fault names the file and object."""
+"""VOC pixels, counted from 1 with both corners inside, become `xyxy` from 0; every error names the file and object."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_categories_are_those_of_all_files(voc: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("size", [{"width": 0, "height": 0}, None])
-def test_the_image_gives_a_size_that_is_not_there(voc: Callable[..., Path], size: dict[str, int] | None) -> None:
+def test_a_missing_size_is_read_from_the_image(voc: Callable[..., Path], size: dict[str, int] | None) -> None:
     source = voc(**(size or {}))
     file = source / "Annotations" / "000.xml"
     if size is None:
@@ -49,23 +49,23 @@ def test_the_image_gives_a_size_that_is_not_there(voc: Callable[..., Path], size
         read(source)
 
 
-def test_the_image_may_be_named_as_its_annotation(voc: Callable[..., Path]) -> None:
+def test_the_image_may_be_named_like_its_annotation(voc: Callable[..., Path]) -> None:
     assert read(voc(image="renamed.jpg"))[0].image.name == "000.jpg"
 
 
-FAULTS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
+ERRORS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     (("dog", 9, 9, 5, 12), {}, r"000\.xml object\[0\]: expected x1 < x2 and y1 < y2, got \[8\.0, 8\.0, 5\.0, 12\.0\]"),
     (("dog", 9, 9, 42, 12), {}, r"000\.xml object\[0\]: expected a box inside 40x30 pixels"),
     (("dog", "nan", 9, 12, 12), {}, "expected a box inside 40x30 pixels"),
     (("dog", "left", 9, 12, 12), {}, r"object\[0\]: expected a number in <bndbox/xmin>, got 'left'"),
     (("", 1, 1, 9, 9), {}, r"object\[0\]: expected <name> to be one of \['dog'\], got ''"),
     (("dog", 1, 1, 9, 9), {"width": "wide"}, r"000\.xml: expected a number in <size/width>, got 'wide'"),
-    (("dog", 1, 1, 9, 9), {"image": "001.jpg"}, r"001\.xml: expected an image of its own, got .*001\.jpg, which"),
+    (("dog", 1, 1, 9, 9), {"image": "001.jpg"}, r"001\.xml: expected a unique image, got .*001\.jpg, which"),
 ]
 
 
-@pytest.mark.parametrize(("box", "changes", "message"), FAULTS)
-def test_a_fault_is_named(
+@pytest.mark.parametrize(("box", "changes", "message"), ERRORS)
+def test_an_error_is_named(
     voc: Callable[..., Path], box: tuple[Any, ...], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -92,7 +92,7 @@ def test_missing_files_are_named(voc: Callable[..., Path]) -> None:
         list(read_voc(source / "JPEGImages"))
 
 
-def test_bad_items_can_be_left_out(voc: Callable[..., Path]) -> None:
+def test_bad_items_can_be_skipped(voc: Callable[..., Path]) -> None:
     source = voc(("dog", 9, 9, 5, 12), ("dog", 1, 1, 9, 9))
     (source / "JPEGImages" / "004.jpg").unlink()
     problems: list[Exception] = []

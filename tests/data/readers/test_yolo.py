@@ -1,4 +1,4 @@
-"""YOLO lines become `xyxy`, folders are found wherever `data.yaml` means them, and every fault names file and line."""
+"""YOLO lines become `xyxy`, the folders of `data.yaml` are found, and every error names the file and the line."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,18 +35,18 @@ def write(source: Path, labels: dict[str, str], images: Iterable[str] = ("train"
     return source
 
 
-def read(source: Path, part: str = "train", problems: list[Exception] | None = None) -> list[Sample]:
+def read(source: Path, split: str = "train", problems: list[Exception] | None = None) -> list[Sample]:
     def fail(problem: Exception) -> None:
         raise problem
 
-    return list(find(str(source))[part](fail if problems is None else problems.append, source))
+    return list(find(str(source))[split](fail if problems is None else problems.append, source))
 
 
 def one_line(source: Path, line: str) -> Sample:
     return read(write(source, {"train/000": line}))[0]
 
 
-def test_lines_become_boxes_and_the_rest_is_negative(tmp_path: Path) -> None:
+def test_lines_become_boxes_and_other_images_negative_samples(tmp_path: Path) -> None:
     source = write(tmp_path, {"train/000": BOX + "\n0 0.25 0.5 0.5 1.0\n", "val/000": BOX, "val/001": "\n"})
     assert set(find(str(source))) == {"train", "val"}
     first, negative = read(source)
@@ -58,17 +58,17 @@ def test_lines_become_boxes_and_the_rest_is_negative(tmp_path: Path) -> None:
     assert [len(sample.target.boxes) for sample in read(source, "val")] == [1, 0]
 
 
-def test_a_polygon_is_its_rectangle_and_a_line_counts_once(tmp_path: Path) -> None:
+def test_a_polygon_becomes_its_bounding_box_and_a_line_counts_once(tmp_path: Path) -> None:
     sample = one_line(tmp_path, BOX + "0 0.1 0.2 0.5 0.2 0.25 0.9\n" + BOX)
     assert sample.target.boxes.ravel().tolist() == pytest.approx([*CORNERS, 4, 6, 20, 27])
     assert sample.target.labels == ("dog", "cat")
 
 
-def test_a_box_is_cut_at_the_border(tmp_path: Path) -> None:
+def test_a_box_is_clipped_at_the_border(tmp_path: Path) -> None:
     assert one_line(tmp_path, "0 0.5 0.5 1.01 1.01\n").target.boxes.tolist() == [[0, 0, 40, 30]]
 
 
-def test_the_size_is_that_of_the_image_as_it_is_shown(tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_displayed_image(tmp_path: Path) -> None:
     source = write(tmp_path, {"train/000": BOX})
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -83,12 +83,12 @@ LINES = [
     ("-1 0.5 0.5 0.25 0.4", "expected the number of one of 2 classes, got '-1'", ""),
     ("0.5 0.5 0.5 0.25 0.4", "expected the number of one of 2 classes, got '0.5'", ""),
     ("dog 0.5 0.5 0.25 0.4", "expected the number of one of 2 classes, got 'dog'", ""),
-    ("1 0.5 0.5 0.25", "expected 4 numbers of a box or 6 and more .* got 3: '0.5 0.5 0.25'", "dog"),
-    ("1 0.5 0.5 0.25 0.4 0.9", "expected 4 numbers of a box or 6 and more .* got 5", "dog"),
-    ("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1", "expected 4 numbers of a box or 6 and more .* got 7", "dog"),
-    ("1 0.5 0.5 0.25 wide", "expected 4 numbers of a box .* got 4: '0.5 0.5 0.25 wide'", "dog"),
-    ("1 nan 0.1 0.5 0.1 0.5 0.5", "expected 4 numbers of a box or 6", "dog"),
-    ("1 0.5 0.5 inf 0.4", "expected 4 numbers of a box or 6", "dog"),
+    ("1 0.5 0.5 0.25", "expected 4 numbers for a box or 6 or more .* got 3: '0.5 0.5 0.25'", "dog"),
+    ("1 0.5 0.5 0.25 0.4 0.9", "expected 4 numbers for a box or 6 or more .* got 5", "dog"),
+    ("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1", "expected 4 numbers for a box or 6 or more .* got 7", "dog"),
+    ("1 0.5 0.5 0.25 wide", "expected 4 numbers for a box .* got 4: '0.5 0.5 0.25 wide'", "dog"),
+    ("1 nan 0.1 0.5 0.1 0.5 0.5", "expected 4 numbers for a box or 6", "dog"),
+    ("1 0.5 0.5 inf 0.4", "expected 4 numbers for a box or 6", "dog"),
     ("1 0.5 0.5 0 0.4", "expected x1 < x2 and y1 < y2", "dog"),
     ("1 0.5 0.5 -0.25 0.4", "expected x1 < x2 and y1 < y2", "dog"),
     ("1 20 15 10 12", "expected a box inside 40x30 pixels", "dog"),
@@ -96,7 +96,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("line", "message", "uncertain"), LINES)
-def test_a_bad_line_is_named_and_left_out(tmp_path: Path, line: str, message: str, uncertain: str) -> None:
+def test_a_bad_line_is_named_and_skipped(tmp_path: Path, line: str, message: str, uncertain: str) -> None:
     source = write(tmp_path, {"train/000": BOX + line + "\n", "train/001": BOX})
     with pytest.raises(ValueError, match=rf"labels/train/000\.txt line 2: {message}"):
         read(source)
@@ -106,7 +106,7 @@ def test_a_bad_line_is_named_and_left_out(tmp_path: Path, line: str, message: st
     assert (second.target.boxes.tolist(), second.uncertain) == ([CORNERS], set())
 
 
-def test_a_bad_file_is_named_and_its_image_left_out(tmp_path: Path) -> None:
+def test_a_bad_file_is_named_and_its_image_skipped(tmp_path: Path) -> None:
     source = write(tmp_path, {"train/000": BOX})
     (source / "images/train/001.jpg").write_bytes(b"no image")
     (source / "images/train/002.png").write_bytes(b"")
@@ -136,21 +136,21 @@ def test_folders_are_found_from_path_or_from_the_file(tmp_path: Path, path: str 
 
 
 def test_a_roboflow_export(tmp_path: Path) -> None:
-    for part in ("train", "valid"):
-        write_images(tmp_path / "set" / part / "images", count=1)
-        (tmp_path / "set" / part / "labels").mkdir()
-        (tmp_path / "set" / part / "labels" / "000.txt").write_text(BOX)
-    # Another data set beside it must not be taken for this one.
+    for split in ("train", "valid"):
+        write_images(tmp_path / "set" / split / "images", count=1)
+        (tmp_path / "set" / split / "labels").mkdir()
+        (tmp_path / "set" / split / "labels" / "000.txt").write_text(BOX)
+    # Another dataset next to it must not be mistaken for this one.
     write_images(tmp_path / "train" / "images", count=5)
     document = {"train": "../train/images", "val": "../valid/images", "test": "../test/images", "nc": 2}
     (tmp_path / "set" / "data.yaml").write_text(yaml.safe_dump(document | {"names": ["cat", "dog"]}))
     assert set(find(str(tmp_path / "set"))) == {"train", "val"}
-    for part, folder in (("train", "train"), ("val", "valid")):
-        (sample,) = read(tmp_path / "set", part)
+    for split, folder in (("train", "train"), ("val", "valid")):
+        (sample,) = read(tmp_path / "set", split)
         assert (sample.image_id, sample.target.boxes.tolist()) == (f"{folder}/images/000.jpg", [CORNERS])
 
 
-def test_a_part_of_several_folders_and_of_folders_in_folders(tmp_path: Path) -> None:
+def test_a_split_of_several_folders_and_subfolders(tmp_path: Path) -> None:
     places = ["images/a", "images/b", "images/a"]
     source = write(tmp_path, {"a/x/000": BOX, "b/001": BOX}, ["a/x", "b", "val"], train=places)
     (source / "images/a/._000.jpg").write_bytes(b"left by another system")
@@ -175,11 +175,11 @@ def test_a_list_of_images(tmp_path: Path) -> None:
     ]
     missing, outside = map(str, problems)
     assert "train.txt line 4: expected the image images/train/gone.jpg" in missing
-    assert "train.txt line 5: expected the path of an image within the data set's folder, got '../out.jpg'" in outside
+    assert "train.txt line 5: expected the path of an image within the dataset's folder, got '../out.jpg'" in outside
 
 
 @pytest.mark.parametrize(("place", "line"), [("lists", "images/train/000.jpg"), ("images", "./train/000.jpg")])
-def test_a_list_counts_from_its_own_folder_or_from_the_source(tmp_path: Path, place: str, line: str) -> None:
+def test_a_list_is_relative_to_its_own_folder_or_to_the_source(tmp_path: Path, place: str, line: str) -> None:
     source = write(tmp_path, {"train/000": BOX}, train=f"{place}/some.txt")
     (source / place).mkdir(exist_ok=True)
     (source / place / "some.txt").write_text(line)
@@ -194,14 +194,14 @@ def test_only_the_last_images_becomes_labels(tmp_path: Path) -> None:
     assert read(tmp_path)[0].target.boxes.tolist() == [CORNERS]
 
 
-def test_label_files_may_lie_beside_the_images(tmp_path: Path) -> None:
+def test_label_files_may_be_next_to_the_images(tmp_path: Path) -> None:
     write_images(tmp_path / "photos", count=1)
     (tmp_path / "photos" / "000.txt").write_text(BOX)
     (tmp_path / "data.yaml").write_text("train: photos\nnames: [cat, dog]\n")
     assert read(tmp_path)[0].target.boxes.tolist() == [CORNERS]
 
 
-def test_the_same_images_twice_are_one_part(tmp_path: Path) -> None:
+def test_train_and_val_with_the_same_images_are_all(tmp_path: Path) -> None:
     source = write(tmp_path, {"train/000": BOX}, val="images/train", test=None)
     assert set(find(str(source))) == {"all"}
     assert len(read(source, "all")) == 2
@@ -216,15 +216,15 @@ def test_classes_without_a_configuration(tmp_path: Path, place: str) -> None:
     assert [sample.target.labels for sample in samples] == [("dog",), ()]
 
 
-FAULTS: list[tuple[dict[str, Any], str]] = [
+ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"names": None}, "expected 'names' to be a list of classes, or names by number, got None"),
     ({"names": []}, "expected 'names' to be a list of classes"),
     ({"names": "cat"}, "expected 'names' to be a list of classes, or names by number, got 'cat'"),
-    ({"names": ["cat", False]}, "expected a whole number and the name of its class, got 1: False"),
-    ({"names": ["cat", " "]}, "expected a whole number and the name of its class, got 1: ' '"),
-    ({"names": {"a": "cat"}}, "expected a whole number and the name of its class, got 'a': 'cat'"),
-    ({"names": ["cat", ["dog"]]}, "expected a whole number and the name of its class"),
-    ({"names": ["cat", "cat"]}, r"expected no name twice, got \['cat', 'cat'\]"),
+    ({"names": ["cat", False]}, "expected a whole number and a class name, got 1: False"),
+    ({"names": ["cat", " "]}, "expected a whole number and a class name, got 1: ' '"),
+    ({"names": {"a": "cat"}}, "expected a whole number and a class name, got 'a': 'cat'"),
+    ({"names": ["cat", ["dog"]]}, "expected a whole number and a class name"),
+    ({"names": ["cat", "cat"]}, r"expected unique class names, got \['cat', 'cat'\]"),
     (
         {"train": None, "val": None},
         r"expected images of 'train', 'val' or 'test', got none \(the keys are path, train",
@@ -239,7 +239,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "message"), FAULTS)
+@pytest.mark.parametrize(("document", "message"), ERRORS)
 def test_a_wrong_configuration_is_named(tmp_path: Path, document: dict[str, Any], message: str) -> None:
     write_images(tmp_path / "outside")
     source = write(tmp_path / "set", {"train/000": BOX}, **document)
@@ -259,16 +259,18 @@ def test_another_file_is_named(tmp_path: Path, text: bytes, message: str) -> Non
 
 
 def test_another_layout_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="expected the folder of a data set"):
+    with pytest.raises(FileNotFoundError, match="expected the folder of a dataset"):
         find(str(tmp_path / "gone"))
     (tmp_path / "images").mkdir()
-    with pytest.raises(ValueError, match=r"expected YOLO files \(data\.yaml, .* holds images/"):
+    with pytest.raises(ValueError, match=r"expected YOLO files \(data\.yaml, .* contains images/"):
         find(str(tmp_path))
 
 
-def test_no_images_or_no_labels_at_all_is_a_fault_of_the_whole(tmp_path: Path) -> None:
+def test_no_images_or_no_labels_at_all_is_an_error_of_the_whole_dataset(tmp_path: Path) -> None:
     source = write(tmp_path, {"val/000": BOX})
-    with pytest.raises(ValueError, match=r"expected text files such as .*labels/train/000\.txt, got none for 2 image"):
+    with pytest.raises(
+        ValueError, match=r"expected label files such as .*labels/train/000\.txt, got none for 2 image"
+    ):
         read(source, problems=[])
     for image in (source / "images/train").iterdir():
         image.unlink()
@@ -276,7 +278,7 @@ def test_no_images_or_no_labels_at_all_is_a_fault_of_the_whole(tmp_path: Path) -
         read(source, problems=[])
 
 
-def test_a_whole_folder_as_the_part(tmp_path: Path) -> None:
+def test_the_whole_folder_as_a_split(tmp_path: Path) -> None:
     source = write(tmp_path, {"train/000": BOX}, train=".", val=None)
     write_images(source / ".cache")
     assert [sample.image_id for sample in read(source)] == [

@@ -1,4 +1,4 @@
-"""Expressions, classes and counts."""
+"""Metrics of grounding, classification and counting."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def corners(most: int) -> st.SearchStrategy[np.ndarray]:
 
 
 def painted(boxes: np.ndarray) -> np.ndarray:
-    """The pixels that whole-numbered boxes cover."""
+    """The pixels that boxes with integer coordinates cover."""
     canvas = np.zeros((SIDE, SIDE), dtype=bool)
     for x1, y1, x2, y2 in boxes.astype(int).tolist():
         canvas[y1:y2, x1:x2] = True
@@ -37,20 +37,26 @@ def test_covered_areas_are_those_of_painted_pixels(first: np.ndarray, second: np
     assert covered_areas(first, second) == ((one & other).sum(), (one | other).sum())
 
 
-def whole(*boxes: list[float]) -> Target:
+def grounding_target(*boxes: list[float]) -> Target:
     return Target(list(boxes), ["it"] * len(boxes), width=100, height=100, task="grounding")
 
 
 def test_expressions_by_hand() -> None:
-    targets = [whole([0, 0, 10, 10]), whole([0, 0, 10, 10]), whole([0, 0, 10, 10], [20, 0, 30, 10]), whole(), whole()]
-    answers = [
-        as_boxes([[0, 0, 10, 5], [0, 0, 10, 10]]),  # The first box counts: IoU 0.5; all cover the object.
+    targets = [
+        grounding_target([0, 0, 10, 10]),
+        grounding_target([0, 0, 10, 10]),
+        grounding_target([0, 0, 10, 10], [20, 0, 30, 10]),
+        grounding_target(),
+        grounding_target(),
+    ]
+    predictions = [
+        as_boxes([[0, 0, 10, 5], [0, 0, 10, 10]]),  # The first box has IoU 0.5; together they cover the object.
         NO_BOXES,
-        as_boxes([[0, 0, 10, 10]]),  # Half of what is meant.
+        as_boxes([[0, 0, 10, 10]]),  # One of two objects.
         NO_BOXES,
         as_boxes([[0, 0, 10, 10]]),
     ]
-    values = {name: float(ratio.value()) for name, ratio in expressions(answers, targets).items()}
+    values = {name: float(ratio.value()) for name, ratio in expressions(predictions, targets).items()}
     assert values["accuracy_50"] == pytest.approx((1 + 0 + 1 + 1 + 0) / 5)
     assert values["mean_IoU"] == pytest.approx((0.5 + 0 + 1 + 1 + 0) / 5)
     assert values["generalised_IoU"] == pytest.approx((0.5 - 1 + 1 + 1 - 1) / 5)
@@ -58,16 +64,16 @@ def test_expressions_by_hand() -> None:
     assert values["cIoU"] == pytest.approx((100 + 0 + 100 + 0 + 0) / (100 + 100 + 200 + 0 + 100))
 
 
-def test_a_box_without_area_is_wrong_by_itself() -> None:
-    values = expressions([as_boxes([[5, 5, 5, 9]])], [whole([0, 0, 10, 10])])
+def test_a_box_without_area_has_iou_0_and_giou_minus_1() -> None:
+    values = expressions([as_boxes([[5, 5, 5, 9]])], [grounding_target([0, 0, 10, 10])])
     assert (float(values["mean_IoU"].value()), float(values["generalised_IoU"].value())) == (0, -1)
 
 
-def test_the_published_rule_takes_parts_for_the_whole() -> None:
+def test_published_accuracy_accepts_parts_of_the_name() -> None:
     targets = [Target([], ["Pink Primrose"], width=9, height=9, task="classification")] * 6
     found = classes(["pink_primrose", "primrose", "a pink primrose!", "", None, "rose hip"], targets)
-    assert found["accuracy"].above.tolist() == [1, 0, 0, 0, 0, 0]
-    assert found["accuracy_published"].above.tolist() == [1, 1, 1, 1, 0, 0]
+    assert found["accuracy"].numerator.tolist() == [1, 0, 0, 0, 0, 0]
+    assert found["accuracy_published"].numerator.tolist() == [1, 1, 1, 1, 0, 0]
 
 
 def test_counts_by_hand() -> None:
@@ -76,11 +82,11 @@ def test_counts_by_hand() -> None:
     assert found == {"accuracy": 0.25, "within_1": 0.5, "absolute_error": 1.25, "bias": 0.75}
 
 
-def test_a_ratio_is_drawn_again_as_if_its_entries_were_repeated() -> None:
+def test_weights_equal_repeated_entries() -> None:
     generator = np.random.default_rng(0)
-    above, below = generator.random((7, 3)), 1 + generator.random((7, 3))
+    numerator, denominator = generator.random((7, 3)), 1 + generator.random((7, 3))
     weights = generator.integers(0, 3, (4, 7)).astype(np.float64)
-    for row, value in zip(weights.astype(int), Ratio(above, below).value(weights), strict=True):
-        drawn = Ratio(np.repeat(above, row, axis=0), np.repeat(below, row, axis=0))
-        assert value == pytest.approx(float(drawn.value()))
+    for row, value in zip(weights.astype(int), Ratio(numerator, denominator).value(weights), strict=True):
+        repeated = Ratio(np.repeat(numerator, row, axis=0), np.repeat(denominator, row, axis=0))
+        assert value == pytest.approx(float(repeated.value()))
     assert np.isnan(Ratio(np.zeros(2), np.zeros(2)).value())

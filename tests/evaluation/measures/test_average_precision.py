@@ -1,4 +1,4 @@
-"""COCO's measures: equal to what the libraries themselves print, on real annotations, and to what a hand computes."""
+"""COCO's metrics equal those that pycocotools prints, on real annotations, and values computed by hand."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from verl_vision_r1.evaluation.measures.average_precision import LIBRARIES, Aver
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
 COCO128 = Path(__file__).parents[4] / "shared" / "data" / "coco128" / "annotations" / "instances.json"
-needs_coco128 = pytest.mark.skipif(not COCO128.is_file(), reason="no shared/data folder stands beside the project")
+needs_coco128 = pytest.mark.skipif(not COCO128.is_file(), reason="shared/data is not available")
 SIZED = ("small", "medium", "large")
 SCORES = {
     "continuous": lambda generator, count: generator.random(count),
@@ -25,7 +25,7 @@ SCORES = {
 
 
 def coco128(crowds: bool = False) -> tuple[dict[str, Any], GroundTruth]:
-    """The annotations as they are written, in the order of their ids, and as a table; every tenth a crowd or none."""
+    """The annotations in COCO's format, sorted by id, and as arrays; with `crowds` every tenth object is a crowd."""
     document = json.loads(COCO128.read_text(encoding="utf-8"))
     for part in ("images", "categories"):
         document[part].sort(key=lambda entry: entry["id"])
@@ -49,7 +49,7 @@ def coco128(crowds: bool = False) -> tuple[dict[str, Any], GroundTruth]:
 
 
 def perturbed(truth: GroundTruth, scores: str, seed: int = 0, times: int = 2) -> Detections:
-    """What a poor model might say: shifted boxes, some twice, some with another label, some anywhere."""
+    """Predictions of a poor model: boxes shifted, duplicated, mislabelled or misplaced."""
     generator = np.random.default_rng(seed)
     count = times * len(truth.boxes)
     chosen = generator.integers(0, len(truth.boxes), count)
@@ -64,12 +64,14 @@ def perturbed(truth: GroundTruth, scores: str, seed: int = 0, times: int = 2) ->
     )
 
 
-def printed_by_pycocotools(document: dict[str, Any], truth: GroundTruth, said: Detections, limits: list[int]) -> Any:
-    """Its own statistics, its own way: through loadRes, with the ids of the file."""
+def printed_by_pycocotools(
+    document: dict[str, Any], truth: GroundTruth, detections: Detections, limits: list[int]
+) -> Any:
+    """The statistics that pycocotools computes by itself, through loadRes and with the ids of the file."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    left, top, right, bottom = said.boxes.T
+    left, top, right, bottom = detections.boxes.T
     entries = [
         {
             "image_id": document["images"][image]["id"],
@@ -78,10 +80,10 @@ def printed_by_pycocotools(document: dict[str, Any], truth: GroundTruth, said: D
             "score": score,
         }
         for image, category, box, score in zip(
-            said.image.tolist(),
-            said.category.tolist(),
+            detections.image.tolist(),
+            detections.category.tolist(),
             np.stack([left, top, right - left, bottom - top], axis=1).tolist(),
-            said.scores.tolist(),
+            detections.scores.tolist(),
             strict=True,
         )
     ]
@@ -101,11 +103,11 @@ def printed_by_pycocotools(document: dict[str, Any], truth: GroundTruth, said: D
 @pytest.mark.parametrize("scores", SCORES)
 def test_both_libraries_give_what_pycocotools_prints(scores: str) -> None:
     document, truth = coco128(crowds=True)
-    said = perturbed(truth, scores)
-    expected = printed_by_pycocotools(document, truth, said, [1, 10, 100])
+    detections = perturbed(truth, scores)
+    expected = printed_by_pycocotools(document, truth, detections, [1, 10, 100])
     assert 0.1 < expected[0] < 0.9
     for library in LIBRARIES:
-        found = average_precision(truth, said, library=library)
+        found = average_precision(truth, detections, library=library)
         assert list(found.values) == [
             *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
             *("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"),
@@ -115,34 +117,36 @@ def test_both_libraries_give_what_pycocotools_prints(scores: str) -> None:
 
 @needs_coco128
 def test_other_limits_follow_the_summary_of_pycocotools() -> None:
-    """With 200 wrong predictions before the right ones of an image, only a limit above 100 finds these."""
+    """With 200 false positives ranked first in an image, only a limit above 100 keeps its true positives."""
     document, truth = coco128()
-    said = perturbed(truth, "verbal", times=1)
-    image, category = said.image.copy(), said.category.copy()
+    detections = perturbed(truth, "verbal", times=1)
+    image, category = detections.image.copy(), detections.category.copy()
     image[:200], category[:200] = truth.image[0], truth.category[0]
-    said = replace(said, image=image, category=category, scores=np.where(np.arange(len(image)) < 200, 1.0, 0.5))
-    expected = printed_by_pycocotools(document, truth, said, [100, 300, 1000])
+    detections = replace(
+        detections, image=image, category=category, scores=np.where(np.arange(len(image)) < 200, 1.0, 0.5)
+    )
+    expected = printed_by_pycocotools(document, truth, detections, [100, 300, 1000])
     assert expected[7] > expected[6] > 0
     for library in LIBRARIES:
-        measured = average_precision(truth, said, (300, 100, 1000), library)
+        measured = average_precision(truth, detections, (300, 100, 1000), library)
         found = measured.values
         assert np.nanmean(measured.by_category) == pytest.approx(found["AP"], abs=1e-12)
         assert list(found)[6:9] == ["AR100", "AR300", "AR1000"]
         assert list(found.values()) == pytest.approx(expected, abs=1e-6)
-        assert found["AP"] < average_precision(truth, said, (300, 1000), library).values["AP"]
+        assert found["AP"] < average_precision(truth, detections, (300, 1000), library).values["AP"]
 
 
 @needs_coco128
 def test_without_the_limit_100_the_last_one_is_taken() -> None:
-    """The same as to keep no more predictions than that."""
+    """The result equals that of keeping only so many predictions."""
     _, truth = coco128()
-    said = perturbed(truth, "continuous", times=8)
-    said = said.take(np.argsort(-said.scores))
-    group = said.image * 1000 + said.category
+    detections = perturbed(truth, "continuous", times=8)
+    detections = detections.take(np.argsort(-detections.scores))
+    group = detections.image * 1000 + detections.category
     kept = np.array([np.count_nonzero(group[:index] == group[index]) < 3 for index in range(len(group))])
-    found = average_precision(truth, said, (1, 2, 3)).values
-    assert found["AP"] == average_precision(truth, said.take(kept)).values["AP"]
-    assert found["AP"] < average_precision(truth, said).values["AP"]
+    found = average_precision(truth, detections, (1, 2, 3)).values
+    assert found["AP"] == average_precision(truth, detections.take(kept)).values["AP"]
+    assert found["AP"] < average_precision(truth, detections).values["AP"]
 
 
 @needs_coco128
@@ -159,7 +163,7 @@ def test_the_categories_make_up_the_whole() -> None:
 
 
 def scene(*found: bool, scores: list[float], objects: int = 2) -> tuple[GroundTruth, Detections]:
-    """One category; every object in an image of its own; each prediction on the next object, or beside all."""
+    """One category, one object per image; each prediction is on the next object, or on none."""
     places = np.arange(objects)
     square = np.array([[0.0, 0.0, 50.0, 50.0]])
     truth = GroundTruth(
@@ -183,7 +187,7 @@ def by_hand(found: AveragePrecision) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_a_ranking_is_worth_what_a_hand_computes(library: str) -> None:
+def test_a_ranking_computed_by_hand(library: str) -> None:
     """Precision is 1 up to a recall of a half (51 of the 101 points), then two of three."""
     expected = (51 + 50 * 2 / 3) / 101
     found = average_precision(*scene(True, False, True, scores=[0.9, 0.8, 0.7]), library=library)
@@ -197,43 +201,43 @@ def test_a_ranking_is_worth_what_a_hand_computes(library: str) -> None:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_equal_scores_rank_by_image_then_as_they_were_said(library: str) -> None:
+def test_equal_scores_rank_by_image_then_in_given_order(library: str) -> None:
     wrong_first = average_precision(*scene(False, True, True, scores=[0.5] * 3), library=library)
     assert by_hand(wrong_first)[0] == pytest.approx(2 / 3)
     right_first = average_precision(*scene(True, False, True, scores=[0.5] * 3), library=library)
     assert by_hand(right_first)[0] == pytest.approx((51 + 50 * 2 / 3) / 101)
-    truth, said = scene(True, False, True, scores=[0.5] * 3)
-    later_image_first = average_precision(truth, said.take(np.array([2, 0, 1])), library=library)
+    truth, detections = scene(True, False, True, scores=[0.5] * 3)
+    later_image_first = average_precision(truth, detections.take(np.array([2, 0, 1])), library=library)
     assert by_hand(later_image_first) == by_hand(right_first)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_no_prediction_is_zero_and_no_object_is_nan(library: str) -> None:
-    truth, said = scene(True, True, scores=[0.9, 0.8])
-    nothing = average_precision(truth, said.take(np.zeros(0, np.intp)), library=library)
+    truth, detections = scene(True, True, scores=[0.9, 0.8])
+    nothing = average_precision(truth, detections.take(np.zeros(0, np.intp)), library=library)
     assert by_hand(nothing) == (0.0, 0.0)
     assert nothing.values["AR100"] == 0.0
     assert nothing.by_category.tolist() == [0.0]
-    crowds = average_precision(replace(truth, crowd=~truth.crowd), said, library=library)
+    crowds = average_precision(replace(truth, crowd=~truth.crowd), detections, library=library)
     assert np.isnan(list(crowds.values.values())).all()
     assert np.isnan(crowds.by_category_50).all()
     assert np.isnan(crowds.precision).all()
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_a_box_the_wrong_way_round_overlaps_nothing(library: str) -> None:
-    truth, said = scene(True, True, scores=[0.9, 0.8])
-    turned = replace(said, boxes=np.array([[10.0, 0.0, -40.0, 50.0], [50.0, 50.0, 0.0, 0.0]]))
+def test_a_box_with_swapped_corners_overlaps_nothing(library: str) -> None:
+    truth, detections = scene(True, True, scores=[0.9, 0.8])
+    turned = replace(detections, boxes=np.array([[10.0, 0.0, -40.0, 50.0], [50.0, 50.0, 0.0, 0.0]]))
     assert by_hand(average_precision(truth, turned, library=library)) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_categories_keep_the_order_of_the_truth(library: str) -> None:
-    """Eleven, so that ids sorted as text would mix them up; the last alone is found."""
-    truth, said = scene(True, scores=[0.9], objects=11)
+def test_categories_keep_the_order_of_the_ground_truth(library: str) -> None:
+    """Eleven categories, whose ids would be in another order as text; only the last is found."""
+    truth, detections = scene(True, scores=[0.9], objects=11)
     places = np.arange(11)
     truth = replace(truth, categories=tuple("kjihgfedcba"), category=places)
-    last = replace(said, image=places[10:], category=places[10:])
+    last = replace(detections, image=places[10:], category=places[10:])
     found = average_precision(truth, last, library=library)
     assert found.by_category == pytest.approx([0.0] * 10 + [1.0], abs=1e-12)
 
@@ -247,7 +251,9 @@ def test_nothing_is_printed(library: str, capfd: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(("library", "module"), zip(LIBRARIES, ["faster_coco_eval", "pycocotools.coco"], strict=True))
 def test_a_missing_library_says_what_to_install(library: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=rf'{library}.*pip install "verl-vision-r1\[eval\]"'):
+    with pytest.raises(
+        ValueError, match=rf'library: expected {library}, got .*; pip install "verl-vision-r1\[eval\]"'
+    ):
         average_precision(*scene(True, scores=[0.9]), library=library)
 
 
@@ -255,52 +261,52 @@ def test_bad_arguments_say_what_was_expected() -> None:
     with pytest.raises(ValueError, match="one of faster-coco-eval, pycocotools, got 'coco'"):
         average_precision(*scene(True, scores=[0.9]), library="coco")
     for limits in ((), (0, 10)):
-        with pytest.raises(ValueError, match="positive whole numbers"):
+        with pytest.raises(ValueError, match="positive integers"):
             average_precision(*scene(True, scores=[0.9]), limits)
 
 
-def test_the_spread_of_different_scores_is_none() -> None:
-    truth, said = scene(True, False, True, False, True, scores=[0.9, 0.8, 0.7, 0.6, 0.5], objects=4)
-    known = average_precision(truth, said).values
-    found = spread(truth, said)
+def test_different_scores_have_no_spread() -> None:
+    truth, detections = scene(True, False, True, False, True, scores=[0.9, 0.8, 0.7, 0.6, 0.5], objects=4)
+    known = average_precision(truth, detections).values
+    found = spread(truth, detections)
     assert list(found) == list(known)
     assert all(low == high or np.isnan(low) for low, high in found.values())
     assert found["AP"] == (known["AP"], known["AP"])
     assert np.isnan(found["AP_small"]).all()
 
 
-def test_the_spread_of_equal_scores_reaches_the_best_and_the_worst_order() -> None:
-    """Two predictions of one object, one of them wrong: half or all, by who was first."""
-    truth, said = scene(True, False, scores=[1.0, 1.0], objects=1)
-    found = spread(truth, said, permutations=20)
+def test_the_spread_of_equal_scores_includes_the_best_and_the_worst_order() -> None:
+    """Two predictions for one object, one a false positive: AP is 0.5 or 1, depending on the first."""
+    truth, detections = scene(True, False, scores=[1.0, 1.0], objects=1)
+    found = spread(truth, detections, permutations=20)
     assert found["AP"] == pytest.approx((0.5, 1.0))
     assert found["AP50"] == pytest.approx((0.5, 1.0))
     assert found["AR100"] == (1.0, 1.0)
     assert found["AR1"] == (0.0, 1.0)
-    assert spread(truth, said, permutations=0)["AP"] == (1.0, 1.0)
+    assert spread(truth, detections, permutations=0)["AP"] == (1.0, 1.0)
 
 
-def test_the_spread_is_over_the_order_of_the_images_too() -> None:
-    """Each image has one prediction, so only the order of the images can change anything."""
-    truth, said = scene(True, False, scores=[1.0, 1.0])
-    said = replace(said, image=np.array([0, 1]))
-    found = spread(truth, said, permutations=20)
+def test_permutations_include_the_order_of_the_images() -> None:
+    """Each image has one prediction, so only the order of the images matters."""
+    truth, detections = scene(True, False, scores=[1.0, 1.0])
+    detections = replace(detections, image=np.array([0, 1]))
+    found = spread(truth, detections, permutations=20)
     assert found["AP50"] == pytest.approx((51 / 101 * 0.5, 51 / 101))
 
 
 @needs_coco128
-def test_the_spread_holds_the_order_given_and_is_repeatable() -> None:
+def test_the_spread_includes_the_given_order_and_is_reproducible() -> None:
     _, truth = coco128()
-    said = perturbed(truth, "constant")
-    known, calls = average_precision(truth, said).values, []
+    detections = perturbed(truth, "constant")
+    known, calls = average_precision(truth, detections).values, []
 
-    def watched(orders: range, **told: Any) -> range:
-        calls.append((orders, told))
-        return orders
+    def watched(items: range, **options: Any) -> range:
+        calls.append((items, options))
+        return items
 
-    found = spread(truth, said, permutations=3, seed=1, progress=watched)
-    assert found == spread(truth, said, permutations=3, seed=1)
-    assert found != spread(truth, said, permutations=3, seed=2)
+    found = spread(truth, detections, permutations=3, seed=1, progress=watched)
+    assert found == spread(truth, detections, permutations=3, seed=1)
+    assert found != spread(truth, detections, permutations=3, seed=2)
     assert all(found[name][0] <= value <= found[name][1] for name, value in known.items())
     assert 0.0 < found["AP"][1] - found["AP"][0] < 0.1
     assert calls[0][0] == range(3)

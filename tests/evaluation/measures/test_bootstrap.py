@@ -1,4 +1,4 @@
-"""AP of resamples: what a library gives for a data set in which the drawn images are really repeated."""
+"""AP of a resample equals the AP that a library computes for a data set with repeated images."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ NAMES = ("AP", "AP50", "AP75")
 
 
 def crowded(scores: str, images: int = 40, seed: int = 0) -> tuple[GroundTruth, Detections]:
-    """Small boxes on whole numbers, so that IoUs are often equal or on a threshold, and a crowd in every fifth."""
+    """Small boxes with integer coordinates, so that many IoUs are equal or at a threshold; every fifth is a crowd."""
     generator = np.random.default_rng(seed)
 
     def table(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,7 +27,7 @@ def crowded(scores: str, images: int = 40, seed: int = 0) -> tuple[GroundTruth, 
     image, category, boxes = table(6 * images)
     truth = GroundTruth(
         images=tuple(str(index) for index in range(images)),
-        categories=("cat", "dog", "nothing", "cow"),
+        categories=("cat", "dog", "unused", "cow"),
         image=image,
         category=np.where(category == 2, 3, category),
         boxes=boxes,
@@ -41,12 +41,12 @@ def crowded(scores: str, images: int = 40, seed: int = 0) -> tuple[GroundTruth, 
     return truth, Detections(image, category + (category == 2), boxes, SCORES[scores](generator, len(boxes)))
 
 
-def repeated(truth: GroundTruth, said: Detections, counts: np.ndarray) -> tuple[GroundTruth, Detections]:
-    """Each image as often as it was drawn, as images of their own, the copies side by side."""
+def repeated(truth: GroundTruth, detections: Detections, counts: np.ndarray) -> tuple[GroundTruth, Detections]:
+    """Repeat each image as often as the resample contains it, as separate images next to each other."""
     sources = [image for image, count in enumerate(counts) for _ in range(count)]
     rows = [np.flatnonzero(truth.image == source) for source in sources]
-    given = [np.flatnonzero(said.image == source) for source in sources]
-    objects, predictions = np.concatenate([*rows, []]).astype(int), np.concatenate([*given, []]).astype(int)
+    of_source = [np.flatnonzero(detections.image == source) for source in sources]
+    objects, predictions = np.concatenate([*rows, []]).astype(int), np.concatenate([*of_source, []]).astype(int)
     copies = tuple(f"copy {index}" for index in range(len(sources)))
     return (
         GroundTruth(
@@ -59,7 +59,9 @@ def repeated(truth: GroundTruth, said: Detections, counts: np.ndarray) -> tuple[
             crowd=truth.crowd[objects],
             files=(),
         ),
-        replace(said.take(predictions), image=np.repeat(np.arange(len(sources)), [len(part) for part in given])),
+        replace(
+            detections.take(predictions), image=np.repeat(np.arange(len(sources)), [len(part) for part in of_source])
+        ),
     )
 
 
@@ -68,9 +70,9 @@ def repeated(truth: GroundTruth, said: Detections, counts: np.ndarray) -> tuple[
 @pytest.mark.parametrize("crowds", [False, True])
 def test_every_image_once_is_the_library_on_real_annotations(scores: str, crowds: bool) -> None:
     _, truth = coco128(crowds)
-    said = perturbed(truth, scores)
-    found = resampled_average_precision(truth, said, np.ones((1, len(truth.images)), int))
-    expected = average_precision(truth, said).values
+    detections = perturbed(truth, scores)
+    found = resampled_average_precision(truth, detections, np.ones((1, len(truth.images)), int))
+    expected = average_precision(truth, detections).values
     assert 0.1 < expected["AP"] < 0.9
     assert [found[name][0] for name in NAMES] == pytest.approx([expected[name] for name in NAMES], abs=1e-12)
 
@@ -79,9 +81,9 @@ def test_every_image_once_is_the_library_on_real_annotations(scores: str, crowds
 @pytest.mark.parametrize("scores", SCORES)
 @pytest.mark.parametrize("limit", [2, 100])
 def test_every_image_once_is_the_library_on_crowds_and_ties(scores: str, limit: int, library: str) -> None:
-    truth, said = crowded(scores)
-    found = resampled_average_precision(truth, said, np.ones((1, len(truth.images))), (1, limit))
-    expected = average_precision(truth, said, (1, limit), library).values
+    truth, detections = crowded(scores)
+    found = resampled_average_precision(truth, detections, np.ones((1, len(truth.images))), (1, limit))
+    expected = average_precision(truth, detections, (1, limit), library).values
     assert expected["AP50"] > 0.1
     assert [found[name][0] for name in NAMES] == pytest.approx([expected[name] for name in NAMES], abs=1e-12)
 
@@ -89,48 +91,48 @@ def test_every_image_once_is_the_library_on_crowds_and_ties(scores: str, limit: 
 @pytest.mark.parametrize("scores", SCORES)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_resample_is_the_library_on_repeated_images(scores: str, seed: int) -> None:
-    truth, said = crowded(scores, images=12, seed=seed)
-    drawn = weights(12, 6, seed)
-    found = resampled_average_precision(truth, said, drawn)
-    for index, counts in enumerate(drawn):
-        expected = average_precision(*repeated(truth, said, counts)).values
+    truth, detections = crowded(scores, images=12, seed=seed)
+    resamples = weights(12, 6, seed)
+    found = resampled_average_precision(truth, detections, resamples)
+    for index, counts in enumerate(resamples):
+        expected = average_precision(*repeated(truth, detections, counts)).values
         assert [found[name][index] for name in NAMES] == pytest.approx([expected[name] for name in NAMES], abs=1e-12)
 
 
 @needs_coco128
 def test_a_resample_of_real_annotations_is_the_library_on_repeated_images() -> None:
     _, truth = coco128(crowds=True)
-    said = perturbed(truth, "constant")
-    drawn = weights(len(truth.images), 3, seed=4)
-    found = resampled_average_precision(truth, said, drawn)
-    for index, counts in enumerate(drawn):
-        expected = average_precision(*repeated(truth, said, counts)).values
+    detections = perturbed(truth, "constant")
+    resamples = weights(len(truth.images), 3, seed=4)
+    found = resampled_average_precision(truth, detections, resamples)
+    for index, counts in enumerate(resamples):
+        expected = average_precision(*repeated(truth, detections, counts)).values
         assert [found[name][index] for name in NAMES] == pytest.approx([expected[name] for name in NAMES], abs=1e-12)
     assert len(set(found["AP"])) == 3
 
 
 def test_resamples_that_lack_a_category_or_all() -> None:
-    """A category that was not drawn is left out of the mean, as COCO leaves it out."""
+    """A category without objects in the resample is left out of the mean, as in COCO."""
     box, places = np.array([[0.0, 0.0, 9.0, 9.0]] * 2), np.arange(2)
     truth = GroundTruth(("a", "b", "c"), ("cat", "dog"), places, places, box, np.full(2, 81.0), places < 0, ())
-    said = Detections(places[:1], places[:1], box[:1], np.ones(1))
-    found = resampled_average_precision(truth, said, np.array([[1, 1, 0], [3, 0, 0], [0, 1, 5], [0, 0, 2]]))
+    detections = Detections(places[:1], places[:1], box[:1], np.ones(1))
+    found = resampled_average_precision(truth, detections, np.array([[1, 1, 0], [3, 0, 0], [0, 1, 5], [0, 0, 2]]))
     assert found["AP"] == pytest.approx([0.5, 1.0, 0.0, np.nan], nan_ok=True)
-    nothing = resampled_average_precision(truth, said.take(places[:0]), np.ones((2, 3), int))
+    nothing = resampled_average_precision(truth, detections.take(places[:0]), np.ones((2, 3), int))
     assert nothing["AP50"].tolist() == [0.0, 0.0]
-    assert resampled_average_precision(truth, said, np.ones((0, 3)))["AP"].shape == (0,)
+    assert resampled_average_precision(truth, detections, np.ones((0, 3)))["AP"].shape == (0,)
 
 
 def test_the_size_of_a_chunk_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    truth, said = crowded("verbal")
-    drawn = weights(len(truth.images), 50, seed=0)
-    at_once = resampled_average_precision(truth, said, drawn)["AP"]
+    truth, detections = crowded("verbal")
+    resamples = weights(len(truth.images), 50, seed=0)
+    at_once = resampled_average_precision(truth, detections, resamples)["AP"]
     monkeypatch.setattr(bootstrap, "CHUNK", 7 * 64 * 200)
-    assert (resampled_average_precision(truth, said, drawn)["AP"] == at_once).all()
+    assert (resampled_average_precision(truth, detections, resamples)["AP"] == at_once).all()
 
 
-def test_a_prediction_takes_the_last_of_equal_objects_and_what_is_to_be_found_first() -> None:
-    """Two objects alike, the second a crowd: the first prediction takes the object, the others the crowd."""
+def test_of_equal_overlaps_objects_come_before_crowds_and_the_last_wins() -> None:
+    """Two equal boxes, one a crowd: the first prediction matches the object, the others the crowd."""
     box, places = np.array([[0.0, 0.0, 9.0, 9.0]] * 3), np.zeros(3, np.intp)
     truth = GroundTruth(
         ("a",), ("cat",), places[:2], places[:2], box[:2], np.full(2, 81.0), np.array([True, False]), ()
@@ -141,24 +143,24 @@ def test_a_prediction_takes_the_last_of_equal_objects_and_what_is_to_be_found_fi
     assert ranking.objects.tolist() == [0]
 
 
-def test_weights_draw_as_many_images_as_there_are() -> None:
-    drawn = weights(200, 500, seed=3)
-    assert drawn.shape == (500, 200)
-    assert (drawn.sum(axis=1) == 200).all()
-    assert drawn.min() == 0
-    assert np.mean(drawn == 0) == pytest.approx(np.exp(-1), abs=0.01)
-    assert drawn.mean(axis=0) == pytest.approx(np.ones(200), abs=0.3)
-    assert (drawn == weights(200, 500, seed=3)).all()
-    assert (drawn != weights(200, 500, seed=4)).any()
+def test_weights_sample_as_many_images_as_there_are() -> None:
+    resamples = weights(200, 500, seed=3)
+    assert resamples.shape == (500, 200)
+    assert (resamples.sum(axis=1) == 200).all()
+    assert resamples.min() == 0
+    assert np.mean(resamples == 0) == pytest.approx(np.exp(-1), abs=0.01)
+    assert resamples.mean(axis=0) == pytest.approx(np.ones(200), abs=0.3)
+    assert (resamples == weights(200, 500, seed=3)).all()
+    assert (resamples != weights(200, 500, seed=4)).any()
 
 
 def test_bad_weights_say_what_was_expected() -> None:
-    truth, said = crowded("constant", images=4)
+    truth, detections = crowded("constant", images=4)
     for wrong in (np.ones(4), np.ones((2, 3))):
         with pytest.raises(ValueError, match=r"expected shape \(resamples, 4 images\), got"):
-            resampled_average_precision(truth, said, wrong)
+            resampled_average_precision(truth, detections, wrong)
     for wrong in (np.full((1, 4), 0.5), np.full((1, 4), -1)):
-        with pytest.raises(ValueError, match="whole numbers of at least 0"):
-            resampled_average_precision(truth, said, wrong)
+        with pytest.raises(ValueError, match="integers of at least 0"):
+            resampled_average_precision(truth, detections, wrong)
     with pytest.raises(ValueError, match="at least one image, got 0"):
         weights(0, 3, seed=0)

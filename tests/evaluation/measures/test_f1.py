@@ -1,4 +1,4 @@
-"""Precision, recall and F1: as many pairs as can be, whatever the order."""
+"""Precision, recall and F1: as many matches as possible, in any order."""
 
 import numpy as np
 import pytest
@@ -19,22 +19,22 @@ from verl_vision_r1.evaluation.measures.f1 import (
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
 
-def table(boxes: list[list[float]], crowd: list[bool] | None = None) -> GroundTruth:
+def objects(boxes: list[list[float]], crowd: list[bool] | None = None) -> GroundTruth:
     """Objects of one category in one image."""
-    there, zeros = np.array(boxes, dtype=np.float64).reshape(-1, 4), np.zeros(len(boxes), np.intp)
+    true, zeros = np.array(boxes, dtype=np.float64).reshape(-1, 4), np.zeros(len(boxes), np.intp)
     return GroundTruth(
-        ("a",), ("cat",), zeros, zeros, there, np.ones(len(boxes)), np.array(crowd or zeros, bool), ("",)
+        ("a",), ("cat",), zeros, zeros, true, np.ones(len(boxes)), np.array(crowd or zeros, bool), ("",)
     )
 
 
-def said(boxes: list[list[float]]) -> Detections:
+def predictions(boxes: list[list[float]]) -> Detections:
     zeros = np.zeros(len(boxes), np.intp)
     return Detections(zeros, zeros, np.array(boxes, dtype=np.float64).reshape(-1, 4), np.ones(len(boxes)))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_as_many_pairs_as_a_graph_library_finds(seed: int) -> None:
-    truth, detections = random_arrays.scene(seed, objects=120, said=160)
+def test_as_many_matches_as_a_graph_library_finds(seed: int) -> None:
+    truth, detections = random_arrays.scene(seed, objects=120, predictions=160)
     matches = match(truth, detections)
     for place, threshold in enumerate(THRESHOLDS):
         expected = 0
@@ -58,27 +58,29 @@ def test_the_order_of_predictions_does_not_matter(seed: int) -> None:
     assert np.array_equal(first.found, second.found)
 
 
-def test_pairs_are_found_where_the_nearest_first_would_lose_one() -> None:
-    """The first prediction is nearest to the second object, which is the only one that the second can have."""
-    truth = table([[0, 0, 100, 10], [20, 0, 120, 10]])
-    matches = match(truth, said([[12, 0, 112, 10], [28, 0, 128, 10]]))
+def test_matching_is_optimal_where_greedy_matching_loses_a_match() -> None:
+    """The first prediction overlaps the second object most, which is the only one that the second overlaps."""
+    truth = objects([[0, 0, 100, 10], [20, 0, 120, 10]])
+    matches = match(truth, predictions([[12, 0, 112, 10], [28, 0, 128, 10]]))
     assert matches.hit[:, 0].tolist() == [True, True]
 
 
-def test_what_lies_in_a_crowd_is_neither_right_nor_wrong() -> None:
-    truth = table([[0, 0, 10, 10], [50, 0, 90, 40]], crowd=[False, True])
-    matches = match(truth, said([[0, 0, 10, 10], [55, 5, 60, 10], [85, 0, 95, 10], [200, 0, 210, 10]]))
+def test_predictions_in_a_crowd_are_ignored() -> None:
+    truth = objects([[0, 0, 10, 10], [50, 0, 90, 40]], crowd=[False, True])
+    matches = match(truth, predictions([[0, 0, 10, 10], [55, 5, 60, 10], [85, 0, 95, 10], [200, 0, 210, 10]]))
     assert matches.hit[:, 0].tolist() == [True, False, False, False]
     assert matches.ignored[:, 0].tolist() == [False, True, True, False]
-    assert matches.ignored[:, 1].tolist() == [False, True, False, False]  # Half of the third lies inside.
-    counts = counts_by_image(truth, said([[0, 0, 10, 10], [55, 5, 60, 10]]), match(truth, said([[0, 0, 10, 10]] * 2)))
+    assert matches.ignored[:, 1].tolist() == [False, True, False, False]  # Half of the third is inside.
+    counts = counts_by_image(
+        truth, predictions([[0, 0, 10, 10], [55, 5, 60, 10]]), match(truth, predictions([[0, 0, 10, 10]] * 2))
+    )
     assert counts.objects[0, 0] == 1
 
 
-def test_a_box_without_area_finds_nothing() -> None:
-    assert not match(table([[0, 0, 10, 10]]), said([[5, 5, 5, 9]])).hit.any()
-    assert not match(table([]), said([[5, 5, 6, 9]])).hit.any()
-    assert match(table([[0, 0, 9, 9]]), said([])).hit.shape == (0, 10)
+def test_a_box_without_area_matches_nothing() -> None:
+    assert not match(objects([[0, 0, 10, 10]]), predictions([[5, 5, 5, 9]])).hit.any()
+    assert not match(objects([]), predictions([[5, 5, 6, 9]])).hit.any()
+    assert match(objects([[0, 0, 9, 9]]), predictions([])).hit.shape == (0, 10)
 
 
 def test_counts_by_image_and_category_have_the_same_total() -> None:
@@ -99,6 +101,6 @@ def test_the_summary_by_hand() -> None:
     assert points(counts)[5] == {"iou": 0.75, "precision": 0, "recall": 0, "f1": 0}
 
 
-def test_of_nothing_there_is_no_share() -> None:
+def test_metrics_of_nothing_are_nan() -> None:
     nothing = Counts(*np.zeros((3, 10), np.int64))
     assert all(np.isnan(value) for value in summary(nothing).values())

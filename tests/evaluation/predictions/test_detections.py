@@ -1,4 +1,4 @@
-"""From answers to tables, by the rules of a protocol."""
+"""Completions are parsed into arrays by the rules of a protocol."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +13,21 @@ from verl_vision_r1.evaluation.predictions.detections import (
     expect_frame,
     read_all_boxes,
     read_detections,
-    read_numbers,
-    read_texts,
+    read_values,
     whole_number,
 )
-from verl_vision_r1.evaluation.predictions.ground_truth import truth_of_rows
+from verl_vision_r1.evaluation.predictions.ground_truth import ground_truth_of_samples
 from verl_vision_r1.evaluation.predictions.predictions_file import Line, read_predictions
 from verl_vision_r1.evaluation.predictions.protocols import PROTOCOLS, protocol_of, tagged_or_all
 
 CATS = Target([[0, 0, 50, 50]], ["Cat"], width=100, height=200, categories=["Cat", "hot dog"])
-TRUTH = truth_of_rows([("b", "categories", CATS, ""), ("a", "categories", CATS, "")])
+TRUTH = ground_truth_of_samples([("b", "categories", CATS, ""), ("a", "categories", CATS, "")])
 
 
-def lines(tmp_path: Path, *texts: str, **row: str) -> list[Line]:
+def lines(tmp_path: Path, *texts: str, **sample: str) -> list[Line]:
     entries = [
-        prediction_lines.line(CATS, text, **{"image_id": "ab"[index % 2], **row}) for index, text in enumerate(texts)
+        prediction_lines.line(CATS, text, **{"image_id": "ab"[index % 2], **sample})
+        for index, text in enumerate(texts)
     ]
     return read_predictions(prediction_lines.write(tmp_path / "0.jsonl", entries)).lines
 
@@ -37,13 +37,13 @@ def item(label: str | None, *box: float) -> str:
     return f'[{{"bbox_2d": {list(box or (0, 0, 500, 250))}{named}}}]'
 
 
-def test_boxes_come_in_the_order_of_the_images_and_in_their_pixels(tmp_path: Path) -> None:
-    answers = lines(tmp_path, item("cat"), item("hot dog", 0, 0, 100, 100))[::-1]
-    table, reading = read_detections(answers, TRUTH, protocol_of("vision_r1"))
+def test_boxes_are_in_image_order_and_in_original_image_pixels(tmp_path: Path) -> None:
+    found = lines(tmp_path, item("cat"), item("hot dog", 0, 0, 100, 100))[::-1]
+    detections, counts = read_detections(found, TRUTH, protocol_of("vision_r1"))
     assert TRUTH.images == ("a", "b")
-    assert (table.image.tolist(), table.category.tolist()) == ([0, 1], [0, 1])
-    assert table.boxes.tolist() == [[0, 0, 50, 50], [0, 0, 10, 20]]
-    assert (reading.answers, reading.boxes, reading.unknown_labels) == (2, 2, 0)
+    assert (detections.image.tolist(), detections.category.tolist()) == ([0, 1], [0, 1])
+    assert detections.boxes.tolist() == [[0, 0, 50, 50], [0, 0, 10, 20]]
+    assert (counts.completions, counts.boxes, counts.unknown_labels) == (2, 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -58,105 +58,112 @@ def test_boxes_come_in_the_order_of_the_images_and_in_their_pixels(tmp_path: Pat
         ("plain", "kitten", False),
     ],
 )
-def test_labels_are_known_by_the_protocols_rule(tmp_path: Path, protocol: str, label: str | None, known: bool) -> None:
-    answers = lines(tmp_path, item(label), question="category", subject="Cat")
-    table, reading = read_detections(answers, TRUTH, protocol_of(protocol))
-    assert (len(table.scores), reading.unknown_labels) == ((1, 0) if known else (0, 1))
+def test_labels_are_compared_by_the_rule_of_the_protocol(
+    tmp_path: Path, protocol: str, label: str | None, known: bool
+) -> None:
+    found = lines(tmp_path, item(label), question="category", subject="Cat")
+    detections, counts = read_detections(found, TRUTH, protocol_of(protocol))
+    assert (len(detections.scores), counts.unknown_labels) == ((1, 0) if known else (0, 1))
 
 
-def test_a_box_of_visual_rft_is_of_the_category_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_box_of_visual_rft_has_the_category_of_the_question(tmp_path: Path) -> None:
     text = "<answer>[{'Position': [0, 0, 500, 250], 'Confidence': 0.3}]</answer>"
-    answers = lines(tmp_path, text, question="category", subject="hot dog")
-    table, _ = read_detections(answers, TRUTH, protocol_of("visual_rft"))
-    assert (table.category.tolist(), table.scores.tolist()) == ([1], [0.3])
+    found = lines(tmp_path, text, question="category", subject="hot dog")
+    detections, _ = read_detections(found, TRUTH, protocol_of("visual_rft"))
+    assert (detections.category.tolist(), detections.scores.tolist()) == ([1], [0.3])
 
 
-def test_scores_are_constant_where_the_protocol_says_so(tmp_path: Path) -> None:
-    answers = lines(tmp_path, item("cat"))
-    scores = {name: read_detections(answers, TRUTH, rules)[0].scores.tolist() for name, rules in PROTOCOLS.items()}
+def test_scores_are_constant_in_some_protocols(tmp_path: Path) -> None:
+    found = lines(tmp_path, item("cat"))
+    scores = {name: read_detections(found, TRUTH, rules)[0].scores.tolist() for name, rules in PROTOCOLS.items()}
     assert scores == {"vision_r1": [0.99], "qwen3_vl": [1.0], "visual_rft": [], "plain": [1.0]}
 
 
-def test_corners_the_wrong_way_round_have_no_area(tmp_path: Path) -> None:
-    table, _ = read_detections(lines(tmp_path, item("cat", 500, 0, 100, 250)), TRUTH, protocol_of("vision_r1"))
-    assert table.boxes.tolist() == [[50, 0, 50, 50]]
+def test_a_box_with_swapped_corners_has_no_area(tmp_path: Path) -> None:
+    detections, _ = read_detections(lines(tmp_path, item("cat", 500, 0, 100, 250)), TRUTH, protocol_of("vision_r1"))
+    assert detections.boxes.tolist() == [[50, 0, 50, 50]]
 
 
-def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
+def test_parse_errors_are_counted(tmp_path: Path) -> None:
     cut = '[{"bbox_2d": [0, 0, 9, 9], "label": "cat"}, {"bbox_2d": [1'
     outside = item("cat", 0, 0, 2000, 10)
-    _, reading = read_detections(lines(tmp_path, "no", cut, outside), TRUTH, protocol_of("vision_r1"))
-    assert (reading.answers, reading.unparsed, reading.repaired, reading.out_of_frame) == (3, 1, 1, 1)
+    _, counts = read_detections(lines(tmp_path, "no", cut, outside), TRUTH, protocol_of("vision_r1"))
+    assert (counts.completions, counts.unparsed, counts.repaired, counts.out_of_frame) == (3, 1, 1, 1)
 
 
-def test_no_answers_are_an_empty_table(tmp_path: Path) -> None:
-    table, _ = read_detections([], TRUTH, protocol_of("plain"))
-    assert (table.boxes.shape, table.constant) == ((0, 4), True)
+def test_no_lines_give_no_detections(tmp_path: Path) -> None:
+    detections, _ = read_detections([], TRUTH, protocol_of("plain"))
+    assert (detections.boxes.shape, detections.constant) == ((0, 4), True)
 
 
-def test_answers_in_another_frame_are_refused(tmp_path: Path) -> None:
+def test_predictions_in_another_frame_are_refused(tmp_path: Path) -> None:
     entry = prediction_lines.line(CATS, "[]", frame=(644, 476))
-    answers = read_predictions(prediction_lines.write(tmp_path / "0.jsonl", [entry])).lines
+    found = read_predictions(prediction_lines.write(tmp_path / "0.jsonl", [entry])).lines
     with pytest.raises(
-        ValueError, match=r"protocol qwen3_vl: expected answers in the frame 1000x1000, got 644x476 in line 1"
+        ValueError, match=r"protocol qwen3_vl: expected predictions in the frame 1000x1000, got 644x476 in line 1"
     ):
-        expect_frame(answers, protocol_of("qwen3_vl"))
-    expect_frame(answers, protocol_of("vision_r1"))
+        expect_frame(found, protocol_of("qwen3_vl"))
+    expect_frame(found, protocol_of("vision_r1"))
 
 
 def test_an_expression_has_boxes_and_a_class_has_text(tmp_path: Path) -> None:
-    boxes, reading = read_all_boxes(lines(tmp_path, "(0,0),(500,500)", "none"), protocol_of("visual_rft").read_one)
-    assert [found.tolist() for found in boxes] == [[[0, 0, 50, 100]], []]
-    assert reading.unparsed == 1
+    boxes, counts = read_all_boxes(lines(tmp_path, "(0,0),(500,500)", "none"), protocol_of("visual_rft").read_one)
+    assert [own.tolist() for own in boxes] == [[[0, 0, 50, 100]], []]
+    assert counts.unparsed == 1
     for protocol, expected in (("visual_rft", ["rose", None]), ("plain", ["rose", "a rose"])):
-        texts, _ = read_texts(lines(tmp_path, "<answer> rose </answer>", "a rose "), protocol_of(protocol).text or str)
+        texts, _ = read_values(
+            lines(tmp_path, "<answer> rose </answer>", "a rose "), protocol_of(protocol).text or str
+        )
         assert texts == expected
 
 
-def test_a_number_is_the_only_one_in_its_text() -> None:
+def test_a_count_is_the_only_number_in_the_text() -> None:
     numbers = {"12": 12, "0": 0, "There are 3.": 3, "3 cats": 3}
     assert {text: whole_number(text) for text in numbers} == numbers
     for text in ("-1", "1.5", "3 or 4", "three", "", None, "1" * 20):
         assert whole_number(text) is None, text
 
 
-def test_answers_without_a_number_are_counted(tmp_path: Path) -> None:
-    numbers, reading = read_numbers(lines(tmp_path, "", "three", "<answer>3</answer>"), tagged_or_all)
-    assert (numbers, reading.unparsed) == ([None, None, 3], 2)
+def test_completions_without_a_value_are_unparsed(tmp_path: Path) -> None:
+    completions = lines(tmp_path, "", "three", "<answer>3</answer>")
+    numbers, counts = read_values(completions, lambda text: whole_number(tagged_or_all(text)))
+    assert (numbers, counts.unparsed) == ([None, None, 3], 2)
 
 
-def test_no_protocol_of_that_name() -> None:
+def test_an_unknown_protocol_is_refused() -> None:
     with pytest.raises(
         ValueError, match="protocol: expected one of vision_r1, visual_rft, qwen3_vl, plain, got 'coco'"
     ):
         protocol_of("coco")
 
 
-def test_names_that_a_protocol_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+def test_names_that_are_equal_after_normalisation_are_refused(tmp_path: Path) -> None:
     truth = replace(TRUTH, categories=("Cat", "cat"))
     for protocol in ("vision_r1", "qwen3_vl", "plain"):
-        with pytest.raises(ValueError, match="expected names that this protocol can tell apart, got 'Cat' and 'cat'"):
+        with pytest.raises(
+            ValueError, match=r"expected names that differ after .* normalisation, got 'Cat' and 'cat'"
+        ):
             read_detections([], truth, protocol_of(protocol))
     text = "<answer>[{'Position': [0, 0, 500, 250], 'Confidence': 0.3}]</answer>"
-    answers = lines(tmp_path, text, question="category", subject="cat")
-    assert read_detections(answers, truth, protocol_of("visual_rft"))[0].category.tolist() == [1]
+    found = lines(tmp_path, text, question="category", subject="cat")
+    assert read_detections(found, truth, protocol_of("visual_rft"))[0].category.tolist() == [1]
 
 
-def test_blanks_around_a_name_are_no_part_of_it_to_a_person(tmp_path: Path) -> None:
+def test_plain_ignores_blanks_around_a_name(tmp_path: Path) -> None:
     truth = replace(TRUTH, categories=("cat ", "dog"))
-    answers = lines(tmp_path, item(None), question="category", subject="cat ")
-    assert read_detections(answers, truth, protocol_of("plain"))[0].category.tolist() == [0]
+    found = lines(tmp_path, item(None), question="category", subject="cat ")
+    assert read_detections(found, truth, protocol_of("plain"))[0].category.tolist() == [0]
 
 
-def test_items_that_are_no_box_are_counted(tmp_path: Path) -> None:
-    _, reading = read_detections(
+def test_malformed_items_are_counted(tmp_path: Path) -> None:
+    _, counts = read_detections(
         lines(tmp_path, '[{"bbox_2d": [1, 2], "label": "cat"}, 7]'), TRUTH, protocol_of("vision_r1")
     )
-    assert (reading.malformed, reading.unparsed) == (2, 0)
+    assert (counts.malformed, counts.unparsed) == (2, 0)
 
 
-def test_a_table_needs_no_categories() -> None:
-    empty = truth_of_rows([("a", "categories", Target([], [], width=9, height=9), "")])
+def test_ground_truth_may_have_no_categories() -> None:
+    empty = ground_truth_of_samples([("a", "categories", Target([], [], width=9, height=9), "")])
     assert isinstance(empty, GroundTruth)
     assert (empty.categories, empty.boxes.shape) == ((), (0, 4))
     assert np.array_equal(empty.crowd, np.zeros(0, dtype=bool))

@@ -1,4 +1,4 @@
-"""What is in the images: from COCO, and from rows."""
+"""Ground truth from COCO files and from samples."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from verl_vision_r1 import Target
-from verl_vision_r1.evaluation.predictions.ground_truth import part_of, read_coco_truth, truth_of_rows, with_files
+from verl_vision_r1.evaluation.predictions.ground_truth import (
+    ground_truth_of_samples,
+    part_of,
+    read_coco_ground_truth,
+    with_files,
+)
 
 
 def coco(tmp_path: Path, **changes: Any) -> Path:
@@ -28,8 +33,8 @@ def coco(tmp_path: Path, **changes: Any) -> Path:
     return path
 
 
-def test_images_stand_in_the_order_of_their_ids(tmp_path: Path) -> None:
-    truth = read_coco_truth(coco(tmp_path))
+def test_images_are_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    truth = read_coco_ground_truth(coco(tmp_path))
     assert (truth.images, truth.categories) == (("one", "b/two"), ("dog", "cat"))
     assert (truth.image.tolist(), truth.category.tolist()) == ([1, 0], [1, 0])
     assert truth.boxes.tolist() == [[10, 20, 40, 60], [0, 0, 5, 5]]
@@ -39,20 +44,20 @@ def test_images_stand_in_the_order_of_their_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"image_id": 4}, "annotation 5: expected image_id to be one of 2, got 4"),
-        ({"category_id": 4}, "annotation 5: expected category_id to be one of 2, got 4"),
+        ({"image_id": 4}, "annotation 5: expected image_id among the 2 ids of the file, got 4"),
+        ({"category_id": 4}, "annotation 5: expected category_id among the 2 ids of the file, got 4"),
         ({"bbox": [1, 2, 3]}, "annotation 5: expected"),
-        ({"area": "large"}, "annotation 5: expected 'area' to be a number from 0 on, got 'large'"),
+        ({"area": "large"}, "annotation 5: expected 'area' to be a number of at least 0, got 'large'"),
         ({"area": float("nan")}, "annotation 5: expected 'area'"),
         ({"area": 10**400}, "annotation 5: expected 'area'"),
         ({"iscrowd": "0"}, "annotation 5: expected 'iscrowd' to be 0 or 1, got '0'"),
-        ({"bbox": [5, 5, -2, 3]}, "annotation 5: expected .* with sides from 0 on"),
+        ({"bbox": [5, 5, -2, 3]}, "annotation 5: expected .* with sides of at least 0"),
     ],
 )
-def test_a_wrong_entry_is_named(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
-    right = {"id": 5, "image_id": 3, "category_id": 7, "bbox": [0, 0, 5, 5]}
+def test_an_invalid_entry_is_refused(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
+    valid = {"id": 5, "image_id": 3, "category_id": 7, "bbox": [0, 0, 5, 5]}
     with pytest.raises(ValueError, match=message):
-        read_coco_truth(coco(tmp_path, annotations=[{**right, **entry}]))
+        read_coco_ground_truth(coco(tmp_path, annotations=[{**valid, **entry}]))
 
 
 def target(labels: list[str], categories: list[str], start: float = 0) -> Target:
@@ -60,28 +65,28 @@ def target(labels: list[str], categories: list[str], start: float = 0) -> Target
     return Target(boxes, labels, width=200, height=50, categories=categories)
 
 
-def test_questions_by_category_make_one_image() -> None:
-    rows = [
+def test_questions_about_one_category_are_merged_by_image() -> None:
+    samples = [
         ("b", "category", target(["cat", "cat"], ["cat"]), "b.jpg"),
         ("a", "category", target([], ["dog"]), "a.jpg"),
         ("b", "category", target(["dog"], ["dog"], 50), "b.jpg"),
         ("b", "category", target(["dog"], ["dog"], 50), "b.jpg"),
     ]
-    truth = truth_of_rows(rows)
+    truth = ground_truth_of_samples(samples)
     assert (truth.images, truth.files, truth.categories) == (("a", "b"), ("a.jpg", "b.jpg"), ("dog", "cat"))
     assert truth.image.tolist() == [1, 1, 1]
     assert [truth.categories[index] for index in truth.category] == ["cat", "cat", "dog"]
     assert truth.areas.tolist() == [25, 25, 25]
 
 
-def test_the_question_about_all_categories_counts_alone() -> None:
-    whole = target(["cat", "dog"], ["cat", "dog", "emu"])
-    truth = truth_of_rows([("a", "category", target(["cat"], ["cat"]), ""), ("a", "categories", whole, "")])
+def test_a_question_about_all_categories_replaces_the_others() -> None:
+    both = target(["cat", "dog"], ["cat", "dog", "emu"])
+    truth = ground_truth_of_samples([("a", "category", target(["cat"], ["cat"]), ""), ("a", "categories", both, "")])
     assert (len(truth.boxes), truth.categories) == (2, ("cat", "dog", "emu"))
 
 
-def test_some_of_the_images(tmp_path: Path) -> None:
-    truth = with_files(read_coco_truth(coco(tmp_path)), {"b/two": "/x/two.jpg"})
+def test_a_subset_of_the_images(tmp_path: Path) -> None:
+    truth = with_files(read_coco_ground_truth(coco(tmp_path)), {"b/two": "/x/two.jpg"})
     part = part_of(truth, {"b/two"})
     assert (part.images, part.files, part.image.tolist()) == (("b/two",), ("/x/two.jpg",), [0])
     assert part.boxes.tolist() == [[10, 20, 40, 60]]

@@ -1,4 +1,4 @@
-"""Answers as published evaluations read them."""
+"""The parsers of published evaluations."""
 
 import json
 import time
@@ -27,67 +27,67 @@ def labels(answer: Answer) -> list[str | None]:
 
 
 @pytest.mark.parametrize(
-    ("text", "vision_r1", "qwen3_vl", "anyone"),
+    ("text", "vision_r1", "qwen3_vl", "any_format"),
     [
         (f"```json\n[{CAT}, {DOG}]\n```", ["cat", "dog"], ["cat", "dog"], ["cat", "dog"]),
         (f"[{CAT}]", ["cat"], ["cat"], ["cat"]),
-        # Prose before the fence: the 2025 script looks for the line of the fence, the one of 2026 gives up.
+        # Prose before the fence: the script of 2025 searches for the fence, that of 2026 fails.
         (f"Here:\n```json\n[{CAT}]\n```", ["cat"], [], ["cat"]),
-        # Cut off within an item: only the one of 2025 repairs.
+        # Truncated within an item: only the script of 2025 repairs the list.
         (f"```json\n[{CAT}, {DOG[:20]}", ["cat"], [], ["cat"]),
-        # An item that is no box: skipped by one, skipped by length by the other, or fatal.
+        # A malformed item: skipped by the script of 2025; by that of 2026 only if its length is wrong.
         (f'[{CAT}, {{"bbox_2d": [1, 2, 3], "label": "x"}}]', ["cat"], ["cat"], ["cat"]),
         (f'[{CAT}, {{"bbox_2d": [1, 2, 3, "4"], "label": "x"}}]', ["cat"], [], ["cat", "x"]),
         (f'[{CAT}, {{"bbox_2d": [1, 2, 3, 4]}}]', ["cat"], [], ["cat", None]),
         (f"[{CAT}, 7]", ["cat"], [], ["cat"]),
-        # Python's own spelling, and JSON's, which is not Python.
+        # Python syntax that is not JSON, and JSON syntax that is not Python.
         ("[{'bbox_2d': (1, 2, 30, 40), 'label': 'cat'},]", ["cat"], ["cat"], []),
         (f'[{CAT}, {{"bbox_2d": null, "label": "x"}}]', [], [], ["cat"]),
-        # Thinking before it.
+        # Thinking before the list.
         (f"<think>hm</think>```json\n[{CAT}]\n```", [], ["cat"], ["cat"]),
         (f"<think>hm</think><answer>[{CAT}]</answer>", [], [], ["cat"]),
         ("I see nothing.", [], [], []),
         ("", [], [], []),
     ],
 )
-def test_the_same_text_is_read_in_three_ways(
-    text: str, vision_r1: list[str], qwen3_vl: list[str], anyone: list[str | None]
+def test_parsers_differ_on_the_same_text(
+    text: str, vision_r1: list[str], qwen3_vl: list[str], any_format: list[str | None]
 ) -> None:
     assert labels(read_vision_r1(text, FRAME)) == vision_r1
     assert labels(read_qwen3_vl(text, FRAME)) == qwen3_vl
-    assert labels(read_any(text, FRAME)) == anyone
+    assert labels(read_any(text, FRAME)) == any_format
 
 
-def test_a_repaired_list_is_told_from_a_whole_one() -> None:
+def test_truncated_lists_are_flagged() -> None:
     assert read_vision_r1(f"[{CAT}, {DOG[:20]}", FRAME).truncated
     assert not read_vision_r1(f"[{CAT}]", FRAME).truncated
     assert read_vision_r1("[]", FRAME).parsed
-    for nothing in ("no", "[", "[I see no objects]", "```json"):
-        assert not read_vision_r1(nothing, FRAME).parsed
+    for text in ("no", "[", "[I see no objects]", "```json"):
+        assert not read_vision_r1(text, FRAME).parsed
     answer = "<think></think><answer>[{'Position': [1, 2, 30, 40], 'Confidence': 0.7}, {'Pos</answer>"
     assert read_visual_rft(answer, FRAME).truncated
     assert read_visual_rft("<answer>[]</answer>", FRAME).parsed
     assert not len(read_visual_rft(answer.removesuffix("</answer>"), FRAME).boxes)
 
 
-def test_corners_the_wrong_way_round_are_a_prediction() -> None:
+def test_a_box_with_swapped_corners_is_a_prediction() -> None:
     assert len(read_vision_r1('[{"bbox_2d": [30, 40, 1, 2], "label": "cat"}]', FRAME).boxes) == 1
 
 
-def test_confidences_are_read_as_written() -> None:
+def test_confidences_are_parsed() -> None:
     text = "<think>a</think><answer>[{'Position': [1, 2, 30, 40], 'Confidence': 0.7}, ...]</answer>"
     answer = read_visual_rft(text, FRAME)
     assert (answer.boxes.tolist(), answer.confidences.tolist()) == ([[1, 2, 30, 40]], [0.7])  # type: ignore[union-attr]
     assert read_any(text.replace(", ...", ""), FRAME).confidences.tolist() == [0.7]  # type: ignore[union-attr]
 
 
-def test_nothing_can_be_said_in_words() -> None:
+def test_no_objects_is_an_empty_prediction() -> None:
     answer = read_visual_rft("<think>a</think><answer>No Objects</answer>", FRAME)
     assert (answer.parsed, len(answer.boxes)) == (True, 0)
     assert not read_visual_rft("<think>a</think><answer>Objects!</answer>", FRAME).parsed
 
 
-def test_the_first_corners_count() -> None:
+def test_the_first_corners_are_the_prediction() -> None:
     text = "Perhaps (1, 2),(30, 40), or <answer>(5,6),(70,80)</answer>"
     assert read_first_corners(text, FRAME).boxes.tolist() == [[1, 2, 30, 40]]
     assert read_any(text, FRAME).boxes.tolist() == [[5, 6, 70, 80]]
@@ -105,7 +105,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("read", ALL)
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_nothing_that_a_model_writes_raises(read: Parser, text: str) -> None:
+def test_hostile_completions_do_not_raise(read: Parser, text: str) -> None:
     start = time.perf_counter()
     answer = read(text, FRAME)
     assert np.isfinite(answer.boxes).all()
@@ -122,7 +122,7 @@ TOKENS = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(TOKENS, max_size=20).map("".join))
-def test_nothing_that_fuzz_writes_raises(text: str) -> None:
+def test_random_completions_do_not_raise(text: str) -> None:
     for read in ALL:
         answer = read(text, FRAME)
         assert answer.boxes.shape[1] == 4
@@ -130,7 +130,7 @@ def test_nothing_that_fuzz_writes_raises(text: str) -> None:
         assert len(answer.labels) in (0, len(answer.boxes))
 
 
-def test_a_long_answer_is_read_by_all() -> None:
+def test_all_parsers_read_a_long_list() -> None:
     items = [{"bbox_2d": [n, n, n + 9, n + 9], "label": "cat"} for n in range(300)]
     for read in (read_vision_r1, read_qwen3_vl, read_any):
         assert len(read(json.dumps(items), FRAME).boxes) == 300

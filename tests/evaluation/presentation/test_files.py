@@ -1,4 +1,4 @@
-"""What `vision-r1 evaluate` prints and leaves behind."""
+"""The output of `vision-r1 evaluate`: printed tables and written files."""
 
 import json
 from pathlib import Path
@@ -15,12 +15,20 @@ from verl_vision_r1.evaluation.presentation.tables import Grid, markdown
 
 @pytest.fixture
 def files(tmp_path: Path, scattered: list[Any]) -> list[str]:
-    """The arguments: a dump and its rows."""
-    write_rows(tmp_path / "rows.parquet", scattered)
-    dump = prediction_lines.write(
+    """Arguments: a predictions file and its sample file."""
+    write_rows(tmp_path / "samples.parquet", scattered)
+    predictions = prediction_lines.write(
         tmp_path / "7.jsonl", prediction_lines.lines_of(scattered, prediction_lines.perturbed(0))
     )
-    return [str(dump), "--annotations", str(tmp_path / "rows.parquet"), "--protocol", "plain", "--permutations", "2"]
+    return [
+        str(predictions),
+        "--annotations",
+        str(tmp_path / "samples.parquet"),
+        "--protocol",
+        "plain",
+        "--permutations",
+        "2",
+    ]
 
 
 def run(*arguments: str, status: int = 0) -> str:
@@ -29,16 +37,16 @@ def run(*arguments: str, status: int = 0) -> str:
     return result.output
 
 
-def test_numbers_assumptions_and_files(tmp_path: Path, files: list[str]) -> None:
-    said = run(*files, "--no-figures")
-    assert "detection, protocol plain" in said
-    assert "mean of 2" in said
-    assert "assumed: nobody's protocol" in said
+def test_metrics_assumptions_and_files(tmp_path: Path, files: list[str]) -> None:
+    printed = run(*files, "--no-figures")
+    assert "detection, protocol plain" in printed
+    assert "mean of 2" in printed
+    assert "assumed: lenient parsing, not from a publication" in printed
     out = tmp_path / "7-plain"
     assert {path.name for path in out.iterdir()} == {"results.json", "table.md"}
     results = json.loads((out / "results.json").read_text())
     assert results["sets"]["made_up/a/detection"]["values"]["AP"] > 0.1
-    assert results["assumes"]
+    assert results["assumptions"]
     assert results["prompt"].startswith("user")
     assert len(results["sets"]["made_up/a/detection"]["precision_recall"]) == 10
     assert "| AP |" in (out / "table.md").read_text()
@@ -48,29 +56,33 @@ def test_figures_of_each_set_and_a_comparison(tmp_path: Path, scattered: list[An
     other = prediction_lines.write(
         tmp_path / "0.jsonl", prediction_lines.lines_of(scattered, prediction_lines.perturbed(9, jitter=0.4))
     )
-    said = run(*files, "--against", str(other), "--bootstrap", "50", "--out", str(tmp_path / "out"))
-    assert "made_up/a/detection: change" in said
-    assert "mean of 2, detection: change" in said
+    printed = run(*files, "--against", str(other), "--bootstrap", "50", "--out", str(tmp_path / "out"))
+    assert "made_up/a/detection: change" in printed
+    assert "mean of 2, detection: change" in printed
     drawn = {path.name for path in (tmp_path / "out" / "made_up-a-detection").iterdir()}
     assert {"page.png", "before_after.png", "precision_recall.png", "confusion.png", "worst.jpg"} <= drawn
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["differences"]["mean of 2, detection"]["AP"]["sure"]
+    assert results["differences"]["mean of 2, detection"]["AP"]["excludes_zero"]
 
 
-def test_json_for_machines(tmp_path: Path, files: list[str]) -> None:
-    said = json.loads(run(*files, "--no-figures", "--json"))
-    assert said == json.loads((tmp_path / "7-plain" / "results.json").read_text())
-    assert said["sets"]["made_up/a/detection"]["values"]["AP_small"] is None  # No object is small.
+def test_json_output_is_the_results_file(tmp_path: Path, files: list[str]) -> None:
+    printed = json.loads(run(*files, "--no-figures", "--json"))
+    assert printed == json.loads((tmp_path / "7-plain" / "results.json").read_text())
+    assert printed["sets"]["made_up/a/detection"]["values"]["AP_small"] is None  # No object is small.
 
 
-def test_four_sets_are_rows(tmp_path: Path, scattered: list[Any]) -> None:
-    rows = [{**row, "data_source": f"odinw13/{'wxyz'[index % 4]}/detection"} for index, row in enumerate(scattered)]
-    write_rows(tmp_path / "rows.parquet", rows)
-    dump = prediction_lines.write(tmp_path / "0.jsonl", prediction_lines.lines_of(rows, prediction_lines.perturbed(0)))
-    said = run(str(dump), "--annotations", str(tmp_path / "rows.parquet"), "--protocol", "vision_r1", "--no-figures")
-    assert "AP, other orders" in said
-    assert "mean of 4" in said
-    assert "odinw13/z/detection" in said
+def test_four_data_sets_are_table_rows(tmp_path: Path, scattered: list[Any]) -> None:
+    samples = [{**row, "data_source": f"odinw13/{'wxyz'[index % 4]}/detection"} for index, row in enumerate(scattered)]
+    write_rows(tmp_path / "samples.parquet", samples)
+    predictions = prediction_lines.write(
+        tmp_path / "0.jsonl", prediction_lines.lines_of(samples, prediction_lines.perturbed(0))
+    )
+    printed = run(
+        str(predictions), "--annotations", str(tmp_path / "samples.parquet"), "--protocol", "vision_r1", "--no-figures"
+    )
+    assert "AP, permutations" in printed
+    assert "mean of 4" in printed
+    assert "odinw13/z/detection" in printed
 
 
 @pytest.mark.parametrize(
@@ -82,55 +94,57 @@ def test_four_sets_are_rows(tmp_path: Path, scattered: list[Any]) -> None:
         (["--category-list", "nowhere.json"], "nowhere.json"),
     ],
 )
-def test_what_a_person_got_wrong_is_one_line(files: list[str], change: list[str], message: str) -> None:
-    said = run(*files, "--no-figures", *change, status=1)
-    assert message in said
-    assert "Traceback" not in said
+def test_errors_are_one_line(files: list[str], change: list[str], message: str) -> None:
+    printed = run(*files, "--no-figures", *change, status=1)
+    assert message in printed
+    assert "Traceback" not in printed
 
 
-def test_a_part_of_the_images_is_said(tmp_path: Path, files: list[str]) -> None:
-    dump = Path(files[0])
-    dump.write_text("".join(dump.read_text().splitlines(keepends=True)[:-1]) + '{"cut')
-    said = run(*files, "--no-figures", status=1)
-    assert "1 images of made_up/b/detection without an answer" in " ".join(said.split())
-    said = " ".join(run(*files, "--no-figures", "--partial").split())
-    assert "rest on the 29 images that are answered whole" in said
-    assert "1 lines of the dump are no JSON and were left out" in said
+def test_missing_predictions_are_refused_or_reported(tmp_path: Path, files: list[str]) -> None:
+    predictions = Path(files[0])
+    predictions.write_text("".join(predictions.read_text().splitlines(keepends=True)[:-1]) + '{"cut')
+    printed = run(*files, "--no-figures", status=1)
+    assert "1 images of made_up/b/detection without a prediction" in " ".join(printed.split())
+    printed = " ".join(run(*files, "--no-figures", "--partial").split())
+    assert "evaluated on the 29 images with all predictions" in printed
+    assert "1 lines of the predictions file are not JSON and are skipped" in printed
 
 
-def test_what_a_run_was_made_with_stays_with_it(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
+def test_results_have_the_settings_and_the_earlier_run(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
     other = prediction_lines.write(
-        tmp_path / "0.jsonl", prediction_lines.lines_of(scattered, lambda target: "nothing")
+        tmp_path / "0.jsonl", prediction_lines.lines_of(scattered, lambda target: "no boxes")
     )
-    said = run(*files, "--against", str(other), "--no-figures", "--library", "pycocotools", "--bootstrap", "20")
-    assert "what the numbers before rest on" in said
+    printed = run(*files, "--against", str(other), "--no-figures", "--library", "pycocotools", "--bootstrap", "20")
+    assert "coverage and parsing, before" in printed
     results = json.loads((tmp_path / "7-plain" / "results.json").read_text())
-    assert results["effort"] == {"permutations": 2, "seed": 0, "library": "pycocotools"}
-    assert results["against"]["dump"] == str(other)
+    assert results["settings"] == {"permutations": 2, "seed": 0, "library": "pycocotools"}
+    assert results["against"]["predictions"] == str(other)
     assert results["against"]["sets"]["made_up/a/detection"]["reading"]["unparsed"] == 30
 
 
 @pytest.mark.parametrize("name", ["coco/[/x]", "..", "a|b\nc", "x" * 300, "coco/[red]"])
-def test_names_are_text_in_tables_and_folders(tmp_path: Path, scattered: list[Any], name: str) -> None:
-    rows = [{**row, "data_source": name if index % 2 else "other"} for index, row in enumerate(scattered[:20])]
-    write_rows(tmp_path / "rows.parquet", rows)
-    dump = prediction_lines.write(tmp_path / "0.jsonl", prediction_lines.lines_of(rows, prediction_lines.perturbed(0)))
-    arguments = ["--annotations", str(tmp_path / "rows.parquet"), "--protocol", "plain", "--permutations", "0"]
-    said = run(str(dump), *arguments, "--out", str(tmp_path / "deep" / "out"))
-    assert "".join(name.split())[:30] in "".join(said.split()).replace("│", "")
+def test_any_name_is_safe_in_tables_and_folders(tmp_path: Path, scattered: list[Any], name: str) -> None:
+    samples = [{**row, "data_source": name if index % 2 else "other"} for index, row in enumerate(scattered[:20])]
+    write_rows(tmp_path / "samples.parquet", samples)
+    predictions = prediction_lines.write(
+        tmp_path / "0.jsonl", prediction_lines.lines_of(samples, prediction_lines.perturbed(0))
+    )
+    arguments = ["--annotations", str(tmp_path / "samples.parquet"), "--protocol", "plain", "--permutations", "0"]
+    printed = run(str(predictions), *arguments, "--out", str(tmp_path / "deep" / "out"))
+    assert "".join(name.split())[:30] in "".join(printed.split()).replace("│", "")
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"out"}
     assert len([path for path in (tmp_path / "deep" / "out").iterdir() if path.is_dir()]) == 2
 
 
-def test_figures_of_a_run_before_do_not_stay(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
-    rows = [row for row in scattered if "/a/" in row["data_source"]]
-    write_rows(tmp_path / "rows.parquet", rows)
-    prediction_lines.write(Path(files[0]), prediction_lines.lines_of(rows, prediction_lines.perturbed(0)))
+def test_figures_of_an_earlier_evaluation_are_deleted(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
+    samples = [row for row in scattered if "/a/" in row["data_source"]]
+    write_rows(tmp_path / "samples.parquet", samples)
+    prediction_lines.write(Path(files[0]), prediction_lines.lines_of(samples, prediction_lines.perturbed(0)))
     run(*files, "--against", files[0], "--bootstrap", "10")
     assert (tmp_path / "7-plain" / "before_after.png").exists()
     run(*files)
     assert not (tmp_path / "7-plain" / "before_after.png").exists()
 
 
-def test_a_bar_in_a_name_is_no_column() -> None:
+def test_a_bar_in_a_cell_is_escaped() -> None:
     assert markdown(Grid("t", ("a|b",), (("c",),))).splitlines()[2:] == ["| a\\|b |", "|---|", "| c |"]

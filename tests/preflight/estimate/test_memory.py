@@ -1,4 +1,4 @@
-"""Estimated memory against what torch allocates and vLLM counts, for models small enough to run here."""
+"""Estimated memory of small models, compared with torch's allocations and vLLM's cache size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from measured import allocated, model_of, step, step_of_verl, words
+from measured import allocated, model_of, random_text, step, step_of_verl
 from transformers import AutoConfig
 
 from verl_vision_r1.preflight.estimate.activations import CHUNK, Logits, language_layers, vision_layers
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.verl
 TINY = Path(__file__).parents[3] / "verl_vision_r1" / "demo" / "model"
 TOKENS = 256
 IMAGE = (32, 32)
-"""Patches of its height and width."""
+"""Height and width in patches."""
 CLOSE = 0.05
-"""Share by which an estimate of activations may be off."""
+"""Relative tolerance of estimated activations."""
 ROTARY = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [8, 12, 12]}
 TEXT = {"num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 256}
 FAMILIES = {
@@ -35,7 +35,7 @@ FAMILIES = {
 
 
 def config_of(family: str, vocabulary: int = 4096) -> Any:
-    """A small model of a family, with a vocabulary as large beside its width as that of the real ones or none."""
+    """A small model of a family."""
     text: Mapping[str, Any] = {**TEXT, "intermediate_size": 688, "vocab_size": vocabulary, "rope_parameters": ROTARY}
     if family == "qwen3_vl":
         text = {**text, "head_dim": 64}
@@ -45,32 +45,33 @@ def config_of(family: str, vocabulary: int = 4096) -> Any:
     )
 
 
-def close(estimated: float, measured: float, share: float = CLOSE) -> bool:
-    return abs(estimated - measured) <= share * measured
+def close(estimated: float, measured: float, tolerance: float = CLOSE) -> bool:
+    return abs(estimated - measured) <= tolerance * measured
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_activations_of_the_language_model_are_those_that_torch_allocates(family: str, checkpointing: bool) -> None:
+def test_activations_of_the_language_model_are_as_torch_allocates(family: str, checkpointing: bool) -> None:
     config = config_of(family, vocabulary=128)
-    model, inputs = model_of(config, checkpointing=checkpointing), words(TOKENS, 120)
+    model, inputs = model_of(config, checkpointing=checkpointing), random_text(TOKENS, 120)
     peak, _ = allocated(lambda: step(model, inputs))
     layers, logits = language_layers(config.get_text_config()), Logits(128, False, False, False, 4)
-    kept, layer = layers.kept(4, checkpointing), layers.backward(4, checkpointing)
-    assert close(Pass(TOKENS * kept, 0, TOKENS * layer, logits.bytes_of(TOKENS)).peak, peak)
+    stored, layer = layers.stored_bytes(4, checkpointing), layers.backward_bytes(4, checkpointing)
+    assert close(Pass(TOKENS * stored, 0, TOKENS * layer, logits.bytes_of(TOKENS)).peak, peak)
 
 
-def test_logits_are_the_peak_where_the_vocabulary_is_large() -> None:
+def test_logits_are_the_peak_of_a_large_vocabulary() -> None:
     config = config_of("qwen2_5_vl", vocabulary=8192)
-    model, inputs = model_of(config, checkpointing=True), words(TOKENS, 8000)
+    model, inputs = model_of(config, checkpointing=True), random_text(TOKENS, 8000)
     peak, _ = allocated(lambda: step_of_verl(model, inputs))
     layers, logits = language_layers(config.get_text_config()), Logits(8192, False, False, False, 4)
-    estimated = Pass(TOKENS * layers.kept(4, True), 0, TOKENS * layers.backward(4, True), logits.bytes_of(TOKENS))
+    stored, layer = layers.stored_bytes(4, True), layers.backward_bytes(4, True)
+    estimated = Pass(TOKENS * stored, 0, TOKENS * layer, logits.bytes_of(TOKENS))
     assert estimated.logits > estimated.layer
     assert close(estimated.peak, peak)
 
 
-def test_the_fused_kernel_needs_no_more_than_estimated_and_less_than_all_logits() -> None:
+def test_the_fused_kernel_needs_less_than_all_logits() -> None:
     from verl.utils.experimental.torch_functional import FusedLinearForPPO
 
     tokens, vocabulary, width = 2 * CHUNK, 8192, 64
@@ -89,18 +90,18 @@ def test_the_fused_kernel_needs_no_more_than_estimated_and_less_than_all_logits(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("checkpointing", "share"), [(False, 0.15), (True, 0.02)])
-def test_what_layers_of_the_vision_tower_keep_is_what_torch_allocates(
-    family: str, checkpointing: bool, share: float
+@pytest.mark.parametrize(("checkpointing", "tolerance"), [(False, 0.15), (True, 0.02)])
+def test_activations_of_the_vision_tower_are_as_torch_allocates(
+    family: str, checkpointing: bool, tolerance: float
 ) -> None:
-    # The difference of two depths: patch embedding and connector, which are not counted, are in both.
-    few, many = (kept_by_vision(family, depth, checkpointing) for depth in (4, 8))
+    # Patch embedding and connector are not counted; they cancel in the difference of two depths.
+    few, many = (stored_by_vision(family, depth, checkpointing) for depth in (4, 8))
     layers = vision_layers(config_of(family).vision_config)
-    assert close(IMAGE[0] * IMAGE[1] * layers.kept(4, checkpointing), many - few, share)
+    assert close(IMAGE[0] * IMAGE[1] * layers.stored_bytes(4, checkpointing), many - few, tolerance)
 
 
-def kept_by_vision(family: str, depth: int, checkpointing: bool) -> int:
-    """Bytes that a vision tower of so many layers keeps of an image."""
+def stored_by_vision(family: str, depth: int, checkpointing: bool) -> int:
+    """Bytes that a vision tower with a number of layers stores for one image."""
     config = config_of(family)
     vision = config.vision_config
     vision.depth = depth
@@ -110,7 +111,7 @@ def kept_by_vision(family: str, depth: int, checkpointing: bool) -> int:
     return allocated(lambda: tower(patches, grid_thw=grid))[1]
 
 
-def test_weights_gradients_and_moments_of_the_tiny_model_are_those_of_adam() -> None:
+def test_gradients_and_moments_of_the_tiny_model_are_those_of_adam() -> None:
     config = AutoConfig.from_pretrained(TINY)
     estimated = measure(config, "here", {"model": {}})
     model = model_of(config, checkpointing=False)
@@ -123,7 +124,7 @@ def test_weights_gradients_and_moments_of_the_tiny_model_are_those_of_adam() -> 
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 4])
-def test_the_cache_of_a_token_is_what_vllm_counts(parallel: int) -> None:
+def test_the_cache_per_token_is_that_of_vllm(parallel: int) -> None:
     interface = pytest.importorskip("vllm.v1.kv_cache_interface")
     model = measure(AutoConfig.from_pretrained(TINY), "here", {"model": {}})
     block, heads = 16, max(1, model.text.num_key_value_heads // parallel)

@@ -1,4 +1,4 @@
-"""A model is counted as transformers builds it, and as its makers published it."""
+"""Parameter counts equal those of transformers and of the published weights."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ PUBLISHED = {
     "Qwen/Qwen3-VL-8B-Thinking": 8_767_123_696,
     "Qwen/Qwen3-VL-30B-A3B-Instruct": 31_070_754_032,
 }
-"""Parameters that the hub shows for the weights of each."""
+"""Number of parameters of the weights on the hub."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_a_published_model_has_the_parameters_of_its_weights(name: str) -> None:
     assert model.vision_trained
 
 
-def test_a_model_in_a_folder_is_counted_as_it_is_loaded() -> None:
+def test_a_model_in_a_folder_has_the_parameters_of_the_loaded_one() -> None:
     real = AutoModelForImageTextToText.from_pretrained(TINY)
     model = counted(str(TINY))
     assert model.parameters == sum(part.numel() for part in real.parameters())
@@ -61,7 +61,7 @@ def test_frozen_parts_are_not_counted_as_trained(part: str) -> None:
     assert not model.vision_trained
 
 
-def test_of_a_model_with_adapters_only_these_are_trained() -> None:
+def test_only_adapters_are_trained() -> None:
     pytest.importorskip("peft")
     whole = counted(str(TINY))
     options = {"lora_rank": 4, "target_modules": ["q_proj"], "exclude_modules": None}
@@ -71,7 +71,7 @@ def test_of_a_model_with_adapters_only_these_are_trained() -> None:
     assert model.parameters == whole.parameters + queries
 
 
-def test_a_configuration_can_be_given_by_file() -> None:
+def test_a_configuration_can_be_a_file() -> None:
     config, source = read_config({"path": "somebody/else"}, TINY / "config.json")
     assert config.model_type == "qwen2_5_vl"
     assert source.endswith("config.json")
@@ -81,15 +81,15 @@ def test_a_configuration_can_be_given_by_file() -> None:
     ("name", "file", "message"),
     [
         ("somebody/else", None, "one of Qwen2-VL-2B.*got 'somebody/else'.*--model-config FILE"),
-        ("somebody/else", "nowhere.json", "--model-config: expected a model's config.json, got nowhere.json"),
+        ("somebody/else", "nowhere.json", "--model-config: expected the config.json of a model, got nowhere.json"),
     ],
 )
-def test_a_model_that_is_not_at_hand_is_named(name: str, file: str | None, message: str) -> None:
+def test_a_missing_model_is_an_error(name: str, file: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_config({"path": name}, Path(file) if file else None)
 
 
-def test_a_model_that_does_not_see_is_refused(tmp_path: Path) -> None:
+def test_a_language_model_is_an_error(tmp_path: Path) -> None:
     AutoConfig.for_model("qwen2").save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="expected a vision-language model, got qwen2"):
         read_config({"path": str(tmp_path)})

@@ -1,8 +1,10 @@
-"""The command: without a GPU it passes no judgement; with a trainer of ours it does. And the model that it makes."""
+"""`vision-r1 gpu-check` with a trainer that only writes files, or without a GPU; and the model that it builds."""
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,44 +18,52 @@ from verl_vision_r1.preflight.gpu_check.plan import Expected, Plan
 pytestmark = pytest.mark.verl
 
 TEXTS = ["Where is the red circle?", '[{"bbox_2d": [1, 2, 30, 40], "label": "red circle"}]']
-TRAINER = """
-import json, os, pathlib, sys
-folder, failing = pathlib.Path(sys.argv[1]), sys.argv[2] == "fail"
-assert (folder / "model" / "model.safetensors").is_file() and (folder / "rows" / "train.parquet").is_file()
-(folder / "rollouts").mkdir()
-with open(os.environ["VERL_FILE_LOGGER_PATH"], "w") as metrics:
-    for step in (1, 2, 3):
-        print(json.dumps({"step": step, "data": {"timing_s/step": 5.0, "critic/score/mean": 0.0}}), file=metrics)
-        (folder / "rollouts" / f"{step}.jsonl").write_text('{"score": 0.0}\\n' * 32)
-sys.exit(3 if failing else 0)
-"""
 
 
-def told(*arguments: str) -> dict[str, object]:
+@pytest.fixture(autouse=True)
+def one_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build the model and train in this process, except in a test of processes."""
+    if request.node.get_closest_marker("process") is None:
+        monkeypatch.setattr(run, "in_new_process", lambda function, *arguments: function(*arguments))
+        monkeypatch.setattr(run, "train", write_files)
+
+
+def write_files(plan: Plan, command: list[str]) -> Iterator[str]:
+    """The files that three steps of verl leave."""
+    assert (plan.model / "model.safetensors").is_file()
+    assert (plan.data / "train.parquet").is_file()
+    plan.rollouts.mkdir()
+    with plan.metrics.open("w") as metrics:
+        for step in (1, 2, 3):
+            data = {"timing_s/step": 5.0, "critic/score/mean": 0.0}
+            print(json.dumps({"step": step, "data": data}), file=metrics)
+            (plan.rollouts / f"{step}.jsonl").write_text('{"score": 0.0}\n' * 32)
+            yield f"step:{step} - critic/score/mean:0.0"
+
+
+def result_of(*arguments: str) -> dict[str, object]:
     done = CliRunner().invoke(app, ["gpu-check", "--json", *arguments])
     assert done.exit_code == 0, done.output
     result: dict[str, object] = json.loads(done.stdout)
     return result
 
 
-def test_without_a_gpu_it_says_what_it_would_do_and_judges_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_gpu_the_plan_is_printed_and_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "find", lambda: None)
     done = CliRunner().invoke(app, ["gpu-check", "--out", str(tmp_path / "check")])
     assert done.exit_code == 0
-    assert "No judgement is passed." in done.output
+    assert done.output.startswith("skipped: no GPU found")
     assert "verl.trainer.main_ppo +recipe=vision_r1_qwen3b" in done.output
     assert "update_actor     at most" in done.output
-    result = told("--small", "--out", str(tmp_path / "check"))
-    assert (result["judged"], result["passed"], result["findings"]) == (False, None, [])
+    result = result_of("--small", "--out", str(tmp_path / "check"))
+    assert (result["limits_checked"], result["passed"], result["verdicts"]) == (False, None, [])
     assert not (tmp_path / "check").exists()
 
 
-def test_a_dry_run_trains_nothing_where_there_is_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_trains_nothing_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "find", lambda: Machine("NVIDIA H200", 4, 141.0, True))
-    result = told("--dry-run", "--out", str(tmp_path / "check"))
-    assert result["judged"] is False
+    result = result_of("--dry-run", "--out", str(tmp_path / "check"))
+    assert result["limits_checked"] is False
     assert "trainer.n_gpus_per_node=4" in str(result["command"])
 
 
@@ -64,53 +74,60 @@ def test_the_large_model_is_not_trained_on_a_cpu(tmp_path: Path, monkeypatch: py
     assert done.output.startswith("error: VERL_PLATFORM=cpu: expected --small")
 
 
-def check_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, expected: Expected) -> tuple[int, str]:
-    """Run the check with a trainer that only leaves what verl would, or fails."""
-    script, folder = tmp_path / "trainer.py", tmp_path / "check"
-    script.write_text(TRAINER)
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Expected], tuple[int, str]]:
+    """Run the check with given limits; the exit status and the output."""
     monkeypatch.setattr(machine, "find", lambda: ASSUMED)
-    monkeypatch.setattr(run, "expect", lambda plan: expected)
-    monkeypatch.setattr(run, "trainer_command", lambda overrides: [sys.executable, str(script), str(folder), end])
-    done = CliRunner().invoke(app, ["gpu-check", "--small", "--json", "--out", str(folder)])
-    assert not (folder / "model").exists()
-    return done.exit_code, done.output
+    folder = tmp_path / "check"
+
+    def checked(expected: Expected) -> tuple[int, str]:
+        monkeypatch.setattr(run, "expect", lambda plan: expected)
+        done = CliRunner().invoke(app, ["gpu-check", "--small", "--json", "--out", str(folder)])
+        assert not (folder / "model").exists()
+        return done.exit_code, done.output
+
+    return checked
 
 
-def test_what_was_trained_is_judged_and_the_model_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    status, output = check_with(tmp_path, monkeypatch, "end", Expected([], None, {"step": 6.0}))
+def test_a_run_is_checked_and_its_model_removed(check: Any) -> None:
+    status, output = check(Expected([], None, {"step": 6.0}))
     assert status == 0
-    assert '"judged": true,\n  "passed": true' in output
+    assert '"limits_checked": true,\n  "passed": true' in output
+    assert "step 3, mean score of the rollouts 0.000" in output
 
 
-def test_a_folder_that_is_somebody_elses_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_something_else_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "find", lambda: ASSUMED)
     precious = tmp_path / "model" / "weights"
     precious.parent.mkdir()
     precious.touch()
     done = CliRunner().invoke(app, ["gpu-check", "--small", "--out", str(tmp_path)])
     assert done.exit_code == 1
-    assert done.output.startswith("error: --out: expected a folder that is empty or of an earlier check")
+    assert done.output.startswith("error: --out: expected a new or empty folder or that of an earlier check")
     assert precious.is_file()
 
 
-def test_the_folder_of_an_earlier_check_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_an_earlier_check_is_emptied(check: Any) -> None:
     for _ in range(2):
-        assert check_with(tmp_path, monkeypatch, "end", Expected([], None, {"step": 6.0}))[0] == 0
+        assert check(Expected([], None, {"step": 6.0}))[0] == 0
 
 
-def test_a_step_over_its_budget_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    status, output = check_with(tmp_path, monkeypatch, "end", Expected([], None, {"step": 4.0}))
+def test_a_step_above_its_limit_is_an_error(check: Any) -> None:
+    status, output = check(Expected([], None, {"step": 4.0}))
     assert status == 1
     assert '"passed": false' in output
 
 
-def test_a_training_that_fails_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    status, output = check_with(tmp_path, monkeypatch, "fail", Expected([], None, {}))
+@pytest.mark.process
+def test_a_failed_training_run_names_its_log(check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = [sys.executable, "-c", "import sys; sys.exit(3)"]
+    monkeypatch.setattr(run, "trainer_command", lambda overrides: failing)
+    status, output = check(Expected([], None, {}))
     assert status == 1
-    assert f"the training ended with status 3; the end of {tmp_path / 'check' / 'train.log'}" in output
+    assert f"ended with status 3; the end of {tmp_path / 'check' / 'train.log'}" in output
 
 
-def test_every_number_that_the_model_can_write_has_a_text(tmp_path: Path) -> None:
+def test_every_id_of_the_model_has_a_token(tmp_path: Path) -> None:
     from transformers import AutoConfig, AutoProcessor
 
     build(tmp_path, TEXTS, small=True)

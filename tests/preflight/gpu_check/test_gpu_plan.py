@@ -1,4 +1,4 @@
-"""What would be run: the command composes, fits the machine it is for, and has limits."""
+"""The plan: the command composes, fits the GPUs, and has limits."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ CPU = Machine("CPU", 0, 0.0, False)
 
 
 def offload_of(run: list[str]) -> tuple[str, ...]:
-    """The one of `OFFLOAD` that a run has."""
+    """The entry of `OFFLOAD` that a run has."""
     return next(each for each in reversed(OFFLOAD) if set(each) <= set(run))
 
 
 @pytest.mark.parametrize(("gpus", "memory", "chosen"), [(1, 141, 0), (1, 80, 1), (1, 40, 2), (8, 80, 0)])
-def test_what_does_not_fit_the_gpus_waits_on_the_host(gpus: int, memory: float, chosen: int, tmp_path: Path) -> None:
+def test_what_does_not_fit_the_gpus_is_offloaded(gpus: int, memory: float, chosen: int, tmp_path: Path) -> None:
     expected = expect(Plan(tmp_path, Machine("NVIDIA H100", gpus, memory, True)))
     assert offload_of(expected.run) == OFFLOAD[chosen]
     assert expected.memory is not None
@@ -26,12 +26,14 @@ def test_what_does_not_fit_the_gpus_waits_on_the_host(gpus: int, memory: float, 
     assert f"trainer.n_gpus_per_node={gpus}" in expected.run
 
 
-def test_gpus_that_hold_it_nowhere_are_refused_by_their_memory(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected GPUs that hold 3\.75 billion parameters, got 1 x 8 GiB; --small"):
+def test_gpus_that_are_too_small_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"expected GPUs with memory for 3\.75 billion parameters, got 1 x 8 GiB; --small"
+    ):
         expect(Plan(tmp_path, Machine("NVIDIA RTX 3070", 1, 8.0, True)))
 
 
-def test_a_slower_gpu_may_take_longer(tmp_path: Path) -> None:
+def test_a_slower_gpu_has_higher_limits(tmp_path: Path) -> None:
     fast = expect(Plan(tmp_path, Machine("NVIDIA H200", 1, 141.0, True))).seconds
     unknown = expect(Plan(tmp_path, Machine("NVIDIA X1", 1, 141.0, True))).seconds
     assert set(fast) == {"gen", "old_log_prob", "ref", "update_actor", "update_weights", "step"}
@@ -53,7 +55,7 @@ def test_a_cpu_has_no_limits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("machine", [ASSUMED, CPU])
 @pytest.mark.parametrize("small", [False, True])
-def test_the_run_composes_as_it_was_planned(machine: Machine, small: bool, tmp_path: Path) -> None:
+def test_the_run_composes_as_planned(machine: Machine, small: bool, tmp_path: Path) -> None:
     from verl_vision_r1.preflight.doctor.check import Case
     from verl_vision_r1.preflight.doctor.installation import recipes
 
@@ -66,6 +68,6 @@ def test_the_run_composes_as_it_was_planned(machine: Machine, small: bool, tmp_p
     assert case.run.actor_rollout_ref.actor.strategy == "fsdp2"
 
 
-def test_a_cpu_is_used_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_is_used_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERL_PLATFORM", "cpu")
     assert find() == CPU

@@ -1,4 +1,4 @@
-"""What `vision-r1 score` is given: an answer with its target, or the lines of a file, and the rules to score by."""
+"""Inputs of `vision-r1 score`: completions with their targets, and the reward configuration."""
 
 import json
 import sys
@@ -18,78 +18,78 @@ Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """An answer to be scored.
+class Completion:
+    """A completion to be scored.
 
     Attributes:
-        text: The answer.
-        target: What is there.
-        frame: The frame that the file says the answer is in; None where none does.
-        image: The file of its image, as far as it is known.
-        where: What an error names.
-        number: Its line, from 1.
+        text: The completion.
+        target: The ground truth.
+        frame: Frame of the boxes according to the file; None if the file does not say.
+        image: Path of the image; empty if unknown.
+        where: Location for error messages.
+        number: Line number, from 1.
     """
 
     text: str
     target: Target
     frame: Size | None = None
     image: str = ""
-    where: str = "answer"
+    where: str = "completion"
     number: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Rulebook:
-    """What all answers are scored by.
+class Scorer:
+    """The reward configuration for all completions.
 
     Attributes:
         preset: The rewards.
-        stage: The thresholds in force.
-        frame: One of `FRAMES` or WIDTHxHEIGHT; None for what the line, or else the preset, or else the image says.
+        stage: The thresholds.
+        frame: One of `FRAMES` or WIDTHxHEIGHT; None for the frame of the line, else of the preset, else of the image.
     """
 
     preset: Preset
     stage: Stage
     frame: str | None = None
 
-    def explain(self, given: Given) -> Explanation:
-        """Score an answer and say why.
+    def explain(self, completion: Completion) -> Explanation:
+        """Score a completion and explain the score.
 
         Raises:
-            ValueError: The preset has no rules for its task, or the frame is none.
+            ValueError: The preset has no configuration for the task, or the frame is invalid.
         """
-        rules = self.rules_of(given)
-        return explain(given.text, given.target, rules, self._frame(given, rules), self.stage)
+        rules = self.rules_of(completion)
+        return explain(completion.text, completion.target, rules, self._frame(completion, rules), self.stage)
 
-    def score(self, given: Given) -> Scores:
-        """Score an answer.
+    def score(self, completion: Completion) -> Scores:
+        """Score a completion.
 
         Raises:
-            ValueError: As `explain`.
+            ValueError: As in `explain`.
         """
-        rules = self.rules_of(given)
-        return score_completion(given.text, given.target, rules, self._frame(given, rules), self.stage)
+        rules = self.rules_of(completion)
+        return score_completion(completion.text, completion.target, rules, self._frame(completion, rules), self.stage)
 
-    def rules_of(self, given: Given) -> TaskRules:
-        """The rules of an answer's task.
+    def rules_of(self, completion: Completion) -> TaskRules:
+        """The reward configuration of a completion's task.
 
         Raises:
-            ValueError: The preset has none.
+            ValueError: The preset has no configuration for the task.
         """
-        return told(given.where, lambda: self.preset.rules_of(given.target))
+        return located(completion.where, lambda: self.preset.rules_of(completion.target))
 
-    def _frame(self, given: Given, rules: TaskRules) -> Size:
-        size = (given.target.width, given.target.height)
+    def _frame(self, completion: Completion, rules: TaskRules) -> Size:
+        size = (completion.target.width, completion.target.height)
         if self.frame is not None:
             return frame_size(self.frame, size) if self.frame in FRAMES else size_of(self.frame, "--frame")
-        return given.frame or frame_size(rules.frame or "resized_pixels", size)
+        return completion.frame or frame_size(rules.frame or "resized_pixels", size)
 
 
 def stage_of(curriculum: str, index: int | None) -> Stage:
-    """A stage of a curriculum, the last where no index is given.
+    """A stage of a curriculum, by default the last.
 
     Raises:
-        ValueError: There is no such curriculum, or it has no such stage.
+        ValueError: The curriculum or the stage does not exist.
     """
     stages = load_curriculum(curriculum).stages
     if index is None:
@@ -100,10 +100,10 @@ def stage_of(curriculum: str, index: int | None) -> Stage:
 
 
 def size_of(text: Any, where: str) -> Size:
-    """A frame that is written as its size.
+    """Parse a frame written as WIDTHxHEIGHT.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The text has another form.
 
     Example:
         >>> size_of("644x476", "--frame")
@@ -115,65 +115,65 @@ def size_of(text: Any, where: str) -> Size:
     return size
 
 
-def read_answer(answer: str, target: str) -> Given:
-    """An answer and its target as they stand on a command line.
+def read_completion(completion: str, target: str) -> Completion:
+    """Read a completion and its target from the command line.
 
     Args:
-        answer: The text, or `-` for what comes in by standard input.
-        target: The target as JSON, or the file that holds it.
+        completion: The text, or `-` to read it from standard input.
+        target: The target as JSON, or the path of a JSON file.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The target is wrong.
+        FileNotFoundError: The file does not exist.
+        ValueError: The target is invalid.
     """
-    text = sys.stdin.buffer.read().decode("utf-8", errors="replace") if answer == "-" else answer
+    text = sys.stdin.buffer.read().decode("utf-8", errors="replace") if completion == "-" else completion
     if target.lstrip().startswith("{"):
-        return Given(text, _target(target, "--target"))
+        return Completion(text, _target(target, "--target"))
     if not Path(target).is_file():
-        raise FileNotFoundError(f"--target: expected JSON, or a file of it, got {target!r:.120}")
-    return Given(text, _target(Path(target).read_text(encoding="utf-8-sig"), target))
+        raise FileNotFoundError(f"--target: expected JSON or a JSON file, got {target!r:.120}")
+    return Completion(text, _target(Path(target).read_text(encoding="utf-8-sig"), target))
 
 
-def read_lines(path: Path, on_cut_off: Callable[[str], None]) -> Iterator[Given]:
-    """The answers of a file, one by one.
+def read_lines(path: Path, on_cut_off: Callable[[str], None]) -> Iterator[Completion]:
+    """Read the completions of a JSONL file, one by one.
 
     Args:
-        path: Lines of verl's dumps (`output`, `gts`, `frame`, `image`), or `{"completion": ..., "target": ...}` with
-            `frame` and `image` where they are known.
-        on_cut_off: Told about a last line that was cut off half-way, which is left out.
+        path: A rollout file of verl (`output`, `gts`, `frame`, `image`), or lines of the form
+            `{"completion": ..., "target": ...}` with optional `frame` and `image`.
+        on_cut_off: Called with a message if the last line is incomplete; the line is skipped.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A line is something else.
+        FileNotFoundError: The file does not exist.
+        ValueError: A line has another form.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a file of answers, a line of JSON for each, got no such file")
+        raise FileNotFoundError(f"{path}: expected a JSONL file with one completion per line, got no such file")
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             where = f"{path} line {number}"
             entry = _entry(line)
             if entry is None and not line.endswith("\n") and line.strip():
-                on_cut_off(f"{where} was cut off and is left out")
+                on_cut_off(f"{where} is incomplete and is skipped")
             elif line.strip():
-                yield _given(entry, where, number)
+                yield _completion(entry, where, number)
 
 
-def read_line(path: Path, wanted: int, on_cut_off: Callable[[str], None]) -> Given:
-    """One line of a file, counted from 1.
+def read_line(path: Path, number: int, on_cut_off: Callable[[str], None]) -> Completion:
+    """Read one line of a file, numbered from 1.
 
     Raises:
-        FileNotFoundError, ValueError: As `read_lines`, or there is no such line.
+        FileNotFoundError, ValueError: As in `read_lines`, or the line does not exist.
     """
     last = 0
-    for given in read_lines(path, on_cut_off):
-        if given.number == wanted:
-            return given
-        last = given.number
-    raise ValueError(f"--line: expected the number of a line of {path}, which ends with {last}, got {wanted}")
+    for completion in read_lines(path, on_cut_off):
+        if completion.number == number:
+            return completion
+        last = completion.number
+    raise ValueError(f"--line: expected a line of {path}, whose last is {last}, got {number}")
 
 
-def told(where: str, read: Callable[[], Read]) -> Read:
-    """What a function gives; what a person wrote wrong is told with its place.
+def located(where: str, read: Callable[[], Read]) -> Read:
+    """Call a function, and add the location to its error message.
 
     Raises:
         ValueError: The function raises it.
@@ -185,7 +185,7 @@ def told(where: str, read: Callable[[], Read]) -> Read:
 
 
 def _target(text: str, where: str) -> Target:
-    return told(where, lambda: Target.from_json(text))
+    return located(where, lambda: Target.from_json(text))
 
 
 def _entry(line: str) -> Any:
@@ -195,22 +195,22 @@ def _entry(line: str) -> Any:
         return None
 
 
-def _given(entry: Any, where: str, number: int) -> Given:
-    """A line of either form."""
+def _completion(entry: Any, where: str, number: int) -> Completion:
+    """Parse a line of either form."""
     text, target = ("output", "gts") if isinstance(entry, dict) and "output" in entry else ("completion", "target")
     if not isinstance(entry, dict) or not {text, target} <= entry.keys():
         got = f"the keys {', '.join(map(str, entry))}" if isinstance(entry, dict) else "none"
         raise ValueError(
-            f"{where}: expected a JSON object with output and gts, as verl writes, or completion and target, got {got}"
+            f"{where}: expected a JSON object with output and gts (rollout file) or completion and target, got {got}"
         )
     if not isinstance(entry[text], str):
-        raise ValueError(f"{where}: {text}: expected a text, got {entry[text]!r:.60}")
-    held = entry[target] if isinstance(entry[target], str) else json.dumps(entry[target])
-    read = _target(held, f"{where}: {target}")
-    return Given(
+        raise ValueError(f"{where}: {text}: expected a string, got {entry[text]!r:.60}")
+    content = entry[target] if isinstance(entry[target], str) else json.dumps(entry[target])
+    parsed = _target(content, f"{where}: {target}")
+    return Completion(
         text=entry[text],
-        target=read,
-        frame=_frame(entry.get("frame"), read, f"{where}: frame"),
+        target=parsed,
+        frame=_frame(entry.get("frame"), parsed, f"{where}: frame"),
         image=str(entry.get("image") or ""),
         where=where,
         number=number,

@@ -1,4 +1,4 @@
-"""What `vision-r1 score` prints: one answer in full, or a row for each of many."""
+"""Output of `vision-r1 score`: the explanation of one completion, or a table of many."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,14 +16,14 @@ from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules
 
 SHOWN: Final = 100
-"""Boxes of an answer that are printed; the JSON has all."""
-LETTERS: Final = 2000
-"""Letters of an answer that are printed."""
+"""Maximum number of printed boxes; the JSON has all."""
+CHARACTERS: Final = 2000
+"""Maximum number of printed characters of a completion."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A line of a file and what it scores."""
+    """The scores of one line of a file."""
 
     line: int
     task: str
@@ -34,16 +34,16 @@ class Scored:
         return {"line": self.line, "task": self.task, **scores_as_dict(self.scores)}
 
 
-def show_answer(text: str, console: Console) -> None:
-    """Print the beginning of an answer, each line by itself."""
-    for line in text[:LETTERS].splitlines():
-        _print(console, f"| {printable(line, LETTERS)}")
-    if len(text) > LETTERS:
-        _print(console, f"and {len(text) - LETTERS} letters more")
+def show_completion(text: str, console: Console) -> None:
+    """Print the beginning of a completion, line by line."""
+    for line in text[:CHARACTERS].splitlines():
+        _print(console, f"| {printable(line, CHARACTERS)}")
+    if len(text) > CHARACTERS:
+        _print(console, f"and {len(text) - CHARACTERS} more characters")
 
 
 def show_explanation(explanation: Explanation, rules: TaskRules, console: Console) -> None:
-    """Print the criteria, what became of each box, the objects that were missed, and the notes."""
+    """Print the criteria, the verdict on each box, the missed objects, and the notes."""
     scores, frame = explanation.scores, explanation.answer.frame
     _print(console, f"{explanation.target.task}, frame {frame[0]:g}x{frame[1]:g}, {_thresholds(scores.stage)}")
     console.print(_criteria(scores, rules))
@@ -53,15 +53,15 @@ def show_explanation(explanation: Explanation, rules: TaskRules, console: Consol
     if len(explanation.verdicts) > SHOWN:
         _print(console, f"and {len(explanation.verdicts) - SHOWN} more: --json has all")
     if explanation.verdicts:
-        _print(console, "worth: the total, less that of the same answer without the box, matched anew")
+        _print(console, "worth: the total minus the total without this box, with a new matching")
     for line in (*_missed(explanation), *explanation.notes):
         _print(console, f"- {line}")
 
 
 def show_lines(scored: Sequence[Scored], console: Console) -> None:
-    """Print a row for each line, and the means."""
+    """Print a table row per line, and the means."""
     names = list(dict.fromkeys(name for item in scored for name in item.scores.parts))
-    # Without lines: all criteria of a preset of several tasks have to fit 80 letters.
+    # Without borders, so that the criteria of a preset for several tasks fit into 80 columns.
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("line", "total", *names, "boxes", "of", "IoU"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
@@ -78,13 +78,13 @@ def show_lines(scored: Sequence[Scored], console: Console) -> None:
 
 
 def _flags(scores: Scores) -> str:
-    """The flags that are raised, one to a line; that an answer was parsed is told where it was not."""
+    """The flags that are set, one per line; `parsed` is shown only if it is not."""
     raised = [name for name, value in scores.flags.items() if value and name != "parsed"]
     return "\n".join([*raised, *([] if scores.flags["parsed"] else ["not parsed"])])
 
 
 def means(scored: Sequence[Scored]) -> dict[str, float]:
-    """The mean total, and that of each criterion over the lines whose task has it."""
+    """The mean total, and the mean of each criterion over the lines whose task uses it."""
     names = dict.fromkeys(name for item in scored for name in item.scores.parts)
     of_criteria = {name: _mean(i.scores.parts[name] for i in scored if name in i.scores.parts) for name in names}
     return {"total": _mean(item.scores.total for item in scored), **of_criteria}
@@ -95,9 +95,9 @@ def _mean(values: Iterable[float]) -> float:
     return math.fsum(listed) / len(listed)
 
 
-def _print(console: Console, words: str) -> None:
-    """As text: a name may hold what rich takes for markup."""
-    console.print(Text(words))
+def _print(console: Console, text: str) -> None:
+    """Print plain text, which may look like rich's markup."""
+    console.print(Text(text))
 
 
 def _thresholds(stage: Stage) -> str:
@@ -107,7 +107,7 @@ def _thresholds(stage: Stage) -> str:
 
 
 def _criteria(scores: Scores, rules: TaskRules) -> Table:
-    """What each criterion gives, and what the total is made of."""
+    """The value of each criterion, and the total."""
     refined = scores.stage != OFF
     table = Table()
     for heading in ("", "value", *(["refinement off"] if refined else []), "weight"):
@@ -116,8 +116,8 @@ def _criteria(scores: Scores, rules: TaskRules) -> Table:
         raw = [_number(scores.raw[item.name])] if refined else []
         table.add_row(*map(Text, (item.name, _number(scores.parts[item.name]), *raw, f"{item.weight:g}")))
     table.add_section()
-    words = {"sum": "weighted sum", "mean": "weighted mean"}[rules.total]
-    table.add_row(*map(Text, ("total", _number(scores.total), *([""] if refined else []), words)))
+    kind = {"sum": "weighted sum", "mean": "weighted mean"}[rules.total]
+    table.add_row(*map(Text, ("total", _number(scores.total), *([""] if refined else []), kind)))
     return table
 
 
@@ -128,20 +128,21 @@ def _counts(scores: Scores) -> str:
 
 
 def _predictions(verdicts: Sequence[Verdict]) -> Table:
-    confident = any(verdict.confidence is not None for verdict in verdicts)
+    with_confidence = any(verdict.confidence is not None for verdict in verdicts)
     table = Table()
     table.add_column(Text("box"), justify="right", no_wrap=True)
-    table.add_column(Text("label and place"), overflow="fold", ratio=2)
-    if confident:
-        table.add_column(Text("sure"), justify="right", no_wrap=True)
+    table.add_column(Text("label and x1 y1 x2 y2"), overflow="fold", ratio=2)
+    if with_confidence:
+        table.add_column(Text("conf"), justify="right", no_wrap=True)
     table.add_column(Text("worth"), justify="right", no_wrap=True)
-    table.add_column(Text("why"), overflow="fold", ratio=4)
+    table.add_column(Text("reason"), overflow="fold", ratio=4)
     for verdict in verdicts:
         name = "" if verdict.label is None else f"{printable(verdict.label)}\n"
-        place = name + " ".join(f"{side:.4g}" for side in verdict.box)
-        sure = ["" if verdict.confidence is None else f"{verdict.confidence:.2f}"] if confident else []
+        box = name + " ".join(f"{side:.4g}" for side in verdict.box)
+        confidence = "" if verdict.confidence is None else f"{verdict.confidence:.2f}"
         worth = "?" if verdict.worth is None else f"{verdict.worth:+.3f}"
-        table.add_row(*map(Text, (str(verdict.number), place, *sure, worth, verdict.reason)))
+        cells = (str(verdict.number), box, *([confidence] if with_confidence else []), worth, verdict.reason)
+        table.add_row(*map(Text, cells))
     return table
 
 

@@ -1,11 +1,11 @@
-"""Images sorted into one folder for each class, with or without a folder for each part.
+"""Image folders: one folder per class, with or without a folder per split.
 
     flowers/train/21/image_06734.jpg
     flowers/valid/21/image_06738.jpg
     flowers/cat_to_name.json            {"21": "fire lily", "3": "canterbury bells", ...}
 
-A folder's name is the label as it stands, underscores too, unless `labels.json` or `cat_to_name.json` gives another.
-torchvision's `ImageFolder` reads the same layout, but numbers the classes, and opens no file before training does.
+The label is the verbatim name of the folder, unless `labels.json` or `cat_to_name.json` has another name for it.
+torchvision's `ImageFolder` reads the same layout, but it numbers the classes and opens no image before training.
 """
 
 import json
@@ -17,42 +17,42 @@ from verl_vision_r1.boxes import NO_BOXES
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits
 from verl_vision_r1.targets import Target
 
 ENDINGS: Final = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-PARTS: Final = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLITS: Final = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 NAMES: Final = ("labels.json", "cat_to_name.json")
 
 Labelled = tuple[Path, str]
-"""An image and its class."""
+"""An image and its label."""
 
 
-def find(source: str, subject: str = "object", *, or_else: str = "") -> Parts:
-    """The folders of classes in `train/`, `val/` (`valid/`, `validation/`) and `test/`, or else in the folder itself.
+def find(source: str, subject: str = "object", *, or_else: str = "") -> Splits:
+    """Class folders in `train/`, `val/` (or `valid/`, `validation/`) and `test/`, or else in the folder itself.
 
     Args:
         source: The folder.
-        subject: The kind of thing to be classified, such as "plant".
-        or_else: Another layout that the caller looked for in vain, for the message.
+        subject: The kind of object to classify, such as "plant".
+        or_else: Another layout that the caller also accepts, for the message.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds no two classes, or their names are missing.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has fewer than two classes, or class names are missing.
     """
     folder = expect_folder(source)
-    roots = {part: folder / name for name, part in PARTS.items() if (folder / name).is_dir()} or {"all": folder}
-    classes = {part: held for part, root in roots.items() if (held := _class_folders(root))}
-    folders = {path.name for held in classes.values() for path in held}
+    roots = {split: folder / name for name, split in SPLITS.items() if (folder / name).is_dir()} or {"all": folder}
+    classes = {split: found for split, root in roots.items() if (found := _class_folders(root))}
+    folders = {path.name for found in classes.values() for path in found}
     if len(folders) < 2:
         raise ValueError(
-            f"{source}: expected {or_else and or_else + ', or '}a folder of images for each of two classes or more"
-            f" (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), got a folder that holds {contents(folder)}"
+            f"{source}: expected {or_else and or_else + ', or '}one folder of images per class, at least two"
+            f" (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), got a folder that contains {contents(folder)}"
         )
     labels = _labels(folder, folders)
     if subject != "object" and all(label.isdecimal() for label in labels.values()):
         raise nameless(folder, min(labels.values()))
-    return {part: _reader(held, labels, folder, subject) for part, held in classes.items()}
+    return {split: _reader(found, labels, folder, subject) for split, found in classes.items()}
 
 
 def _class_folders(root: Path) -> list[Path]:
@@ -64,7 +64,7 @@ def _images(folder: Path) -> Iterator[Path]:
 
 
 def _labels(folder: Path, folders: Iterable[str]) -> dict[str, str]:
-    """Label by folder name."""
+    """Labels by folder name."""
     names = load_names(folder)
     if names is None:
         return {name: name for name in folders}
@@ -74,10 +74,10 @@ def _labels(folder: Path, folders: Iterable[str]) -> dict[str, str]:
 
 
 def load_names(folder: Path) -> dict[str, str] | None:
-    """What `labels.json` or `cat_to_name.json` calls the classes; None where there is no such file.
+    """The class names of `labels.json` or `cat_to_name.json`; None if neither exists.
 
     Raises:
-        ValueError: It holds something else than names by folder or number.
+        ValueError: The file does not contain names by folder or number.
     """
     path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
     if path is None:
@@ -85,15 +85,15 @@ def load_names(folder: Path) -> dict[str, str] | None:
     try:
         names = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, got a file that is not: {error}") from error
+        raise ValueError(f"{path}: expected JSON, got a file that is not JSON: {error}") from error
     if not isinstance(names, dict) or not all(isinstance(name, str) and name.strip() for name in names.values()):
         raise ValueError(f'{path}: expected {{"folder or number": "name"}}, got {names!r:.160}')
     return names
 
 
 def nameless(folder: Path, number: str) -> ValueError:
-    """What is wrong with classes that have numbers only."""
-    return ValueError(f"{folder}: expected the names of the classes in {' or '.join(NAMES)}, got numbers: {number}")
+    """The error for classes that have numbers only."""
+    return ValueError(f"{folder}: expected the class names in {' or '.join(NAMES)}, got only numbers: {number}")
 
 
 def _reader(folders: list[Path], labels: dict[str, str], source: Path, subject: str) -> Read:
@@ -107,17 +107,18 @@ def _reader(folders: list[Path], labels: dict[str, str], source: Path, subject: 
 def read_labelled(
     images: Iterable[Labelled], categories: Sequence[str], source: Path, subject: str, on_problem: OnProblem
 ) -> Iterator[Sample]:
-    """Make the samples of images whose class is known.
+    """Make samples of labelled images.
 
     Args:
-        images: The images, all in `source`.
+        images: The images, all in `source`, with their labels.
         categories: All classes.
-        source: The folder of the data set.
-        subject: The kind of thing to be classified.
-        on_problem: Told about each image that cannot be opened, or has the name of another but for the ending.
+        source: Folder of the dataset.
+        subject: The kind of object to classify.
+        on_problem: Called with the error of each image that does not open, or differs from another only in its
+            extension.
 
     Yields:
-        Samples without boxes. `image_id` is the path within the folder without its ending.
+        Samples without boxes. `image_id` is the path within the folder, without extension.
     """
     owners: dict[str, Path] = {}
     for image, label in images:
@@ -125,7 +126,7 @@ def read_labelled(
         try:
             if image_id in owners:
                 raise ValueError(
-                    f"{image}: expected a name of its own but for the ending, got that of {owners[image_id]}"
+                    f"{image}: expected a unique name without the extension, got the same as {owners[image_id]}"
                 )
             width, height = shown_size(image)
             target = Target(NO_BOXES, (label,), width, height, tuple(categories), "classification")

@@ -1,14 +1,14 @@
-"""Sets whose questions are "how many": CLEVR and PixMo-Count.
+"""Counting datasets: CLEVR and PixMo-Count.
 
 CLEVR v1.0 (https://cs.stanford.edu/people/jcjohns/clevr/, CC BY 4.0), `questions/CLEVR_train_questions.json`, with the
-images in `images/train/`. Its other questions are left out. The words are its own:
+images in `images/train/`. Only questions for a number are read, and their text is kept:
 
     {"questions": [{"image_filename": "CLEVR_train_000000.png", "question": "How many red cubes are there?",
                     "answer": "3", "split": "train", "program": [...], ...}, ...]}
 
-PixMo-Count (https://huggingface.co/datasets/allenai/pixmo-count, ODC-BY), `train-00000-of-00001.parquet`, or the like
-as JSON lines. It is published without the images, which are expected in `images/` by the name in their address or by
-`image_sha256`; own files may have the path of an image, `image`, instead:
+PixMo-Count (https://huggingface.co/datasets/allenai/pixmo-count, ODC-BY), `train-00000-of-00001.parquet`, or the same
+as JSON Lines. It is published without images, which are expected in `images/`, named as in their URL or by
+`image_sha256`. Custom files may have the path of an image, `image`, instead:
 
     {"image_url": "https://example.com/crowd.jpg", "image_sha256": "5d41...", "label": "people", "count": 4, ...}
 """
@@ -23,41 +23,41 @@ from urllib.parse import unquote
 
 from verl_vision_r1.boxes import NO_BOXES
 from verl_vision_r1.data.readers.classification import ENDINGS
-from verl_vision_r1.data.readers.entries import Entry, json_lines, words_of
+from verl_vision_r1.data.readers.entries import Entry, json_lines, text_of
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, find_image
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image
 from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.targets import Target
 
 CLEVR_KEYS: Final = ("questions", "image_filename", "question", "answer")
 PIXMO_KEYS: Final = ("image", "image_url", "image_sha256", "label", "count")
 HOW_MANY: Final = re.compile(r"\b(how many|what number of)\b", re.IGNORECASE)
-"""CLEVR asks in both words."""
+"""CLEVR uses both phrases."""
 
 
-def find(source: str) -> Parts:
-    """CLEVR, `questions/CLEVR_*_questions.json`, or PixMo-Count, `*.parquet` or `*.jsonl` there or in `data/`.
+def find(source: str) -> Splits:
+    """CLEVR, `questions/CLEVR_*_questions.json`; or PixMo-Count, `*.parquet` or `*.jsonl` in the folder or in `data/`.
 
-    A table whose name begins with "train", "val", "validation" or "test" is of that part, all others are "all".
+    A file whose name starts with "train", "val", "validation" or "test" belongs to that split, any other to "all".
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds neither.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder contains neither.
     """
     folder = expect_folder(source)
     files = {name: folder / "questions" / f"CLEVR_{name}_questions.json" for name in ("train", "val")}
-    parts = {name: _clevr_reader(path, folder / "images" / name) for name, path in files.items() if path.is_file()}
-    if not parts:
+    splits = {name: _clevr_reader(path, folder / "images" / name) for name, path in files.items() if path.is_file()}
+    if not splits:
         tables = [path for place in (folder, folder / "data") for path in sorted(place.glob("[!.]*"))]
-        parts = _pixmo_parts(folder, [path for path in tables if path.suffix in READERS])
-    if not parts:
+        splits = _pixmo_splits(folder, [path for path in tables if path.suffix in READERS])
+    if not splits:
         raise ValueError(
             f"{source}: expected CLEVR (questions/CLEVR_train_questions.json) or PixMo-Count (*.parquet or *.jsonl),"
-            f" got a folder that holds {contents(folder)}"
+            f" got a folder that contains {contents(folder)}"
         )
-    return parts
+    return splits
 
 
 def _clevr_reader(path: Path, images: Path) -> Read:
@@ -69,22 +69,22 @@ def read_clevr(path: Path, images: Path, on_problem: OnProblem = fail) -> Iterat
 
     Args:
         path: The JSON file.
-        images: The folder of the images.
-        on_problem: Told about each question that is incomplete or lacks its image.
+        images: Folder of the images.
+        on_problem: Called with the error of each invalid question.
 
     Yields:
-        Samples without boxes, in the order of the file. `image_id` is the file name without its ending.
+        Samples without boxes, in the order of the file. `image_id` is the file name without extension.
 
     Raises:
         FileNotFoundError: The file or an image does not exist.
-        ValueError: The file is not CLEVR JSON, or a question is wrong.
+        ValueError: The file is not CLEVR JSON, or a question is invalid.
     """
     size, answer_format = functools.lru_cache(shown_size), _answer_format()
     for index, entry in enumerate(_load(path)):
         where = f"{path} question {index}"
         try:
             name, question, answer = (
-                words_of(_object(entry, where), key, where) for key in ("image_filename", "question", "answer")
+                text_of(_object(entry, where), key, where) for key in ("image_filename", "question", "answer")
             )
             if not HOW_MANY.search(question) or not re.fullmatch("[0-9]{1,9}", answer):
                 continue
@@ -98,14 +98,14 @@ def read_clevr(path: Path, images: Path, on_problem: OnProblem = fail) -> Iterat
 
 
 def _answer_format() -> str:
-    """How an answer is to be given: the question "count" without its first line, which is CLEVR's own here."""
-    words = load_prompts("vision_r1").text("count", Target(NO_BOXES, (), 1, 1), "object")
-    return words.split("\n", 1)[1]
+    """The answer format of the template "count": all of it but the first line, which CLEVR's question replaces."""
+    prompt = load_prompts("vision_r1").text("count", Target(NO_BOXES, (), 1, 1), "object")
+    return prompt.split("\n", 1)[1]
 
 
 def _load(path: Path) -> list[Any]:
     def used(entry: Entry) -> Entry:
-        # Most of the file are the programs of its 700 000 questions.
+        # Most of the file is the programs of its 700,000 questions.
         return {key: entry[key] for key in CLEVR_KEYS if key in entry}
 
     try:
@@ -124,12 +124,12 @@ def _object(entry: Any, where: str) -> Entry:
     return entry
 
 
-def _pixmo_parts(folder: Path, tables: list[Path]) -> Parts:
+def _pixmo_splits(folder: Path, tables: list[Path]) -> Splits:
     files: dict[str, list[Path]] = {}
     for path in tables:
         named = re.match("(train|val|test)(idation)?(?![a-z])", path.name)
         files.setdefault(named[1] if named else "all", []).append(path)
-    return {part: _pixmo_reader(paths, folder) for part, paths in files.items()}
+    return {split: _pixmo_reader(paths, folder) for split, paths in files.items()}
 
 
 def _pixmo_reader(paths: list[Path], folder: Path) -> Read:
@@ -139,23 +139,23 @@ def _pixmo_reader(paths: list[Path], folder: Path) -> Read:
 
 
 def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
-    """Read one table of PixMo-Count.
+    """Read one file of PixMo-Count.
 
     Args:
         path: A `.parquet` or `.jsonl` file.
-        folder: The folder of the data set, with the images in it or in `images/`.
-        on_problem: Told about each row that is wrong or lacks its image.
+        folder: Folder of the dataset, with the images in it or in `images/`.
+        on_problem: Called with the error of each invalid row.
 
     Yields:
-        Samples without boxes, in the order of the file. `image_id` is the image's path within the folder.
+        Samples without boxes, in the order of the file. `image_id` is the path of the image within the folder.
 
     Raises:
         FileNotFoundError: The file or an image does not exist.
-        ValueError: The file has another format, or a row is wrong.
+        ValueError: The file has another format, or a row is invalid.
     """
     for where, row in READERS[path.suffix](path, on_problem):
         try:
-            label, count = words_of(row, "label", where), row.get("count")
+            label, count = text_of(row, "label", where), row.get("count")
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 raise ValueError(f"{where}: expected 'count' to be a whole number, got {count!r:.80}")
             image = find_image([folder / "images", folder], _image_names(row, where), where)
@@ -169,12 +169,12 @@ def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterat
 def _image_names(row: Entry, where: str) -> list[str]:
     if isinstance(row.get("image"), str):
         return [row["image"]]
-    address, digest = row.get("image_url"), row.get("image_sha256")
-    if not isinstance(address, str):
-        raise ValueError(f"{where}: expected the path 'image' or the address 'image_url', got {row!r:.160}")
-    # Many addresses end in the same name.
+    url, digest = row.get("image_url"), row.get("image_sha256")
+    if not isinstance(url, str):
+        raise ValueError(f"{where}: expected the path 'image' or the URL 'image_url', got {row!r:.160}")
+    # The digest first: many URLs end in the same name.
     named = [digest, *(digest + ending for ending in ENDINGS)] if isinstance(digest, str) and digest else []
-    base = re.split("[?#]", address)[0].rsplit("/", 1)[-1]
+    base = re.split("[?#]", url)[0].rsplit("/", 1)[-1]
     return [*named, *dict.fromkeys(name for name in (base, unquote(base)) if name)]
 
 

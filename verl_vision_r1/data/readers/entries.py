@@ -1,4 +1,4 @@
-"""What the readers share about the entries of JSON files: their values, checked, and files of many entries."""
+"""Checked access to JSON annotations, and readers of JSON Lines and large JSON lists."""
 
 import json
 import reprlib
@@ -12,17 +12,17 @@ Entry = dict[str, Any]
 Value = TypeVar("Value")
 
 NAMES: Final[dict[Any, str]] = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
-"""What messages call the kinds of JSON."""
+"""Names of the JSON types in messages."""
 
 LARGEST: Final = 1e9
-"""Above any pixel. JSON has whole numbers of any length, and a very long one is too large for a float."""
+"""Larger than any pixel coordinate. JSON integers have any length, and a very long one overflows a float."""
 
 
 def value_of(entry: Entry, key: str, kind: type[Value], where: str) -> Value:
-    """What an entry has under a key.
+    """The value of a key.
 
     Raises:
-        ValueError: It is of another kind, or there is nothing.
+        ValueError: The value has another type, or the key is missing.
 
     Example:
         >>> value_of({"width": "640"}, "width", int, "a.json image 3")
@@ -30,7 +30,7 @@ def value_of(entry: Entry, key: str, kind: type[Value], where: str) -> Value:
         ValueError: a.json image 3: expected 'width' to be a whole number, got '640'
     """
     value = entry.get(key)
-    # To Python, `true` is a whole number.
+    # In Python, `True` is an int.
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(
             f"{where}: expected {key!r} to be {NAMES.get(kind, kind.__name__)}, got {reprlib.repr(value)}"
@@ -39,24 +39,31 @@ def value_of(entry: Entry, key: str, kind: type[Value], where: str) -> Value:
 
 
 def size_of(entry: Entry, where: str) -> tuple[int, int]:
-    """Width and height of an image.
+    """Width and height of an image in pixels.
 
     Raises:
-        ValueError: One of them is not a whole number above 0, or is above `LARGEST`.
+        ValueError: One of them is not a whole number from 1 to `LARGEST`.
     """
     width, height = value_of(entry, "width", int, where), value_of(entry, "height", int, where)
     if not 1 <= min(width, height) <= max(width, height) <= LARGEST:
-        raise ValueError(f"{where}: expected width and height from 1 on, got {reprlib.repr([width, height])}")
+        raise ValueError(
+            f"{where}: expected width and height from 1 to {LARGEST:.0f}, got {reprlib.repr([width, height])}"
+        )
     return width, height
 
 
 def four_numbers(value: object, form: str, where: str) -> list[float]:
-    """The numbers of a box.
+    """The four numbers of a box.
+
+    Args:
+        value: The value to check.
+        form: The format for the message, such as "[x1, y1, x2, y2]".
+        where: Location for error messages.
 
     Raises:
-        ValueError: They are not four, or one is not finite.
+        ValueError: The value is not a list of four finite numbers.
     """
-    # NaN fails the comparison as well.
+    # NaN fails this comparison as well.
     if (
         not isinstance(value, list)
         or len(value) != 4
@@ -67,34 +74,53 @@ def four_numbers(value: object, form: str, where: str) -> list[float]:
 
 
 def corners(value: object, where: str) -> list[float]:
-    """The corners of a box of COCO's form.
+    """Convert a COCO box `[x, y, width, height]` to `xyxy`, in pixels.
+
+    Raises:
+        ValueError: As in `four_numbers`.
 
     Example:
         >>> corners([10, 20, 5, 8.5], "a.json annotation 1")
         [10.0, 20.0, 15.0, 28.5]
     """
     x, y, width, height = four_numbers(value, "[x, y, width, height]", where)
-    # Of two decimals the sum has noise in its last bits, which would be written into every row and sent with it.
+    # The sum of two decimals has noise in its last bits, which every sample would store and send.
     return [x, y, round(x + width, 6), round(y + height, 6)]
 
 
-def words_of(entry: Entry, key: str, where: str) -> str:
-    """An expression without the space around it.
+def text_of(entry: Entry, key: str, where: str) -> str:
+    """The stripped text of a key.
 
     Raises:
-        ValueError: It has no words.
+        ValueError: The value is not text, or is blank.
     """
-    if not (words := value_of(entry, key, str, where).strip()):
+    if not (text := value_of(entry, key, str, where).strip()):
         raise ValueError(f"{where}: expected {key!r} to be text, got {entry[key]!r}")
-    return words
+    return text
+
+
+def read_text(path: Path, expected: str = "text") -> str:
+    """The text of a UTF-8 file; `expected` names the format for the message.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected {expected} in UTF-8, got another encoding: {error}") from error
 
 
 def json_lines(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, Entry]]:
-    """The objects of a file that has one on each line, each with what a message about it begins with.
+    """Read a JSON Lines file. Blank lines are skipped.
+
+    Yields:
+        Location for error messages, and object.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: No line holds an object; of a single one, `on_problem` is told.
+        FileNotFoundError: The file does not exist.
+        ValueError: No line is a JSON object. A single invalid line goes to `on_problem`.
     """
     found = False
     with path.open("rb") as file:
@@ -117,11 +143,15 @@ def json_lines(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, 
 
 
 def json_array(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, Entry]]:
-    """The objects of a JSON list, one by one, each with what a message about it begins with.
+    """Read a JSON list object by object, to save memory.
+
+    Yields:
+        Location for error messages, and object.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a JSON list, or an empty one; of an entry that is no object, `on_problem` is told.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a JSON list, or the list is empty. An entry that is not an object goes to
+            `on_problem`.
     """
     found = False
     for number, entry in enumerate(_entries(path)):
@@ -135,8 +165,8 @@ def json_array(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, 
 
 
 def _entries(path: Path) -> Iterator[Any]:
-    # Visual Genome's five million regions as dictionaries would take several GB; so only the text is kept.
-    text, decoder, mark = _text(path), json.JSONDecoder(), "["
+    # Visual Genome's five million regions take several GB as dictionaries; only the text is kept.
+    text, decoder, mark = read_text(path, "a JSON list"), json.JSONDecoder(), "["
     index = _expect(text, 0, "[", path)
     if text[index : index + 1] == "]":
         mark, index = "]", _expect(text, index, "]", path)
@@ -151,13 +181,6 @@ def _entries(path: Path) -> Iterator[Any]:
         index = _expect(text, index, ",]", path)
     if index < len(text):
         raise ValueError(f"{path}: expected one JSON list, got more after it: {text[index : index + 40]!r}")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a JSON list, got a file that is not text: {error}") from error
 
 
 def _after_space(text: str, index: int) -> int:

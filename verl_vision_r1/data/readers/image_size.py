@@ -9,29 +9,29 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 
 ORIENTATION: Final = 0x0112
-TURNED_BY_A_QUARTER: Final = (5, 6, 7, 8)
+ROTATED_BY_90: Final = (5, 6, 7, 8)
 
 
 def read_size(image: Path | BinaryIO, decode: bool = True) -> tuple[Size, int]:
-    """The (width, height) of an image as it is stored, and its EXIF orientation.
+    """The (width, height) of an image as stored, in pixels, and its EXIF orientation.
 
     Args:
-        image: A file, or an open one.
-        decode: Whether to read every pixel.
+        image: A path, or an open file.
+        decode: Whether to decode every pixel.
 
     Raises:
-        ValueError: It does not decode, or has more pixels than Pillow thinks safe.
+        ValueError: The image does not decode, or has more pixels than Pillow considers safe.
     """
     try:
         with Image.open(image) as opened:
             _check_pixels(opened.size, image)
             if decode:
                 opened.load()
-            # Without a look at `info`, Pillow decodes a whole PNG in search of a tag.
+            # Without the check of `info`, Pillow decodes a whole PNG to search for a tag.
             return opened.size, opened.getexif().get(ORIENTATION, 1) if "exif" in opened.info else 1
     except _TooManyPixelsError:
         raise
-    except Exception as error:  # Pillow's decoders raise far more kinds than OSError on a damaged file.
+    except Exception as error:  # Pillow's decoders raise many types besides OSError on a damaged file.
         raise ValueError(f"{image}: expected an image, got a file that does not decode: {error}") from error
 
 
@@ -46,10 +46,10 @@ def _check_pixels(size: Size, path: Path | BinaryIO) -> None:
 
 
 def shown_size(image: Path) -> Size:
-    """Width and height of an image from its header, as it is shown to those who annotate it.
+    """Width and height in pixels from the header, as displayed: the EXIF orientation is applied.
 
     Raises:
-        ValueError: It is no image.
+        ValueError: The file is not an image.
     """
     (width, height), orientation = read_size(image, decode=False)
-    return (height, width) if orientation in TURNED_BY_A_QUARTER else (width, height)
+    return (height, width) if orientation in ROTATED_BY_90 else (width, height)

@@ -1,6 +1,6 @@
-"""A data set of one's own: JSON Lines, one question about one image to a line.
+"""Custom datasets as JSON Lines: one question about one image per line.
 
-Boxes are `[x1, y1, x2, y2]` in pixels of the image, from 0. Images lie beside the file or in its folder `images`.
+Boxes are `[x1, y1, x2, y2]` in pixels of the image, from 0. Images are next to the file or in `images/` there.
 
     {"image": "a.jpg", "boxes": [[10, 20, 110, 220]], "labels": ["cat"]}
     {"image": "a.jpg", "boxes": [], "labels": [], "categories": ["dog", "bird"]}
@@ -8,9 +8,9 @@ Boxes are `[x1, y1, x2, y2]` in pixels of the image, from 0. Images lie beside t
     {"image": "a.jpg", "task": "classification", "label": "siamese"}
     {"image": "a.jpg", "task": "counting", "label": "cat", "count": 3}
 
-Without "task" it is "detection". There, "categories" are the names that were looked for; by default all labels of
-the folder's files. Any line may have "prompt" (the words of the question, kept as they are), "image_id" (by default
-the path of the image), and "width" and "height" (by default those in the image's header).
+"task" is "detection" by default. For detection, "categories" are the names that were annotated, by default all labels
+of the folder's files. Any line may have "prompt" (used verbatim instead of a template), "image_id" (by default the
+path of the image), and "width" and "height" (by default those of the image's header).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Final
 
 from verl_vision_r1.boxes import NO_BOXES, as_boxes
-from verl_vision_r1.data.readers.entries import Entry, json_lines, size_of, value_of, words_of
+from verl_vision_r1.data.readers.entries import Entry, json_lines, size_of, text_of, value_of
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, find_image, read_box
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image, read_box
 from verl_vision_r1.prompts import PLACEHOLDERS
 from verl_vision_r1.targets import Target
 
-PARTS: Final = ("train", "val", "test")
+SPLITS: Final = ("train", "val", "test")
 KEYS: Final = ("image", "task", "prompt", "image_id", "width", "height")
 KEYS_OF_TASK: Final = {
     "detection": ("boxes", "labels", "categories"),
@@ -43,12 +43,12 @@ QUESTIONS: Final = {
 }
 
 
-def find(source: str) -> Parts:
-    """A file `*.jsonl`, or a folder of them: `train.jsonl`, `val.jsonl` and `test.jsonl`, or one of another name.
+def find(source: str) -> Splits:
+    """A file `*.jsonl`, or a folder of them: `train.jsonl`, `val.jsonl` and `test.jsonl`, or one with another name.
 
     Raises:
-        FileNotFoundError: There is no such file or folder.
-        ValueError: The folder holds no such file, or several whose names do not say which is which.
+        FileNotFoundError: The file or folder does not exist.
+        ValueError: The folder has no such file, or several whose names do not tell the splits apart.
     """
     file = Path(source).expanduser().absolute()
     if file.is_file():
@@ -57,13 +57,13 @@ def find(source: str) -> Parts:
         return {"all": _reader(file)}
     folder = expect_folder(source)
     files = {file.stem: file for file in sorted(folder.glob("[!.]*.jsonl"))}
-    if files and files.keys() <= set(PARTS):
-        # What one part knows, another may lack: all are asked about the same names.
-        return {part: _reader(files[part], *files.values()) for part in PARTS if part in files}
+    if files and files.keys() <= set(SPLITS):
+        # A label may occur in one split only, but all splits get the same categories.
+        return {split: _reader(files[split], *files.values()) for split in SPLITS if split in files}
     if len(files) == 1:
         return {"all": _reader(*files.values())}
     raise ValueError(
-        f"{source}: expected train.jsonl, val.jsonl and test.jsonl, or one other *.jsonl, got a folder that holds"
+        f"{source}: expected train.jsonl, val.jsonl and test.jsonl, or one other *.jsonl, got a folder that contains"
         f" {contents(folder)}"
     )
 
@@ -82,20 +82,20 @@ class _File:
 
 
 def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path] = ()) -> Iterator[Sample]:
-    """Read a file, line by line. Empty lines are skipped.
+    """Read a file, line by line. Blank lines are skipped.
 
     Args:
         path: The file.
-        on_problem: Told about each bad line, and each bad box of a question about all categories. Any other question
-            that has a bad box is left out.
-        others: Files whose labels are categories here too, where a line does not name its own.
+        on_problem: Called with the error of each invalid line, and of each invalid box of a question about all
+            categories. Any other question with an invalid box is skipped.
+        others: Files whose labels are categories here too, if a line has no categories.
 
     Yields:
-        Samples with the question of their task, or "own" where the line has a prompt.
+        Samples with the question of their task, or "own" if the line has a prompt.
 
     Raises:
         FileNotFoundError: The file or an image does not exist.
-        ValueError: No line is a JSON object; or a line is wrong, and `on_problem` raises.
+        ValueError: No line is a JSON object; or a line is invalid, and `on_problem` raises.
     """
     labels = {label for file in {path, *others} for label in _labels(file)}
     file = _File(path.parent, tuple(sorted(labels)))
@@ -109,7 +109,7 @@ def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path]
 
 
 def _labels(path: Path) -> tuple[str, ...]:
-    # Read twice rather than kept: the first image is asked about the labels of the last.
+    # The file is read twice to save memory: the question about the first image lists the labels of the last.
     found, entries = set[str](), 0
     for _, entry in json_lines(path, lambda problem: None):
         entries += 1
@@ -117,18 +117,18 @@ def _labels(path: Path) -> tuple[str, ...]:
         if entry.get("task", "detection") == "detection" and isinstance(labels, list):
             found.update(label for label in labels if isinstance(label, str) and label.strip())
     if not entries:
-        raise ValueError(f"{path}: expected JSON Lines, one object to a line, got a file without any")
+        raise ValueError(f"{path}: expected JSON Lines, one object per line, got a file without any")
     return tuple(sorted(found))
 
 
 def _sample(entry: Entry, where: str, file: _File, on_problem: OnProblem) -> Sample:
     task = _task(entry, where)
-    image = find_image([file.folder, file.folder / "images"], [words_of(entry, "image", where)], where)
+    image = find_image([file.folder, file.folder / "images"], [text_of(entry, "image", where)], where)
     image_id, size = _image_id(entry, image, where, file), _size(entry, image, where)
     question, prompt = QUESTIONS[task], None
     if "prompt" in entry:
-        question, prompt = "own", words_of(entry, "prompt", where)
-        if any(mark in prompt for mark in PLACEHOLDERS):
+        question, prompt = "own", text_of(entry, "prompt", where)
+        if any(placeholder in prompt for placeholder in PLACEHOLDERS):
             raise ValueError(f"{where}: expected a prompt without {', '.join(PLACEHOLDERS)}, got {prompt!r:.160}")
     subject, uncertain = "", frozenset[str]()
     if task == "detection":
@@ -150,7 +150,7 @@ def _task(entry: Entry, where: str) -> str:
     known = (*KEYS, *KEYS_OF_TASK[task])
     if unknown := sorted(set(entry).difference(known)):
         raise ValueError(
-            f"{where}: expected only the keys {', '.join(known)} for {task}, got {', '.join(unknown)} too"
+            f"{where}: expected only the keys {', '.join(known)} for {task}, got also {', '.join(unknown)}"
         )
     return task
 
@@ -179,7 +179,7 @@ def _detection(
         raise ValueError(f"{where}: expected one label for each box, got {len(boxes)} boxes and {len(labels)} labels")
     categories = tuple(dict.fromkeys(_names(entry, "categories", where))) if "categories" in entry else names
     if not categories:
-        raise ValueError(f"{where}: expected categories, or a line of the file that has labels, got neither")
+        raise ValueError(f"{where}: expected categories, or labels in at least one line of the file, got neither")
     kept, uncertain = [], set()
     for place, (box, label) in enumerate(zip(boxes, labels, strict=True)):
         at = f"{where} boxes[{place}]"
@@ -195,12 +195,12 @@ def _detection(
 
 
 def _about_one(entry: Entry, task: str, size: tuple[int, int], where: str) -> tuple[str, Target]:
-    """What a question is about, and its target."""
+    """Subject and target of a question of any other task."""
     if task == "grounding":
-        expression, boxes = words_of(entry, "expression", where), value_of(entry, "boxes", list, where)
+        expression, boxes = text_of(entry, "expression", where), value_of(entry, "boxes", list, where)
         found = [read_box(box, size, f"{where} boxes[{place}]") for place, box in enumerate(boxes)]
         return expression, Target(as_boxes(found), (expression,) * len(found), *size, task=task)
-    label = words_of(entry, "label", where)
+    label = text_of(entry, "label", where)
     if task == "counting":
         return label, Target(NO_BOXES, (), *size, task=task, count=entry.get("count"))
     categories = _names(entry, "categories", where) if "categories" in entry else ()

@@ -1,11 +1,11 @@
-"""ReasonSeg, the set of LISA: images with an instruction whose meaning takes thought, and polygons of what is meant.
+"""ReasonSeg, the dataset of LISA: images with instructions that need reasoning, and polygons of their targets.
 
-Published at https://github.com/dvlab-research/LISA, with one JSON file beside each image, `train/4962558651_o.json`:
+Published at https://github.com/dvlab-research/LISA, with one JSON file next to each image, `train/4962558651_o.json`:
 
     {"text": ["the object that keeps the tent from being blown away"], "is_sentence": false,
      "shapes": [{"label": "target", "shape_type": "polygon", "points": [[212, 380], [240, 371], [251, 402]]}]}
 
-Each polygon of a target becomes one box. Visual-RFT took the box of the first shape only.
+Each target polygon becomes one box. Visual-RFT uses the box of the first shape only.
 """
 
 import json
@@ -18,25 +18,25 @@ from verl_vision_r1.data.readers.entries import Entry
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, clip_box, find_image
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
 from verl_vision_r1.targets import Target
 
 
-def find(source: str) -> Parts:
-    """The folders `train/`, `val/` and `test/`, those of them that hold JSON files. `explanatory/` is not read.
+def find(source: str) -> Splits:
+    """The folders `train/`, `val/` and `test/` that contain JSON files. `explanatory/` is not read.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds none of these.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has none of these.
     """
     folder = expect_folder(source)
-    parts = {name: folder / name for name in ("train", "val", "test") if any((folder / name).glob("[!.]*.json"))}
-    if not parts:
+    splits = {name: folder / name for name in ("train", "val", "test") if any((folder / name).glob("[!.]*.json"))}
+    if not splits:
         raise ValueError(
-            f"{source}: expected ReasonSeg (train/NAME.json beside train/NAME.jpg, and so val/ and test/), got a"
-            f" folder that holds {contents(folder)}"
+            f"{source}: expected ReasonSeg (train/NAME.json and train/NAME.jpg; val/ and test/ alike), got a"
+            f" folder that contains {contents(folder)}"
         )
-    return {name: _reader(path) for name, path in parts.items()}
+    return {name: _reader(path) for name, path in splits.items()}
 
 
 def _reader(folder: Path) -> Read:
@@ -44,19 +44,20 @@ def _reader(folder: Path) -> Read:
 
 
 def read_lisa(folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
-    """Read one part in the order of the file names.
+    """Read one split in the order of the file names.
 
     Args:
-        folder: The folder of the images and of their JSON files.
-        on_problem: Told about each bad text, shape and image. A file of another format always raises.
+        folder: Folder of the images and their JSON files.
+        on_problem: Called with the error of each invalid text, shape and image. A file of another format always
+            raises.
 
     Yields:
-        One sample for each text. An image without a target is a negative, unless a defect cost it its target: then it
-        is left out. `image_id` is the name of the file without its ending.
+        One sample per text. An image without target is a negative sample; an image that lost its only target to a
+        defect is skipped. `image_id` is the file name without extension.
 
     Raises:
         FileNotFoundError: An image does not exist.
-        ValueError: A file is not JSON or not of this format, or a text, a shape or an image is wrong.
+        ValueError: A file is not JSON or has another format, or a text, a shape or an image is invalid.
     """
     for path in sorted(folder.glob("[!.]*.json")):
         entry = _load(path)
@@ -77,14 +78,14 @@ def _load(path: Path) -> Entry:
     try:
         entry = json.loads(_decoded(path.read_bytes()))
     except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, got a file that is not: {error}") from error
+        raise ValueError(f"{path}: expected JSON, got a file that is not JSON: {error}") from error
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), list) for key in ("text", "shapes")):
         raise ValueError(f"{path}: expected an object with the lists 'text' and 'shapes', got {entry!r:.160}")
     return entry
 
 
 def _decoded(data: bytes) -> str:
-    # Some of the published files are of Windows' old encoding.
+    # Some of the published files have the old Windows encoding.
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -92,7 +93,7 @@ def _decoded(data: bytes) -> str:
 
 
 class _Shapes:
-    """The boxes of one image, and what was left out of them."""
+    """The boxes of one image, and the number of ignored and defective shapes."""
 
     def __init__(self, path: Path, width: int, height: int, on_problem: OnProblem) -> None:
         self.path, self.size, self.on_problem = path, (width, height), on_problem

@@ -1,48 +1,47 @@
 """LVIS v1: 1203 categories in the images of COCO 2017, each image annotated for a few of them only.
 
 Published at https://www.lvisdataset.org; the annotations are CC BY 4.0, the images keep the terms of their owners on
-Flickr. It is COCO's format, but of an image two more lists say what is known (a "federated" data set):
+Flickr. The format is COCO's with two more lists per image (a "federated" dataset):
 
     {"id": 391895, "coco_url": "http://images.cocodataset.org/train2017/000000391895.jpg", "width": 640, "height": 360,
      "neg_category_ids": [121, 1191], "not_exhaustive_category_ids": [805]}
 
-Categories of the first list are not in the image; of those of the second not every object has a box. Of any other
-category without a box nothing is known, so it is not asked for.
+Categories of the first list are not in the image; objects of the second may lack a box. Any other category without a
+box was not annotated, so no question asks for it.
 """
 
 import reprlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from verl_vision_r1.boxes import as_boxes
-from verl_vision_r1.data.readers.coco import load
+from verl_vision_r1.data.readers.coco import File, group, load, names_of
 from verl_vision_r1.data.readers.entries import Entry, corners, size_of, value_of
 from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, clip_box, find_image
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
 from verl_vision_r1.targets import Target
 
 
-def find(source: str) -> Parts:
+def find(source: str) -> Splits:
     """`lvis_v1_train.json` and `lvis_v1_val.json`, in the folder itself or in `annotations/`.
 
-    The images lie in `train2017/` and `val2017/`, in the folder itself or in `images/`. "val" needs both.
+    The images are in `train2017/` and `val2017/`, in the folder itself or in `images/`. "val" needs both.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds none of these files.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has none of these files.
     """
     folder = expect_folder(source)
     bases = (folder, folder / "images")
     images = existing([*bases, *(base / name for base in bases for name in ("train2017", "val2017"))])
     for place in (folder, folder / "annotations"):
-        files = {part: place / f"lvis_v1_{part}.json" for part in ("train", "val")}
-        if found := {part: _reader(file, images) for part, file in files.items() if file.is_file()}:
+        files = {split: place / f"lvis_v1_{split}.json" for split in ("train", "val")}
+        if found := {split: _reader(file, images) for split, file in files.items() if file.is_file()}:
             return found
     raise ValueError(
         f"{source}: expected LVIS annotations (lvis_v1_train.json or lvis_v1_val.json, here or in annotations/), got a"
-        f" folder that holds {contents(folder)}"
+        f" folder that contains {contents(folder)}"
     )
 
 
@@ -50,61 +49,39 @@ def _reader(annotations: Path, images: Sequence[Path]) -> Read:
     return lambda on_problem, _: read_lvis(annotations, *images, on_problem=on_problem)
 
 
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    folders: Sequence[Path]
-    names: dict[int, str]
-    on_problem: OnProblem
-
-    def name(self, category: object) -> str:
-        """The name of a category; empty where there is none."""
-        return self.names.get(category, "") if type(category) is int else ""
-
-
 def read_lvis(annotations: Path, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
     """Read an LVIS file, image by image in the order of the file.
 
     Args:
         annotations: The JSON file.
-        images: The folders in which `train2017/000000391895.jpg` may lie.
-        on_problem: Told about each bad box and image. Faults of the whole file always raise.
+        images: Folders to search for `train2017/000000391895.jpg`, in this order.
+        on_problem: Called with the error of each invalid box and image. Errors of the file as a whole always raise.
 
     Yields:
-        Samples that ask for the categories of which all is known, sorted: all their objects have a box, or there is
-        none. The others that are in the image are `uncertain`. An image of which nothing is known is passed over.
+        Samples with boxes in `xyxy`, pixels. `categories` are sorted, and are those that are completely annotated:
+        every object has a box, or there is none. Other categories in the image are `uncertain`. An image without
+        completely annotated categories is skipped.
 
     Raises:
         FileNotFoundError: The file or an image does not exist.
-        ValueError: The file is not LVIS JSON, an id or name comes twice or is unknown, or a box is wrong.
+        ValueError: The file is not LVIS JSON, an id or name is repeated or unknown, or a box is invalid.
     """
     document = load(annotations)
-    file = _File(annotations, images, _names(document["categories"], annotations), on_problem)
+    file = File(annotations, images, names_of(document["categories"], f"{annotations} category"), on_problem)
     entries = _images(document["images"], file)
-    grouped = _group(document["annotations"], file, entries)
+    grouped = group(document["annotations"], entries, file)
     for image_id, entry in entries.items():
         try:
             sample = _sample(entry, grouped[image_id], file)
         except (ValueError, OSError) as problem:
             on_problem(problem)
         else:
-            # A closed list without a name in it asks for nothing.
+            # Without categories there is nothing to ask.
             if sample.target.categories:
                 yield sample
 
 
-def _names(entries: list[Entry], path: Path) -> dict[int, str]:
-    names: dict[int, str] = {}
-    for entry in entries:
-        where = f"{path} category {entry.get('id')}"
-        key, name = value_of(entry, "id", int, where), value_of(entry, "name", str, where)
-        if key in names or name in names.values() or not name.strip():
-            raise ValueError(f"{where}: expected an id and a name that no other category has, got {name!r}")
-        names[key] = name
-    return names
-
-
-def _images(entries: list[Entry], file: _File) -> dict[int, Entry]:
+def _images(entries: list[Entry], file: File) -> dict[int, Entry]:
     images: dict[int, Entry] = {}
     taken: set[str] = set()
     for entry in entries:
@@ -112,7 +89,7 @@ def _images(entries: list[Entry], file: _File) -> dict[int, Entry]:
         try:
             key, stem = value_of(entry, "id", int, where), _stem(_image_name(entry, where))
             if key in images or stem in taken:
-                raise ValueError(f"{where}: expected an id and a file name that no other image has, got {stem!r}")
+                raise ValueError(f"{where}: expected a unique id and a unique file name, got {stem!r}")
         except ValueError as problem:
             file.on_problem(problem)
         else:
@@ -131,21 +108,7 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _group(annotations: list[Entry], file: _File, images: dict[int, Entry]) -> dict[int, list[Entry]]:
-    grouped: dict[int, list[Entry]] = {key: [] for key in images}
-    for annotation in annotations:
-        where = f"{file.path} annotation {annotation.get('id')}"
-        try:
-            image_id = value_of(annotation, "image_id", int, where)
-            if image_id not in grouped:
-                raise ValueError(f"{where}: expected the id of one of {len(images)} images, got {image_id}")
-            grouped[image_id].append(annotation)
-        except ValueError as problem:
-            file.on_problem(problem)
-    return grouped
-
-
-def _sample(entry: Entry, annotations: list[Entry], file: _File) -> Sample:
+def _sample(entry: Entry, annotations: list[Entry], file: File) -> Sample:
     where = f"{file.path} image {entry['id']}"
     width, height = size_of(entry, where)
     image = find_image(file.folders, [_image_name(entry, where)], where)
@@ -157,7 +120,7 @@ def _sample(entry: Entry, annotations: list[Entry], file: _File) -> Sample:
         try:
             boxes.append((label, _box(annotation, label, absent, (width, height), where)))
         except ValueError as problem:
-            # With one box missing, no answer about its category could be judged.
+            # With a box missing, the ground truth of its category is incomplete.
             uncertain.add(label)
             file.on_problem(problem)
     asked = (absent | {label for label, _ in boxes}) - uncertain
@@ -167,7 +130,7 @@ def _sample(entry: Entry, annotations: list[Entry], file: _File) -> Sample:
     return Sample(image, _stem(image.name), target, uncertain=frozenset(uncertain))
 
 
-def _categories(entry: Entry, key: str, file: _File, where: str) -> set[str]:
+def _categories(entry: Entry, key: str, file: File, where: str) -> set[str]:
     names = set()
     for category in value_of(entry, key, list, where):
         if name := file.name(category):

@@ -1,13 +1,13 @@
-"""Object Detection in the Wild (ODinW): 13 or 35 small detection sets, each with its own categories.
+"""Object Detection in the Wild (ODinW): 13 or 35 small detection datasets, each with its own categories.
 
 Introduced by GLIP (https://github.com/microsoft/GLIP, where the archives are), later a part of ELEVATER
-(https://arxiv.org/abs/2204.08790). The sets come from different makers, each under a licence of its own. Every set is
-COCO, one file for each of its parts, which lies with the images or above them:
+(https://arxiv.org/abs/2204.08790). The datasets have different authors and licences. Each is in COCO format, with one
+file per split, next to the images or in their parent folder:
 
     pothole/valid/annotations_without_background.json
     pistols/export/val_annotations_without_background.json
 
-The file that Roboflow exports, `_annotations.coco.json`, is read where GLIP's is not there.
+If GLIP's file is missing, the file of a Roboflow export, `_annotations.coco.json`, is read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from typing import Final
 from verl_vision_r1.data.readers.coco import read_coco
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.problems import OnProblem
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits
 
 SETS_13: Final = {
     "AerialMaritimeDrone": "AerialMaritimeDrone/large",
@@ -35,7 +35,7 @@ SETS_13: Final = {
     "thermalDogsAndPeople": "thermalDogsAndPeople",
     "VehiclesOpenImages": "VehiclesOpenImages/416x416",
 }
-"""The folder of each set."""
+"""Folder by dataset."""
 
 SETS_35: Final = {
     "AerialMaritimeDrone_large": "AerialMaritimeDrone/large",
@@ -74,78 +74,78 @@ SETS_35: Final = {
     "websiteScreenshots": "websiteScreenshots",
     "WildfireSmoke": "WildfireSmoke",
 }
-"""The folder of each set."""
+"""Folder by dataset."""
 
 FOLDERS: Final = {"train": "train", "val": "valid", "test": "test"}
-"""What the folder of each part is called."""
+"""Folder name by split."""
 
 
 @dataclass(frozen=True)
-class _Held:
+class _Found:
     name: str
     annotations: Path
     images: Path
 
 
-def find_13(source: str) -> Parts:
-    """Those of the 13 sets that a folder holds; or the one set whose folder it is.
+def find_13(source: str) -> Splits:
+    """The datasets of ODinW-13 in a folder; or the one dataset whose folder it is.
 
-    Sets that are not there are not read, and not every set has a "test".
+    Missing datasets are skipped, and not every dataset has a "test" split.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds none of them.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has none of the datasets.
     """
     return _find(source, SETS_13)
 
 
-def find_35(source: str) -> Parts:
-    """Those of the 35 sets that a folder holds; otherwise as `find_13`."""
+def find_35(source: str) -> Splits:
+    """The datasets of ODinW-35 in a folder; otherwise as `find_13`."""
     return _find(source, SETS_35)
 
 
-def _find(source: str, sets: Mapping[str, str]) -> Parts:
+def _find(source: str, sets: Mapping[str, str]) -> Splits:
     folder = expect_folder(source)
-    held = {
-        part: [found for name, path in sets.items() if (found := _held(name, _folders(folder, Path(path)), part))]
-        for part in FOLDERS
+    datasets = {
+        split: [found for name, path in sets.items() if (found := _search(name, _folders(folder, Path(path)), split))]
+        for split in FOLDERS
     }
-    if not any(held.values()):
+    if not any(datasets.values()):
         raise ValueError(
-            f"{source}: expected sets of ODinW (pothole/valid/annotations_without_background.json for example), got"
-            f" a folder that holds {contents(folder)}"
+            f"{source}: expected datasets of ODinW (pothole/valid/annotations_without_background.json for example),"
+            f" got a folder that contains {contents(folder)}"
         )
-    return {part: _reader(found) for part, found in held.items() if found}
+    return {split: _reader(found) for split, found in datasets.items() if found}
 
 
 def _folders(source: Path, path: Path) -> list[Path]:
-    """Where a set may be: below the source, or the source is its folder or one within its path."""
+    """Folders to search for a dataset: below the source, or the source itself if it is a folder of its path."""
     ends = range(len(path.parts) + 1)
     return [source.joinpath(*path.parts[end:]) for end in ends if source.parts[-end:] == path.parts[:end] or not end]
 
 
-def _held(name: str, folders: list[Path], part: str) -> _Held | None:
+def _search(name: str, folders: list[Path], split: str) -> _Found | None:
     for folder in folders:
-        images = folder / FOLDERS[part]
+        images = folder / FOLDERS[split]
         for annotations in (
             images / "annotations_without_background.json",
-            folder / f"{part}_annotations_without_background.json",
+            folder / f"{split}_annotations_without_background.json",
             images / "_annotations.coco.json",
         ):
             if annotations.is_file():
-                return _Held(name, annotations, annotations.parent)
+                return _Found(name, annotations, annotations.parent)
     return None
 
 
-def _reader(held: list[_Held]) -> Read:
-    return lambda on_problem, _: _read(held, on_problem)
+def _reader(datasets: list[_Found]) -> Read:
+    return lambda on_problem, _: _read(datasets, on_problem)
 
 
-def _read(held: list[_Held], on_problem: OnProblem) -> Iterator[Sample]:
-    for found in held:
+def _read(datasets: list[_Found], on_problem: OnProblem) -> Iterator[Sample]:
+    for found in datasets:
         try:
             for sample in read_coco(found.annotations, found.images, on_problem=on_problem):
                 yield replace(sample, collection=found.name)
         except ValueError as problem:
-            # One set that cannot be read is an entry of this list of sets.
+            # An unreadable dataset is one defect; the others are still read.
             on_problem(problem)

@@ -1,4 +1,4 @@
-"""The defects of a data set: all are counted and listed; then they stop the preparation, or are left out."""
+"""The defects of a dataset: all are counted and listed; then they stop `prepare`, or are skipped."""
 
 import sys
 from collections.abc import Callable
@@ -6,40 +6,40 @@ from pathlib import Path
 from typing import NoReturn
 
 OnProblem = Callable[[Exception], None]
-"""Told about one bad box or image: raises, or returns, and then the item is left out."""
+"""Called with the error of one defective box or image. If it does not raise, the item is skipped."""
 
 MOST_MESSAGES = 20
 
 
 def fail(problem: Exception) -> NoReturn:
-    """The `OnProblem` of those who read without `Problems`: raise what was found."""
+    """The default `OnProblem`: raise the error."""
     raise problem
 
 
 class Problems:
-    """An `OnProblem` that lists what it is told, and prints the first ones to stderr.
+    """An `OnProblem` that collects all defects, and prints the first ones to stderr.
 
     Attributes:
-        messages: What was found, in order.
+        messages: The defects, in order.
     """
 
     def __init__(self) -> None:
-        """Start without problems."""
+        """Start without defects."""
         self.messages: list[str] = []
 
     def __call__(self, problem: Exception) -> None:
-        """Add a problem to the list."""
+        """Add a defect."""
         self.messages.append(str(problem))
         if len(self.messages) <= MOST_MESSAGES:
-            _tell(f"defect: {problem}")
+            _print(f"defect: {problem}")
         elif len(self.messages) == MOST_MESSAGES + 1:
-            _tell("defect: more than these, which are only listed")
+            _print("defect: further ones are only listed in defects.txt")
 
     def settle(self, listing: Path, *, strict: bool) -> None:
-        """Write the list to a file, if there is anything to list, and stop where that was asked for.
+        """Write the defects to a file, or remove the file if there are none.
 
         Raises:
-            ValueError: There were problems, and `strict`.
+            ValueError: There are defects, and `strict` is true.
         """
         if not self.messages:
             listing.unlink(missing_ok=True)
@@ -48,11 +48,11 @@ class Problems:
         listing.write_text("\n".join(self.messages) + "\n", encoding="utf-8")
         if strict:
             raise ValueError(
-                f"{self.messages[0]}. Defects: {len(self.messages)}, all listed in {listing}; nothing was prepared."
-                " --skip-bad leaves them out"
+                f"{self.messages[0]}. Defects: {len(self.messages)}, all listed in {listing}; nothing was written."
+                " Correct them, or skip them with --skip-bad"
             )
 
 
-def _tell(message: str) -> None:
-    # Over a progress bar, where one stands in the line; it draws itself again below.
+def _print(message: str) -> None:
+    # Overwrites a progress bar on the line; it redraws itself below.
     print("\r\x1b[K" * sys.stderr.isatty() + message, file=sys.stderr)

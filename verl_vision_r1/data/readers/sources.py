@@ -1,4 +1,4 @@
-"""The data sets that `vision-r1 prepare` knows, by name."""
+"""The datasets that `vision-r1 prepare` reads, by name. `readers.DATASETS` lists the same names by kind."""
 
 from collections.abc import Callable
 from typing import Final
@@ -20,10 +20,10 @@ from verl_vision_r1.data.readers import (
     voc,
     yolo,
 )
-from verl_vision_r1.data.readers.samples import Parts
+from verl_vision_r1.data.readers.samples import Splits
 
-Find = Callable[[str], Parts]
-"""(folder or name on the hub) -> the parts of the data set."""
+Find = Callable[[str], Splits]
+"""(folder, or name on the Hugging Face Hub) -> splits of the dataset."""
 
 SOURCES: Final[dict[str, Find]] = {
     "coco": coco.find,
@@ -52,11 +52,11 @@ SOURCES: Final[dict[str, Find]] = {
 
 
 def guess(folder: str) -> str:
-    """Whether a folder is COCO or Pascal VOC.
+    """Tell whether a folder is COCO or Pascal VOC.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It is neither.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder is neither.
     """
     reasons = []
     for name in ("coco", "voc"):
@@ -69,13 +69,13 @@ def guess(folder: str) -> str:
     raise ValueError("; ".join(reasons))
 
 
-def find_parts(name: str, source: str) -> Parts:
-    """The parts of a data set.
+def find_splits(name: str, source: str) -> Splits:
+    """The splits of a dataset.
 
     Raises:
-        ValueError: There is no reader of that name, or the folder has another layout.
-        FileNotFoundError: There is no such folder.
+        ValueError: No reader has that name, or the folder has another layout.
+        FileNotFoundError: The folder does not exist.
     """
     if name not in SOURCES:
-        raise ValueError(f"data set: expected one of {', '.join(SOURCES)}, got {name!r}")
+        raise ValueError(f"dataset: expected one of {', '.join(SOURCES)}, got {name!r}")
     return SOURCES[name](source)

@@ -1,7 +1,7 @@
-"""The training data of Visual-RFT: `laolao77/ViRFT_COCO`, `laolao77/ViRFT_CLS_flower_4_shot` and the like on the hub.
+"""The training data of Visual-RFT: `laolao77/ViRFT_COCO`, `laolao77/ViRFT_CLS_flower_4_shot` and others on the Hub.
 
-Published with arXiv 2503.01785; their licence is not known to us. A row is one question, in the words and with the
-answer that the release trains on, and both are kept: the presets of the release read the answer as it stands.
+Published with arXiv 2503.01785; we do not know their licence. A row is one question with the prompt and the reference
+answer of the release. Both are kept: the presets of the release read the reference answer verbatim.
 
     problem: "Detect all objects belonging to the category 'bear' in the image, and provide the bounding boxes
         (between 0 and 1000, integer) and confidence (between 0 and 1, with two decimal places). ..."
@@ -10,7 +10,7 @@ answer that the release trains on, and both are kept: the presets of the release
     problem: "This is an image containing a plant. Please identify the species of the plant based on the image. ..."
     solution: "<answer>garden phlox</answer>"
 
-Both have an `image`, and nothing more. The frame of the boxes is 1000 by 1000, whatever the image's size.
+Each row also has an `image`, and nothing more. The frame of the boxes is 1000 x 1000 for every image size.
 """
 
 import re
@@ -22,7 +22,7 @@ from verl_vision_r1.data.readers.entries import value_of
 from verl_vision_r1.data.readers.hub import Dataset, ImageStore, expect_columns, load
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, clip_box
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box
 from verl_vision_r1.frames import to_frame
 from verl_vision_r1.prompts import PLACEHOLDERS
 from verl_vision_r1.rewards.answers.tagged import parse_tagged_boxes, parse_tagged_text
@@ -33,47 +33,47 @@ Row = dict[str, Any]
 COLUMNS: Final = ("image", "problem", "solution")
 FRAME: Final = (1000, 1000)
 CATEGORY: Final = re.compile(r"belonging to the category '(\S.*?)' in the image")
-THING: Final = re.compile(r"\bidentify the \w+ of the (\w+)")
+KIND: Final = re.compile(r"\bidentify the \w+ of the (\w+)")
 
 
-def find(source: str) -> Parts:
-    """The parts of one of the data sets: a folder of it, or its name on the hub.
+def find(source: str) -> Splits:
+    """The splits of one of the datasets: its folder, or its name on the Hub.
 
     Raises:
-        FileNotFoundError: There is no such folder, and nothing came from the hub.
-        ValueError: It is another data set.
+        FileNotFoundError: The folder does not exist, and the Hub has no such dataset or is unreachable.
+        ValueError: It is another dataset.
     """
-    parts = load(source)
-    expect_columns(source, parts, "a ViRFT data set", COLUMNS)
-    for part, dataset in parts.items():
+    splits = load(source)
+    expect_columns(source, splits, "a ViRFT dataset", COLUMNS)
+    for split, dataset in splits.items():
         if others := {"width", "height", "target_id_maps"}.intersection(dataset.column_names):
             raise ValueError(
-                f"{source}: expected a ViRFT data set with the columns {', '.join(COLUMNS)} alone, got"
-                f" {', '.join(sorted(others))} too in {part!r}, as Vision-R1-Data has"
+                f"{source}: expected a ViRFT dataset with only the columns {', '.join(COLUMNS)}, got also"
+                f" {', '.join(sorted(others))} in {split!r}, the columns of Vision-R1-Data"
             )
-    return {part: _reader(dataset, source, part) for part, dataset in parts.items()}
+    return {split: _reader(dataset, source, split) for split, dataset in splits.items()}
 
 
-def _reader(dataset: Dataset, source: str, part: str) -> Read:
+def _reader(dataset: Dataset, source: str, split: str) -> Read:
     return lambda on_problem, images: read_virft(
-        dataset, ImageStore(images, source, part), f"{source} {part}", on_problem
+        dataset, ImageStore(images, source, split), f"{source} {split}", on_problem
     )
 
 
 def read_virft(dataset: Dataset, images: ImageStore, where: str, on_problem: OnProblem = fail) -> Iterator[Sample]:
-    """Read one part, row by row. A row with a bad box is left out: its answer would be wrong without it.
+    """Read one split, row by row. A row with an invalid box is skipped: without the box its ground truth is wrong.
 
     Args:
-        dataset: The rows, their images undecoded.
-        images: Where the images go.
-        where: What a message begins with: the data set and the part.
-        on_problem: Told about each bad row.
+        dataset: The rows, with undecoded images.
+        images: Store for the embedded images.
+        where: Location for error messages: the dataset and the split.
+        on_problem: Called with the error of each invalid row.
 
     Yields:
-        Samples with the questions "category" and "class", in the words of the row.
+        Samples with the questions "category" and "class", and the prompt of the row.
 
     Raises:
-        ValueError: A row is wrong, and `on_problem` raises.
+        ValueError: A row is invalid, and `on_problem` raises.
     """
     for index, row in enumerate(dataset):
         try:
@@ -86,22 +86,22 @@ def read_virft(dataset: Dataset, images: ImageStore, where: str, on_problem: OnP
 
 def _sample(row: Row, index: int, images: ImageStore, where: str) -> Sample:
     problem, solution = (value_of(row, key, str, where) for key in ("problem", "solution"))
-    category, thing = CATEGORY.search(problem), THING.search(problem)
-    if not category and not thing:
+    category, kind = CATEGORY.search(problem), KIND.search(problem)
+    if not category and not kind:
         raise ValueError(
             f'{where}: expected a problem that asks for "the category \'...\'" or to "identify the ... of the ...",'
             f" got {problem!r:.160}"
         )
     path, image_id = images.add(row["image"], index, where)
-    words = problem.removeprefix("<image>").lstrip()
-    if any(mark in words for mark in PLACEHOLDERS):
+    prompt = problem.removeprefix("<image>").lstrip()
+    if any(placeholder in prompt for placeholder in PLACEHOLDERS):
         raise ValueError(f"{where}: expected a problem about one image, got {problem!r:.160}")
     if category:
         target = _detection(category[1], solution, shown_size(path), where)
-        return Sample(path, image_id, target, "category", category[1], words)
-    assert thing is not None
+        return Sample(path, image_id, target, "category", category[1], prompt)
+    assert kind is not None
     target = _classification(solution, shown_size(path), where)
-    return Sample(path, image_id, target, "class", thing[1], words)
+    return Sample(path, image_id, target, "class", kind[1], prompt)
 
 
 def _detection(category: str, solution: str, size: tuple[int, int], where: str) -> Target:

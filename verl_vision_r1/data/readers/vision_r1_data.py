@@ -1,8 +1,8 @@
-"""The training data of Vision-R1: `JefferyZhan/Vision-R1-Data` on the hub.
+"""The training data of Vision-R1: `JefferyZhan/Vision-R1-Data` on the Hugging Face Hub.
 
 Published with arXiv 2503.18013 (49 thousand questions about images of COCO, ODINW, V3Det, RefCOCO and Visual Genome),
-for non-commercial use (CC BY-NC 4.0). A row is one question in the words of Griffon-G; which of three it is, only the
-words tell. They are not kept: the run's configuration asks in its own.
+for non-commercial use (CC BY-NC 4.0). A row is one question in one of three prompt templates of Griffon-G; only the
+text tells which. The text is not kept: the run's prompt template replaces it.
 
     problem: "Examine the image for any objects from the category set. Report the coordinates of each detected object.
         The category set includes cat, dog."
@@ -19,7 +19,7 @@ from typing import Any, Final
 from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.readers.hub import Dataset, ImageStore, expect_columns, load
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, read_box
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, read_box
 from verl_vision_r1.targets import Target, normalise_label
 
 Row = dict[str, Any]
@@ -34,44 +34,44 @@ TEMPLATES: Final = {
         r"Can you point out (.+) in the image and provide the coordinates of its location\?", re.DOTALL
     ),
 }
-"""How each question is recognised; the group is what it asks about."""
+"""Recognises each question; the group is its subject."""
 
 
-def find(source: str) -> Parts:
-    """The parts of the data set: a folder of it, or its name on the hub.
+def find(source: str) -> Splits:
+    """The splits of the dataset: its folder, or its name on the Hub.
 
     Raises:
-        FileNotFoundError: There is no such folder, and nothing came from the hub.
-        ValueError: It is another data set.
+        FileNotFoundError: The folder does not exist, and the Hub has no such dataset or is unreachable.
+        ValueError: It is another dataset.
     """
-    parts = load(source)
-    expect_columns(source, parts, "Vision-R1-Data", COLUMNS)
-    return {part: _reader(dataset, source, part) for part, dataset in parts.items()}
+    splits = load(source)
+    expect_columns(source, splits, "Vision-R1-Data", COLUMNS)
+    return {split: _reader(dataset, source, split) for split, dataset in splits.items()}
 
 
-def _reader(dataset: Dataset, source: str, part: str) -> Read:
+def _reader(dataset: Dataset, source: str, split: str) -> Read:
     return lambda on_problem, images: read_vision_r1(
-        dataset, ImageStore(images, source, part), f"{source} {part}", on_problem
+        dataset, ImageStore(images, source, split), f"{source} {split}", on_problem
     )
 
 
 def read_vision_r1(dataset: Dataset, images: ImageStore, where: str, on_problem: OnProblem = fail) -> Iterator[Sample]:
-    """Read one part, row by row.
+    """Read one split, row by row.
 
-    A question about one category or expression that lost a box is left out. A solution without boxes says that there
-    is nothing. `image_id` is the row's `ids`, where it has one.
+    A question about one category or expression with an invalid box is skipped. A solution without boxes makes a
+    negative sample. `image_id` is the row's `ids`, if it has one.
 
     Args:
-        dataset: The rows, their images undecoded.
-        images: Where the images go.
-        where: What a message begins with: the data set and the part.
-        on_problem: Told about each bad box and row.
+        dataset: The rows, with undecoded images.
+        images: Store for the embedded images.
+        where: Location for error messages: the dataset and the split.
+        on_problem: Called with the error of each invalid box and row.
 
     Yields:
         Samples with the questions "categories", "category" and "expression".
 
     Raises:
-        ValueError: A row is wrong, and `on_problem` raises.
+        ValueError: A row is invalid, and `on_problem` raises.
     """
     for index, row in enumerate(dataset):
         try:
@@ -118,7 +118,7 @@ def _pixels(row: Row, key: str, where: str) -> int:
 
 
 def _asked(row: Row, keys: Collection[str], labels: Collection[str], where: str) -> tuple[str, tuple[str, ...]]:
-    """The question, and the names that it asks about."""
+    """The kind of question, and the names it asks about."""
     problem = row["problem"] if isinstance(row["problem"], str) else ""
     for question, template in TEMPLATES.items():
         found = template.fullmatch(problem.removeprefix("<image>").strip())
@@ -126,13 +126,13 @@ def _asked(row: Row, keys: Collection[str], labels: Collection[str], where: str)
             if question == "expression" or (question == "category" and not keys):
                 return question, (about,)
             names = _names(about, keys, labels)
-            # Some questions in the words for one category ask for several.
+            # Some questions in the template for one category ask for several.
             return (question if len(names) == 1 else "categories"), names
-    raise ValueError(f"{where}: expected a problem in the words of one of Vision-R1's templates, got {problem!r:.160}")
+    raise ValueError(f"{where}: expected a problem in one of Vision-R1's prompt templates, got {problem!r:.160}")
 
 
 def _names(listed: str, keys: Collection[str], labels: Collection[str]) -> tuple[str, ...]:
-    """The names of a list. One that `target_id_maps` knows may hold the separator itself."""
+    """The names of a list. A name in `target_id_maps` may contain the separator itself."""
     pieces, names = listed.split(", "), []
     longest = max((key.count(", ") for key in keys), default=0) + 1
     while pieces:
@@ -143,7 +143,7 @@ def _names(listed: str, keys: Collection[str], labels: Collection[str]) -> tuple
     read = {normalise_label(name) for name in names}
     if read <= set(keys) or read >= set(keys):
         return tuple(dict.fromkeys(filter(None, names)))
-    # The list is separated in a way that we do not know.
+    # The list has another, unknown separator.
     spelling = {normalise_label(label): label for label in labels}
     return tuple(spelling.get(key, key) for key in keys)
 
@@ -157,7 +157,7 @@ def _keys(row: Row, where: str) -> list[str]:
 
 
 def _items(row: Row, where: str) -> list[tuple[str, Any]]:
-    """(label, box), one for each box."""
+    """(label, box) for each box."""
     document, found = _json(row["solution"], f"{where} solution"), []
     if not isinstance(document, list):
         raise ValueError(f"{where} solution: expected a JSON list, got {document!r:.160}")

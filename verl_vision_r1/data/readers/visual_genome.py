@@ -1,16 +1,16 @@
-"""Expressions that mean several objects: the regions of Visual Genome, or lines of one's own.
+"""Referring expressions for several objects: the regions of Visual Genome, or a custom list.
 
 Published at https://homes.cs.washington.edu/~ranjay/visualgenome (CC BY 4.0): `region_descriptions.json` with the
-phrases of each image, and `image_data.json` with its size and address. Regions of one phrase are taken as one
-expression with several boxes.
+phrases of each image, and `image_data.json` with its size and URL. Regions with the same phrase become one expression
+with several boxes.
 
     [{"id": 1, "regions": [{"region_id": 1382, "image_id": 1, "phrase": "the clock is green in colour", "x": 421,
                             "y": 57, "width": 82, "height": 139}]}]
 
     [{"image_id": 1, "width": 800, "height": 600, "url": "https://cs.stanford.edu/people/rak248/VG_100K_2/1.jpg"}]
 
-Of one's own, `expressions.jsonl` (or a list of the same in `expressions.json`) has an expression a line, with all its
-boxes as corners; without any, the expression means nothing in the image:
+A custom `expressions.jsonl`, or the same objects as a list in `expressions.json`, has one expression per entry, with
+all its boxes in `xyxy`; an expression without boxes makes a negative sample:
 
     {"image": "a.jpg", "expression": "red cars", "boxes": [[10, 20, 110, 80]], "width": 640, "height": 480}
 """
@@ -27,27 +27,27 @@ from verl_vision_r1.data.readers.entries import (
     json_array,
     json_lines,
     size_of,
+    text_of,
     value_of,
-    words_of,
 )
 from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Sample, clip_box, expression_sample, find_image, read_box
+from verl_vision_r1.data.readers.samples import Sample, Splits, clip_box, expression_sample, find_image, read_box
 
 SAME_OBJECT: Final = 0.9
-"""Boxes of one phrase that overlap by a higher IoU are one object, which two people boxed."""
+"""Boxes of one phrase with a higher IoU are one object that was annotated twice."""
 
 REGIONS, IMAGES = "region_descriptions.json", "image_data.json"
 
 
-def find(source: str) -> Parts:
+def find(source: str) -> Splits:
     """`region_descriptions.json` with `image_data.json`; or `expressions.jsonl`, or `expressions.json`.
 
-    The images lie in the folder or its `images/`; those of Visual Genome in `VG_100K/` and `VG_100K_2/` there.
+    The images are in the folder or its `images/`; those of Visual Genome in `VG_100K/` and `VG_100K_2/` there.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds no such files, or several of them.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has no such files, or several of them.
     """
     folder = expect_folder(source)
     images = existing([folder, folder / "images"])
@@ -58,36 +58,36 @@ def find(source: str) -> Parts:
         return {"all": lambda on_problem, _: read_expressions(folder / names[0], *images, on_problem=on_problem)}
     raise ValueError(
         f"{source}: expected {REGIONS} with {IMAGES}, or one of expressions.jsonl and expressions.json, got a folder"
-        f" that holds {contents(folder)}"
+        f" that contains {contents(folder)}"
     )
 
 
 def read_regions(folder: Path, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
     """Read the regions of Visual Genome, image by image in the order of the file.
 
-    A phrase is the same in other case, spacing, or with a full stop at its end. One of which a box is bad is left out
-    as a whole: who found that object would be wrong.
+    Phrases are equal if they differ only in case, spacing or a final full stop. A phrase with an invalid box is
+    skipped as a whole: a model that finds this object would be scored as wrong.
 
     Args:
-        folder: The folder of the two files.
-        images: The folder in which `VG_100K_2/1.jpg` lies; of several, the first which holds it.
-        on_problem: Told about each bad image and region. Faults of a whole file always raise.
+        folder: Folder of the two files.
+        images: Folders to search for `VG_100K_2/1.jpg`, in this order.
+        on_problem: Called with the error of each invalid image and region. Errors of a file as a whole always raise.
 
     Yields:
-        A sample for each phrase. `image_id` is the file name without its ending.
+        One sample per phrase. `image_id` is the file name without extension.
 
     Raises:
         FileNotFoundError: A file or an image does not exist.
-        ValueError: A file is not JSON, an id comes twice or is unknown, a phrase is empty, or a box is wrong.
+        ValueError: A file is not JSON, an id is repeated or unknown, a phrase is blank, or a box is invalid.
     """
     sizes = _images(folder / IMAGES, on_problem)
     seen: set[int] = set()
     for where, entry in json_array(folder / REGIONS, on_problem):
         try:
-            # The field was called `image_id` in some versions.
+            # Some versions call the field `image_id`.
             number = value_of(entry, "id" if "id" in entry else "image_id", int, where)
             if number not in sizes or number in seen:
-                raise ValueError(f"{where}: expected the id of one more image of {IMAGES}, got {number}")
+                raise ValueError(f"{where}: expected the id of an image in {IMAGES}, each once, got {number}")
             seen.add(number)
             size, regions = size_of(sizes[number], where), value_of(entry, "regions", list, where)
             name = "/".join(PurePosixPath(value_of(sizes[number], "url", str, where)).parts[-2:])
@@ -105,7 +105,7 @@ def _images(path: Path, on_problem: OnProblem) -> dict[int, Entry]:
         try:
             number = value_of(entry, "image_id", int, where)
             if number in entries:
-                raise ValueError(f"{where}: expected an image_id that no other image has, got {number}")
+                raise ValueError(f"{where}: expected a unique image_id, got {number}")
             entries[number] = entry
         except ValueError as problem:
             on_problem(problem)
@@ -122,7 +122,7 @@ def _expressions(
         try:
             if not isinstance(region, dict):
                 raise ValueError(f"{place}: expected a JSON object, got {reprlib.repr(region)}")
-            phrase = words_of({"phrase": tidy(value_of(region, "phrase", str, place))}, "phrase", place)
+            phrase = text_of({"phrase": tidy(value_of(region, "phrase", str, place))}, "phrase", place)
             key = phrase.casefold()
             box = clip_box(corners([region.get(side) for side in ("x", "y", "width", "height")], place), *size, place)
             found.setdefault(key, (phrase, []))[1].append(box)
@@ -135,7 +135,7 @@ def _expressions(
 
 
 def tidy(phrase: str) -> str:
-    """A phrase with single spaces and without the full stop at its end.
+    """Normalise a phrase: single spaces, no final full stop.
 
     Example:
         >>> tidy(" a  red car . ")
@@ -145,7 +145,7 @@ def tidy(phrase: str) -> str:
 
 
 def distinct(boxes: list[list[float]]) -> list[list[float]]:
-    """The boxes without those that are nearly a former one.
+    """Drop boxes that nearly equal an earlier one.
 
     Example:
         >>> distinct([[0, 0, 100, 100], [0, 0, 100, 99], [50, 0, 150, 100]])
@@ -159,19 +159,19 @@ def distinct(boxes: list[list[float]]) -> list[list[float]]:
 
 
 def read_expressions(path: Path, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
-    """Read `expressions.jsonl` or `expressions.json` in its order.
+    """Read `expressions.jsonl` or `expressions.json` in the order of the file.
 
     Args:
-        path: The file; it holds lines where its name ends so.
-        images: The folder in which `image` lies; of several, the first which holds it.
-        on_problem: Told about each bad entry; one with a bad box is left out as a whole.
+        path: The file; its extension tells the format.
+        images: Folders to search for `image`, in this order.
+        on_problem: Called with the error of each invalid entry; one with an invalid box is skipped as a whole.
 
     Yields:
-        A sample for each entry. `image_id` is `image` without its ending.
+        One sample per entry. `image_id` is `image` without extension.
 
     Raises:
         FileNotFoundError: The file or an image does not exist.
-        ValueError: The file is not JSON, an expression is empty or comes twice of an image, or a box is wrong.
+        ValueError: The file is not JSON, an expression is blank or repeated for an image, or a box is invalid.
     """
     owners: dict[str, Path] = {}
     seen: set[tuple[Path, str]] = set()
@@ -179,9 +179,9 @@ def read_expressions(path: Path, *images: Path, on_problem: OnProblem = fail) ->
         try:
             sample = _sample(entry, images, where)
             if owners.setdefault(sample.image_id, sample.image) != sample.image:
-                raise ValueError(f"{where}: expected an image that no other one is named as, got {sample.image}")
+                raise ValueError(f"{where}: expected a unique image name without extension, got {sample.image}")
             if (sample.image, sample.subject) in seen:
-                raise ValueError(f"{where}: expected an expression once for an image, got {sample.subject!r} again")
+                raise ValueError(f"{where}: expected each expression once per image, got {sample.subject!r} again")
             seen.add((sample.image, sample.subject))
         except (ValueError, OSError) as problem:
             on_problem(problem)
@@ -194,4 +194,4 @@ def _sample(entry: Entry, images: Sequence[Path], where: str) -> Sample:
     image = find_image(images, [name], where)
     boxes = [read_box(box, size, where) for box in value_of(entry, "boxes", list, where)]
     image_id = PurePosixPath(name).with_suffix("").as_posix()
-    return expression_sample(image, image_id, words_of(entry, "expression", where), boxes, size)
+    return expression_sample(image, image_id, text_of(entry, "expression", where), boxes, size)

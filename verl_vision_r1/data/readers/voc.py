@@ -1,8 +1,8 @@
-"""Pascal VOC annotations: one XML file for each image.
+"""Pascal VOC annotations: one XML file per image.
 
 Format: http://host.robots.ox.ac.uk/pascal/VOC/. Pixels are counted from 1 and both corners belong to the box, so a box
-is `[xmin - 1, ymin - 1, xmax, ymax]` here. Many tools count from 0 instead; such a box is half a pixel off and is cut
-at the border. Objects marked `difficult` are kept, and a `part` of an object is not an object.
+is `[xmin - 1, ymin - 1, xmax, ymax]` here. Many tools count from 0 instead; such a box is half a pixel off and is
+clipped at the border. Objects marked `difficult` are kept; a `part` of an object is not read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,32 +13,32 @@ from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, clip_box, find_image
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
 from verl_vision_r1.targets import Target
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
-def find(source: str) -> Parts:
+def find(source: str) -> Splits:
     """The XML files of `annotations/` or `Annotations/`, with the images in `images/` or `JPEGImages/`.
 
-    Where `ImageSets/Main` lists the images of "train", "val" and "test", these are the parts; else all is "all".
+    If `ImageSets/Main` lists the images of "train", "val" and "test", these are the splits; otherwise "all".
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds no such files.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has no such files.
     """
     folder = expect_folder(source)
     images = existing(folder / name for name in ("images", "JPEGImages", "."))
     for annotations in existing([folder / "annotations", folder / "Annotations"]):
         if any(annotations.glob("[!.]*.xml")):
             lists = {name: folder / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val", "test")}
-            parts = {name: file.read_text(encoding="utf-8").split() for name, file in lists.items() if file.is_file()}
-            return {name: _reader(annotations, images, stems) for name, stems in parts.items()} or {
+            splits = {name: file.read_text(encoding="utf-8").split() for name, file in lists.items() if file.is_file()}
+            return {name: _reader(annotations, images, stems) for name, stems in splits.items()} or {
                 "all": _reader(annotations, images, None)
             }
     raise ValueError(
-        f"{source}: expected VOC annotations (annotations/*.xml or Annotations/*.xml), got a folder that holds"
+        f"{source}: expected VOC annotations (annotations/*.xml or Annotations/*.xml), got a folder that contains"
         f" {contents(folder)}"
     )
 
@@ -57,24 +57,24 @@ def read_voc(
     """Read a folder of VOC files in the order of their names.
 
     Args:
-        annotations: The folder of the XML files.
-        images: The folder in which `filename`, or an image named as the XML file, lies; of several, the first.
-        categories: The names that may occur; by default all that do, sorted.
-        stems: The names of the files to yield, without their ending; by default all.
-        on_problem: Told about each bad box and image. A file that is not VOC XML always raises.
+        annotations: Folder of the XML files.
+        images: Folders to search for `filename`, or for an image named like the XML file, in this order.
+        categories: The allowed names; by default all that occur, sorted.
+        stems: Names of the files to yield, without extension; by default all.
+        on_problem: Called with the error of each invalid box and image. A file that is not VOC XML always raises.
 
     Yields:
-        Samples with boxes in `xyxy`. `image_id` is the name of the XML file without its ending.
+        Samples with boxes in `xyxy`, pixels. `image_id` is the name of the XML file without extension.
 
     Raises:
-        FileNotFoundError: The folder holds no XML file, or an image does not exist.
-        ValueError: A file is not VOC XML, two name the same image, or a label or box is wrong.
+        FileNotFoundError: The folder has no XML file, or an image does not exist.
+        ValueError: A file is not VOC XML, two files name the same image, or a label or box is invalid.
     """
-    # Files that begin with a dot are what some systems leave beside the real ones in an archive.
+    # Some systems add files that start with a dot to archives.
     paths = sorted(annotations.glob("[!.]*.xml"))
     if not paths:
         raise FileNotFoundError(f"{annotations}: expected VOC annotations (*.xml), got none")
-    # Read twice rather than kept: seventeen thousand trees take more memory than time.
+    # The files are read twice to save memory: seventeen thousand trees take more memory than time.
     names = tuple(categories or sorted({name for path in paths for name in _names(_parse(path))}))
     owners: dict[Path, Path] = {}
     wanted = None if stems is None else set(stems)
@@ -85,7 +85,7 @@ def read_voc(
         try:
             image = find_image(images, _image_names(root, path), str(path))
             if owners.setdefault(image, path) != path:
-                raise ValueError(f"{path}: expected an image of its own, got {image}, which {owners[image]} names")
+                raise ValueError(f"{path}: expected a unique image, got {image}, which {owners[image]} also names")
             sample = _sample(root, path, image, names, on_problem)
         except (ValueError, FileNotFoundError) as problem:
             on_problem(problem)
@@ -140,7 +140,7 @@ def _size(root: ElementTree.Element, path: Path, image: Path) -> tuple[int, int]
         width, height = (int(_number(root, f"size/{key}", str(path))) for key in ("width", "height"))
         if width > 0 and height > 0:
             return width, height
-    # Many tools leave the size out or write zeros; the image itself knows.
+    # Many tools omit the size or write zeros; the image itself has it.
     return shown_size(image)
 
 

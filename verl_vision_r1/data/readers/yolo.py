@@ -1,17 +1,17 @@
-"""YOLO detection folders, as Ultralytics, Roboflow and Label Studio write them: one text file for each image.
+"""YOLO detection datasets, as Ultralytics, Roboflow and Label Studio write them: one text file per image.
 
-Format: https://docs.ultralytics.com/datasets/detect/; each data set has a licence of its own. The objects of
-`images/train/a.jpg` are in `labels/train/a.txt`, one in a line: the number of its class, then the centre and the size
-of its box as shares of the image, or the corners of a polygon, of which the bounding rectangle is taken:
+Format: https://docs.ultralytics.com/datasets/detect/; each dataset has its own licence. The objects of
+`images/train/a.jpg` are in `labels/train/a.txt`, one per line: the class number, then the centre and size of the box,
+normalised to the image size, or the points of a polygon, which becomes its bounding box:
 
     17 0.617000 0.359444 0.114000 0.173820
 
-An image without such a file, or with an empty one, shows nothing of what was looked for. A line that a file holds
-twice counts once. The size of an image is that of its stored pixels, whatever an EXIF orientation says.
+An image with an empty file, or without one, has no objects. A repeated line counts once. The size of an image is its
+size as displayed, with the EXIF orientation applied.
 
-supervision 0.31.2 reads YOLO files too, but not the parts of `data.yaml`, lists of images or sub-folders; it takes a
-box outside its image as it is, stops at the first bad line, and keeps a mask of every polygon (572 MiB for 50 of them
-in one image of 12 megapixels).
+supervision 0.31.2 reads YOLO files too, but not the splits of `data.yaml`, lists of images or subfolders; it accepts
+boxes outside the image, stops at the first invalid line, and keeps a mask of every polygon (572 MiB for 50 of them in
+one image of 12 megapixels).
 """
 
 import math
@@ -23,26 +23,27 @@ from typing import Any, Final
 import yaml
 
 from verl_vision_r1.boxes import as_boxes
+from verl_vision_r1.data.readers.entries import read_text
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Parts, Read, Sample, clip_box, find_image
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
 from verl_vision_r1.targets import Target
 
 ENDINGS: Final = (".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
 
 Names = dict[float, str]
-"""The classes by their number."""
+"""Class names by number."""
 
 
-def find(source: str) -> Parts:
-    """The parts that `data.yaml` names, or "all" of `images/` where there is only a `classes.txt`.
+def find(source: str) -> Splits:
+    """The splits of `data.yaml`; or `images/` as "all" if there is only a `classes.txt`.
 
-    Where "train" and "val" are the same images, as in COCO128, these are "all".
+    If "train" and "val" are the same images, as in COCO128, they are "all".
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds neither file, or `data.yaml` has no names, or a part of it is not in the folder.
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has neither file, or `data.yaml` has no names, or a split of it is not in the folder.
     """
     folder = expect_folder(source).resolve()
     for file in (folder / "data.yaml", folder / "data.yml"):
@@ -50,11 +51,11 @@ def find(source: str) -> Parts:
             return _configured(file)
     for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
         if file.is_file() and (folder / "images").is_dir() and (folder / "labels").is_dir():
-            lines = [line.strip() for line in _text(file).splitlines() if line.strip()]
+            lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
             return {"all": _reader([folder / "images"], folder, _names(lines, file))}
     raise ValueError(
-        f"{source}: expected YOLO files (data.yaml, or classes.txt with images/ and labels/), got a folder that holds"
-        f" {contents(folder)}"
+        f"{source}: expected YOLO files (data.yaml, or classes.txt with images/ and labels/), got a folder that"
+        f" contains {contents(folder)}"
     )
 
 
@@ -62,26 +63,26 @@ def _reader(places: Sequence[Path], folder: Path, names: Names) -> Read:
     return lambda on_problem, _: read_yolo(*places, folder=folder, names=names, on_problem=on_problem)
 
 
-def _configured(file: Path) -> Parts:
+def _configured(file: Path) -> Splits:
     document = _load(file)
     names = _names(document.get("names"), file)
     if document.get("kpt_shape") is not None:
         raise ValueError(
             f"{file}: expected boxes or polygons, got keypoints (kpt_shape {document['kpt_shape']!r:.80})"
         )
-    held = {part: _places(document, part, file) for part in ("train", "val", "test")}
-    if held["train"] == held["val"]:
-        held = {"all": held["train"], "test": held["test"]}
-    parts = {part: _reader(places, file.parent, names) for part, places in held.items() if places}
-    if not parts:
+    found = {split: _places(document, split, file) for split in ("train", "val", "test")}
+    if found["train"] == found["val"]:
+        found = {"all": found["train"], "test": found["test"]}
+    splits = {split: _reader(places, file.parent, names) for split, places in found.items() if places}
+    if not splits:
         keys = ", ".join(map(str, document))
         raise ValueError(f"{file}: expected images of 'train', 'val' or 'test', got none (the keys are {keys})")
-    return parts
+    return splits
 
 
 def _load(file: Path) -> dict[Any, Any]:
     try:
-        document = yaml.safe_load(_text(file))
+        document = yaml.safe_load(read_text(file))
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{file}: expected YAML, got {str(error)!r:.200}") from error
     if not isinstance(document, dict):
@@ -89,37 +90,30 @@ def _load(file: Path) -> dict[Any, Any]:
     return document
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected text in UTF-8, got {error}") from error
-
-
 def _names(value: Any, file: Path) -> Names:
     names = dict(enumerate(value)) if isinstance(value, list) else value
     if not isinstance(names, dict) or not names:
         raise ValueError(f"{file}: expected 'names' to be a list of classes, or names by number, got {value!r:.80}")
     for key, name in names.items():
-        # YAML reads an unquoted 3 as a number, which is a good name, and an unquoted `no` as false, which is not.
+        # YAML reads an unquoted 3 as a number, which is a valid name, and an unquoted `no` as false, which is not.
         if type(key) is not int or type(name) not in (str, int) or not str(name).strip():
-            raise ValueError(f"{file}: expected a whole number and the name of its class, got {key!r}: {name!r:.80}")
+            raise ValueError(f"{file}: expected a whole number and a class name, got {key!r}: {name!r:.80}")
     found = {key: str(name) for key, name in names.items()}
     if len(set(found.values())) != len(found):
-        raise ValueError(f"{file}: expected no name twice, got {sorted(found.values())!r:.200}")
+        raise ValueError(f"{file}: expected unique class names, got {sorted(found.values())!r:.200}")
     return found
 
 
-def _places(document: dict[Any, Any], part: str, file: Path) -> list[Path]:
-    """The folders of images of one part, or the files that list them. A test set is often named but not there."""
-    root, value = document.get("path") or ".", document.get(part) or []
+def _places(document: dict[Any, Any], split: str, file: Path) -> list[Path]:
+    """The image folders of one split, or the files that list its images. A missing test split is no error."""
+    root, value = document.get("path") or ".", document.get(split) or []
     entries = value if isinstance(value, list) else [value]
     if not isinstance(root, str) or not all(isinstance(entry, str) for entry in entries):
-        raise ValueError(f"{file}: expected 'path' and {part!r} to be folders, got {root!r:.80} and {value!r:.80}")
+        raise ValueError(f"{file}: expected 'path' and {split!r} to be folders, got {root!r:.80} and {value!r:.80}")
     places = [place for entry in entries if (place := _place(entry, (file.parent / root, file.parent), file))]
-    if len(places) < len(entries) and part != "test":
+    if len(places) < len(entries) and split != "test":
         raise ValueError(
-            f"{file}: expected {part!r} to be in {file.parent}, got {value!r:.200}: no such folder or list"
+            f"{file}: expected {split!r} to be in {file.parent}, got {value!r:.200}: no such folder or list"
         )
     return places
 
@@ -127,7 +121,7 @@ def _places(document: dict[Any, Any], part: str, file: Path) -> list[Path]:
 def _place(entry: str, roots: Sequence[Path], file: Path) -> Path | None:
     inner = entry
     while inner.startswith("../"):
-        # Roboflow writes the folders as they are seen from one of them.
+        # Roboflow writes paths relative to one of the image folders.
         inner = inner.removeprefix("../")
     places = [Path(os.path.normpath(root / name)) for name in (entry, inner) for root in roots]
     existing = [place for place in places if place.is_dir() or (place.suffix == ".txt" and place.is_file())]
@@ -138,19 +132,19 @@ def _place(entry: str, roots: Sequence[Path], file: Path) -> Path | None:
 
 
 def read_yolo(*places: Path, folder: Path, names: Names, on_problem: OnProblem = fail) -> Iterator[Sample]:
-    """Read images and the text files that belong to them.
+    """Read images and their label files.
 
     Args:
-        places: Folders of images, which are searched with all folders below, and text files that list images.
-        folder: The folder of the data set.
-        names: The classes by their number.
-        on_problem: Told about each bad line and image.
+        places: Folders to search for images, with all subfolders, and text files that list images.
+        folder: Folder of the dataset.
+        names: Class names by number.
+        on_problem: Called with the error of each invalid line and image.
 
     Yields:
-        Samples with boxes in `xyxy`. `image_id` is the path of the image within the folder.
+        Samples with boxes in `xyxy`, pixels. `image_id` is the path of the image within the folder.
 
     Raises:
-        ValueError: There is no image, or none has a text file; a line or an image is wrong.
+        ValueError: There is no image, or no image has a label file; a line or an image is invalid.
         FileNotFoundError: A listed image does not exist.
     """
     images = list(dict.fromkeys(image for place in places for image in _images(place, folder, on_problem)))
@@ -159,7 +153,7 @@ def read_yolo(*places: Path, folder: Path, names: Names, on_problem: OnProblem =
         raise ValueError(f"{where}: expected images ({', '.join(ENDINGS)}), got none")
     if not any(_label_file(image, folder).is_file() for image in images):
         wanted = _label_file(images[0], folder)
-        raise ValueError(f"{where}: expected text files such as {wanted}, got none for {len(images)} images")
+        raise ValueError(f"{where}: expected label files such as {wanted}, got none for {len(images)} images")
     for image in images:
         try:
             sample = _sample(image, folder, names, on_problem)
@@ -171,11 +165,11 @@ def read_yolo(*places: Path, folder: Path, names: Names, on_problem: OnProblem =
 
 def _images(place: Path, folder: Path, on_problem: OnProblem) -> Iterator[Path]:
     if place.is_dir():
-        # What begins with a dot is what some systems leave beside the real images in an archive.
-        shown = (path for path in place.rglob("*") if "/." not in f"/{path.relative_to(folder).as_posix()}")
-        yield from sorted(path for path in shown if path.suffix.lower() in ENDINGS and path.is_file())
+        # Some systems add files that start with a dot to archives.
+        visible = (path for path in place.rglob("*") if "/." not in f"/{path.relative_to(folder).as_posix()}")
+        yield from sorted(path for path in visible if path.suffix.lower() in ENDINGS and path.is_file())
         return
-    for number, line in enumerate(_text(place).splitlines(), 1):
+    for number, line in enumerate(read_text(place).splitlines(), 1):
         if name := line.strip():
             try:
                 yield find_image((place.parent, folder), [name.removeprefix(f"{folder}/")], f"{place} line {number}")
@@ -184,7 +178,7 @@ def _images(place: Path, folder: Path, on_problem: OnProblem) -> Iterator[Path]:
 
 
 def _label_file(image: Path, folder: Path) -> Path:
-    """The last folder "images" becomes "labels"; without one, the text file lies beside the image."""
+    """The label file: the last folder "images" becomes "labels"; without one, the file is next to the image."""
     parts = list(image.relative_to(folder).with_suffix(".txt").parts)
     for index in reversed(range(len(parts) - 1)):
         if parts[index] == "images":
@@ -196,7 +190,7 @@ def _label_file(image: Path, folder: Path) -> Path:
 def _sample(image: Path, folder: Path, names: Names, on_problem: OnProblem) -> Sample:
     width, height = shown_size(image)
     file = _label_file(image, folder)
-    lines = _text(file).splitlines() if file.is_file() else []
+    lines = read_text(file).splitlines() if file.is_file() else []
     boxes, labels, uncertain, seen = [], [], set(), set()
     for number, line in enumerate(lines, 1):
         fields = tuple(line.split())
@@ -230,7 +224,7 @@ def _label(field: str, names: Names, where: str) -> str:
 
 
 def _corners(fields: Sequence[str], where: str) -> list[float]:
-    """The corners of a box, or of the rectangle around a polygon, in shares of the image.
+    """A box, or the bounding box of a polygon, as `xyxy` normalised to the image size.
 
     Example:
         >>> _corners("0.5 0.5 0.25 0.5".split(), "a.txt line 1")
@@ -244,7 +238,7 @@ def _corners(fields: Sequence[str], where: str) -> list[float]:
         values = []
     if not (len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)) or not all(map(math.isfinite, values)):
         got = f"{len(fields)}: {' '.join(fields)!r:.80}"
-        raise ValueError(f"{where}: expected 4 numbers of a box or 6 and more of a polygon after the class, got {got}")
+        raise ValueError(f"{where}: expected 4 numbers for a box or 6 or more for a polygon, got {got}")
     if len(values) > 4:
         return [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
     x, y, width, height = values

@@ -1,7 +1,7 @@
-"""Expressions, classes and counts: one value for each answer.
+"""Metrics of grounding, classification and counting.
 
-Every value is a `Ratio`: what is summed over the answers, and what that is divided by. So a mean, a share and LISA's
-cumulative IoU are drawn again by the bootstrap alike.
+Every metric is a `Ratio` of two sums over the completions, so that the bootstrap resamples a mean, a fraction and
+LISA's cumulative IoU in the same way.
 """
 
 from collections.abc import Sequence
@@ -19,55 +19,64 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Ratio:
-    """A value of many answers: the sum of `above` over the sum of `below`, both (Q,) or (Q, T).
+    """A metric of Q completions or images: the sum of the numerators over the sum of the denominators.
 
-    With T columns it is the mean of their ratios.
+    Attributes:
+        numerator: (Q,) or (Q, T); with T columns the metric is the mean of their ratios.
+        denominator: The same shape.
     """
 
-    above: Numbers
-    below: Numbers
+    numerator: Numbers
+    denominator: Numbers
 
     def value(self, weights: Numbers | None = None) -> Numbers:
-        """The value; with weights of shape (R, Q), how often each answer counts, (R,) values. NaN for nothing."""
-        drawn = np.ones((1, len(self.above))) if weights is None else weights
+        """The metric, NaN if the denominator is 0.
+
+        Args:
+            weights: (R, Q) how often each entry counts in each of R resamples.
+
+        Returns:
+            A scalar; with weights an array of shape (R,).
+        """
+        counts = np.ones((1, len(self.numerator))) if weights is None else weights
         with np.errstate(invalid="ignore", divide="ignore"):
-            values: Numbers = (drawn @ self.above) / (drawn @ self.below)
-        values = values.reshape(len(drawn), -1).mean(axis=1)
+            values: Numbers = (counts @ self.numerator) / (counts @ self.denominator)
+        values = values.reshape(len(counts), -1).mean(axis=1)
         return values[0] if weights is None else values
 
 
 def mean_of(values: Sequence[float] | Numbers) -> Ratio:
-    """The mean of a value for each answer.
+    """The mean of one value per completion.
 
     Example:
         >>> float(mean_of([1.0, 0.0, 0.5]).value())
         0.5
     """
-    above = np.asarray(values, dtype=np.float64)
-    return Ratio(above, np.ones_like(above))
+    numerator = np.asarray(values, dtype=np.float64)
+    return Ratio(numerator, np.ones_like(numerator))
 
 
-def expressions(answers: Sequence[Boxes], targets: Sequence[Target]) -> dict[str, Ratio]:
-    """How well the box of an expression was found.
+def expressions(predictions: Sequence[Boxes], targets: Sequence[Target]) -> dict[str, Ratio]:
+    """Metrics of referring expressions.
 
     Args:
-        answers: Of each answer the boxes, in original-image pixels.
-        targets: The objects that are meant.
+        predictions: For each completion the (N, 4) predicted boxes, `xyxy` in original-image pixels.
+        targets: The ground truth.
 
     Returns:
-        `accuracy_50`: the first box has an IoU of at least 0.5 with the first object: RefCOCO's accuracy.
-        `mean_IoU`: mean IoU of those two: Visual-RFT's mIoU on LISA.
-        `generalised_IoU`: their mean GIoU, in [-1, 1], -1 without a box.
-        `gIoU`, `cIoU`: LISA's, on boxes instead of outlines: of the area that all boxes cover, the mean over answers
-        of intersection over union, and the sum of intersections over the sum of unions. An answer of nothing about
-        nothing has 1 in the first, and no part in the second.
+        `accuracy_50`: RefCOCO's accuracy: the IoU of the first predicted box with the first object is at least 0.5.
+        `mean_IoU`: mean IoU of these two boxes: Visual-RFT's mIoU on LISA.
+        `generalised_IoU`: their mean GIoU, in [-1, 1]; -1 without a box.
+        `gIoU`, `cIoU`: LISA's metrics, on the area that all boxes cover instead of masks: the mean of intersection
+        over union, and the sum of intersections over the sum of unions. An empty prediction for an empty ground truth
+        has a gIoU of 1, and does not affect cIoU.
 
     Source:
         LISA (arXiv 2308.00692), section 5.1, for gIoU and cIoU.
     """
-    pairs = [_first_pair(boxes, target) for boxes, target in zip(answers, targets, strict=True)]
-    iou, giou = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
-    covered = np.array([covered_areas(boxes, target.boxes) for boxes, target in zip(answers, targets, strict=True)])
+    pairs = list(zip(predictions, targets, strict=True))
+    iou, giou = np.array([_first_overlap(boxes, target) for boxes, target in pairs]).reshape(-1, 2).T
+    covered = np.array([covered_areas(boxes, target.boxes) for boxes, target in pairs])
     intersection, union = covered.reshape(-1, 2).T
     each = np.divide(intersection, union, out=np.ones_like(union), where=union > 0)
     return {
@@ -79,10 +88,11 @@ def expressions(answers: Sequence[Boxes], targets: Sequence[Target]) -> dict[str
     }
 
 
-def _first_pair(boxes: Boxes, target: Target) -> tuple[float, float]:
+def _first_overlap(boxes: Boxes, target: Target) -> tuple[float, float]:
+    """IoU and GIoU of the first predicted box and the first object."""
     if not len(boxes) or not len(target.boxes):
-        alike = float(len(boxes) == len(target.boxes))
-        return alike, 2 * alike - 1
+        both_empty = float(len(boxes) == len(target.boxes))
+        return both_empty, 2 * both_empty - 1
     if area(boxes[:1])[0] <= 0:
         return 0.0, -1.0
     geometry = pairwise_geometry(boxes[:1], target.boxes[:1])
@@ -90,10 +100,10 @@ def _first_pair(boxes: Boxes, target: Target) -> tuple[float, float]:
 
 
 def covered_areas(first: Boxes, second: Boxes) -> tuple[float, float]:
-    """Areas of intersection and union of what two lists of boxes cover.
+    """Intersection and union, in square pixels, of the regions that two sets of boxes cover.
 
     Args:
-        first: (N, 4) boxes.
+        first: (N, 4) boxes, `xyxy` in pixels.
         second: (M, 4) boxes in the same frame.
 
     Example:
@@ -109,7 +119,7 @@ def covered_areas(first: Boxes, second: Boxes) -> tuple[float, float]:
 
 
 def _cells(boxes: Boxes, columns: Numbers, rows: Numbers, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which cells of the grid that all corners span lie in a box."""
+    """Which cells of the grid of all corner coordinates lie in a box."""
     covered = np.zeros(shape, dtype=np.bool_)
     left, right = np.searchsorted(columns, boxes[:, 0]), np.searchsorted(columns, boxes[:, 2])
     top, bottom = np.searchsorted(rows, boxes[:, 1]), np.searchsorted(rows, boxes[:, 3])
@@ -118,45 +128,46 @@ def _cells(boxes: Boxes, columns: Numbers, rows: Numbers, shape: tuple[int, ...]
     return covered
 
 
-def classes(answers: Sequence[str | None], targets: Sequence[Target]) -> dict[str, Ratio]:
-    """How often the class was named.
+def classes(predictions: Sequence[str | None], targets: Sequence[Target]) -> dict[str, Ratio]:
+    """Metrics of classification.
 
     Args:
-        answers: The text of each answer, None where there is none.
-        targets: Their label is the class.
+        predictions: The predicted class of each completion, None if it could not be parsed.
+        targets: The ground truth; its label is the class.
 
     Returns:
-        `accuracy`: the answer is the name, blanks, underscores and case aside. `accuracy_published`: one of the two is
-        a part of the other, so that an empty answer is right: Visual-RFT's rule.
+        `accuracy`: the prediction equals the name, without regard to blanks, underscores and case.
+        `accuracy_published`: Visual-RFT's: one of the two contains the other, so an empty answer is correct.
     """
-    given = [None if answer is None else joined(answer) for answer in answers]
+    predicted = [None if prediction is None else joined(prediction) for prediction in predictions]
     names = [joined(target.labels[0]) for target in targets]
-    pairs = list(zip(given, names, strict=True))
+    pairs = list(zip(predicted, names, strict=True))
     return {
-        "accuracy": mean_of([float(answer == name) for answer, name in pairs]),
+        "accuracy": mean_of([float(text == name) for text, name in pairs]),
         "accuracy_published": mean_of(
-            [float(answer is not None and (answer in name or name in answer)) for answer, name in pairs]
+            [float(text is not None and (text in name or name in text)) for text, name in pairs]
         ),
     }
 
 
-def counts(answers: Sequence[int | None], targets: Sequence[Target]) -> dict[str, Ratio]:
-    """How far counts are off. An answer without a number counts as 0 objects, and is not right even where that is so.
+def counts(predictions: Sequence[int | None], targets: Sequence[Target]) -> dict[str, Ratio]:
+    """Metrics of counting.
 
     Args:
-        answers: The number of each answer, None where there is none.
-        targets: How many there are.
+        predictions: The predicted count of each completion, None if it could not be parsed: an error as for 0 objects,
+            and never correct.
+        targets: The ground truth.
 
     Returns:
-        `accuracy`: the share that is right. `within_1`: off by one at most. `absolute_error`: mean number of objects
-        by which an answer is off. `bias`: the same with its sign; above 0 too many are counted.
+        `accuracy`: fraction of correct counts. `within_1`: fraction with an error of at most 1. `absolute_error`: mean
+        absolute error, in objects. `bias`: mean error, in objects; positive if too many are counted.
     """
-    said = np.array([answer or 0 for answer in answers], dtype=np.float64)
-    off = said - np.array([target.instances for target in targets], dtype=np.float64)
-    stated = np.array([answer is not None for answer in answers], dtype=np.bool_)
+    predicted = np.array([prediction or 0 for prediction in predictions], dtype=np.float64)
+    error = predicted - np.array([target.instances for target in targets], dtype=np.float64)
+    parsed = np.array([prediction is not None for prediction in predictions], dtype=np.bool_)
     return {
-        "accuracy": mean_of((stated & (off == 0)).astype(np.float64)),
-        "within_1": mean_of((stated & (abs(off) <= 1)).astype(np.float64)),
-        "absolute_error": mean_of(abs(off)),
-        "bias": mean_of(off),
+        "accuracy": mean_of((parsed & (error == 0)).astype(np.float64)),
+        "within_1": mean_of((parsed & (abs(error) <= 1)).astype(np.float64)),
+        "absolute_error": mean_of(abs(error)),
+        "bias": mean_of(error),
     }

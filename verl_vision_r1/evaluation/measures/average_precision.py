@@ -1,7 +1,7 @@
-"""COCO's average precision and recall, computed by a library that is made for it, and how much the order changes them.
+"""COCO's average precision and recall, by faster-coco-eval or pycocotools, and their range over permutations.
 
-COCO ranks predictions by score. Where scores are equal, as with a constant score all are, the order of the images and
-of the predictions decides, and another order gives another AP: `spread` says how far apart they lie.
+COCO ranks predictions by score. Predictions of equal score (with a constant score, all of them) are ranked by the
+order of the images and of the predictions, so AP depends on that order. `spread` computes by how much.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ AT_50, AT_75 = 0, 5
 
 @dataclass(frozen=True, eq=False)
 class AveragePrecision:
-    """COCO's measures of one set of predictions, all in [0, 1], and NaN where there is no object to be found.
+    """COCO's metrics, all in [0, 1], NaN where there is no object.
 
     Attributes:
-        values: AP, AP50, AP75, AP_small, AP_medium, AP_large, then AR and each detection limit (AR1, AR10, AR100),
+        values: AP, AP50, AP75, AP_small, AP_medium, AP_large, then AR at each detection limit (AR1, AR10, AR100),
             AR_small, AR_medium, AR_large.
         by_category: (K,) AP of each category.
         by_category_50: (K,) AP50 of each category.
-        precision: (K, 101) interpolated precision at the recalls 0, 0.01, ..., 1, at IoU 0.5, with the last limit.
+        precision: (K, 101) interpolated precision at recall 0, 0.01, ..., 1, at IoU 0.5, with the largest limit.
     """
 
     values: dict[str, float]
@@ -43,24 +43,24 @@ class AveragePrecision:
 
 
 def limit_of_ap(limits: Sequence[int]) -> int:
-    """The limit that AP takes: 100 where that is among them, else the last, which all other values take."""
+    """The detection limit of AP: 100 if given, otherwise the largest. All other metrics use the largest."""
     return 100 if 100 in limits else max(limits)
 
 
 def average_precision(
     truth: GroundTruth, detections: Detections, limits: Sequence[int] = LIMITS, library: str = LIBRARIES[0]
 ) -> AveragePrecision:
-    """COCO's measures.
+    """Compute COCO's metrics.
 
     Args:
         truth: I images, K categories, M objects.
-        detections: N predictions in those images; none is an AP of 0.
-        limits: How many predictions count in one image and category, those with the highest scores. As in COCO's own
-            summary, AP takes the limit 100 where that is among them; all else takes the last.
-        library: One of `LIBRARIES`; they agree.
+        detections: N predictions in those images; without predictions AP is 0.
+        limits: COCO's `maxDets`: how many predictions per image and category count, those with the highest scores. As
+            in COCO's summary, AP uses the limit 100 if given; the other metrics use the largest.
+        library: One of `LIBRARIES`; their results agree.
 
     Raises:
-        ValueError: The library is unknown or not installed, or a limit is no positive number.
+        ValueError: The library is unknown or not installed, or a limit is not positive.
 
     Source:
         Lin et al., arXiv 1405.0312, and COCO's detection evaluation as pycocotools computes it.
@@ -75,8 +75,8 @@ def average_precision(
     """
     limits = sorted(set(limits))
     if not limits or limits[0] < 1:
-        raise ValueError(f"limits of detections: expected positive whole numbers such as {LIMITS}, got {limits}")
-    precision, recall = _evaluated(truth, detections, limits, library)
+        raise ValueError(f"detection limits: expected positive integers such as {LIMITS}, got {limits}")
+    precision, recall = _run_library(truth, detections, limits, library)
     last, at_100 = precision[..., -1], precision[..., limits.index(limit_of_ap(limits))]
     return AveragePrecision(
         values=_summary(precision, recall, limits),
@@ -96,36 +96,36 @@ def spread(
     given: AveragePrecision | None = None,
     progress: Callable[..., Any] = progress_bar,
 ) -> dict[str, tuple[float, float]]:
-    """How much COCO's measures depend on the order in which equal scores come.
+    """Compute the range of COCO's metrics over permutations of predictions with equal scores.
 
     Args:
         truth: I images, K categories, M objects.
-        detections: N predictions in the order in which they were said.
+        detections: N predictions, in the order of the completions.
         limits: As for `average_precision`.
-        permutations: How many times images and predictions are put into another order at random.
-        seed: Decides these orders.
+        permutations: Number of random permutations of images and predictions.
+        seed: Random seed of the permutations.
         library: One of `LIBRARIES`.
-        given: The measures of the order given, where they are known.
-        progress: Wraps what is looped over, to show how far it is.
+        given: The metrics of the given order, if already known.
+        progress: Wraps the loop in a progress bar.
 
     Returns:
-        For each of the measures the least and the greatest value, over these orders and the one given.
+        The minimum and maximum of each metric, over the permutations and the given order.
 
     Raises:
         ValueError: As `average_precision`.
     """
     generator = np.random.default_rng(seed)
     found = [(given or average_precision(truth, detections, limits, library)).values]
-    for _ in progress(range(permutations), desc="orders of equal scores", unit="order"):
-        found.append(average_precision(*_reordered(truth, detections, generator), limits, library).values)
+    for _ in progress(range(permutations), desc="permutations of equal scores", unit="permutation"):
+        found.append(average_precision(*_permuted(truth, detections, generator), limits, library).values)
     by_name = {name: [values[name] for values in found] for name in found[0]}
     return {name: (min(values), max(values)) for name, values in by_name.items()}
 
 
-def _reordered(
+def _permuted(
     truth: GroundTruth, detections: Detections, generator: np.random.Generator
 ) -> tuple[GroundTruth, Detections]:
-    """The same images and predictions in another order."""
+    """The same images and predictions in a random order."""
     order = generator.permutation(len(truth.images))
     place = np.argsort(order)
     images, files = (tuple(names[index] for index in order) if names else () for names in (truth.images, truth.files))
@@ -137,27 +137,28 @@ def _reordered(
 
 
 def to_xywh(boxes: Boxes) -> Boxes:
-    """COCO's boxes: left, top, width, height, in pixels; corners the wrong way round are a side of 0."""
+    """(N, 4) boxes as COCO's [left, top, width, height] in pixels; swapped corners become a side of 0."""
     return np.hstack([boxes[:, :2], np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)])
 
 
-def _evaluated(
+def _run_library(
     truth: GroundTruth, detections: Detections, limits: list[int], library: str
 ) -> tuple[NDArray[Any], ...]:
-    """The library's precision [IoU, recall, category, area, limit] and recall, the same without the recall.
+    """The library's precision [IoU, recall, category, area, limit] and recall [IoU, category, area, limit].
 
-    Both libraries take images and categories by rising id and keep the order of the predictions.
+    Both libraries sort images and categories by id and keep the order of the predictions.
     """
     dataset, evaluation = _classes(library)
-    given = to_xywh(detections.boxes)
+    predicted = to_xywh(detections.boxes)
     with contextlib.redirect_stdout(io.StringIO()):
-        pair = dataset(), dataset()
+        inputs = dataset(), dataset()
         objects = _annotations(truth, to_xywh(truth.boxes), area=truth.areas, iscrowd=truth.crowd.astype(int))
-        said = _annotations(detections, given, area=given[:, 2] * given[:, 3], score=detections.scores)
-        for part, annotations in zip(pair, (objects, said), strict=True):
-            part.dataset = {**_names(truth), "annotations": annotations}
+        areas = predicted[:, 2] * predicted[:, 3]
+        predictions = _annotations(detections, predicted, area=areas, score=detections.scores)
+        for part, annotations in zip(inputs, (objects, predictions), strict=True):
+            part.dataset = {**_images_and_categories(truth), "annotations": annotations}
             part.createIndex()
-        run = evaluation(*pair, "bbox")
+        run = evaluation(*inputs, "bbox")
         run.params.maxDets = limits
         run.evaluate()
         run.accumulate()
@@ -165,7 +166,7 @@ def _evaluated(
 
 
 def _classes(library: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The library's data set and its evaluation."""
+    """The data set and evaluation classes of the library."""
     try:
         if library == "faster-coco-eval":
             from faster_coco_eval import COCO, COCOeval_faster
@@ -177,20 +178,20 @@ def _classes(library: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
             return COCO, COCOeval
     except ImportError as error:
-        raise ValueError(f'expected {library} installed: pip install "verl-vision-r1[eval]"; got {error}') from error
+        raise ValueError(f'library: expected {library}, got {error}; pip install "verl-vision-r1[eval]"') from error
     raise ValueError(f"library: expected one of {', '.join(LIBRARIES)}, got {library!r}")
 
 
 def _annotations(table: GroundTruth | Detections, boxes: Boxes, **more: NDArray[Any]) -> list[dict[str, Any]]:
-    """A table as COCO writes it, a dictionary for each row; an id of 0 would mean no match."""
+    """COCO annotations, one per object or prediction. Ids start at 1: COCO uses 0 for no match."""
     columns = {"image_id": table.image + 1, "category_id": table.category + 1, "bbox": boxes, **more}
     names = ("id", *columns)
     rows = zip(range(1, len(boxes) + 1), *(column.tolist() for column in columns.values()), strict=True)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _names(truth: GroundTruth) -> dict[str, list[dict[str, Any]]]:
-    """The images and the categories as COCO writes them."""
+def _images_and_categories(truth: GroundTruth) -> dict[str, list[dict[str, Any]]]:
+    """COCO's lists of images and categories."""
     return {
         "images": [{"id": index + 1} for index in range(len(truth.images))],
         "categories": [{"id": index + 1, "name": name} for index, name in enumerate(truth.categories)],
@@ -198,7 +199,7 @@ def _names(truth: GroundTruth) -> dict[str, list[dict[str, Any]]]:
 
 
 def _summary(precision: NDArray[Any], recall: NDArray[Any], limits: list[int]) -> dict[str, float]:
-    """The means that COCO prints."""
+    """The means that COCO's `summarize` prints."""
     at_100 = limits.index(limit_of_ap(limits))
     parts = {
         "AP": precision[..., 0, at_100],
@@ -213,5 +214,5 @@ def _summary(precision: NDArray[Any], recall: NDArray[Any], limits: list[int]) -
 
 
 def _known(values: NDArray[Any]) -> NDArray[np.float64]:
-    """The library's values, NaN instead of its -1."""
+    """The values of the library, with NaN for its -1."""
     return np.where(values < 0, np.nan, values)

@@ -1,7 +1,7 @@
-"""COCO's AP of many resamples of the images, for intervals: matched once, then only ranked and summed again.
+"""COCO's AP of bootstrap resamples of the images, for confidence intervals.
 
-What a prediction finds in its image does not depend on the other images, so a resample changes only how often each
-image counts. A resample's AP is exactly the AP of a data set in which its images are repeated, copies side by side.
+The match of a prediction does not depend on other images, so matching runs once, and a resample only changes how often
+each image counts. The AP of a resample equals that of a data set with repeated images, the copies next to each other.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ BYTES_EACH: Final = 64
 
 
 def weights(images: int, resamples: int, seed: int) -> NDArray[np.int64]:
-    """How often each image is drawn when as many are drawn, with replacement, as there are.
+    """How often each bootstrap resample contains each image, sampled with replacement.
 
     Args:
-        images: How many there are.
-        resamples: How many times to draw.
-        seed: Decides what is drawn; two runs that share it are compared on the same images.
+        images: Number of images, I.
+        resamples: Number of resamples, R.
+        seed: Random seed; the same seed compares two runs on the same resamples.
 
     Returns:
-        (resamples, images) whole numbers; each row sums to `images`.
+        (R, I) integers; each row sums to I.
 
     Raises:
         ValueError: There is no image.
@@ -41,26 +41,26 @@ def weights(images: int, resamples: int, seed: int) -> NDArray[np.int64]:
         [4, 4, 4]
     """
     if images < 1:
-        raise ValueError(f"resamples of images: expected at least one image, got {images}")
+        raise ValueError(f"bootstrap resamples: expected at least one image, got {images}")
     return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
 
 
 def resampled_average_precision(
     truth: GroundTruth, detections: Detections, weights: NDArray[Any], limits: Sequence[int] = LIMITS
 ) -> dict[str, NDArray[np.float64]]:
-    """AP of each resample, objects of all sizes.
+    """Compute AP of each resample, over objects of all sizes.
 
     Args:
         truth: I images, K categories, M objects.
         detections: N predictions in those images.
-        weights: (R, I) whole numbers, how often each image is in the resample.
-        limits: As for `average_precision`: AP takes 100 where that is among them, AP50 and AP75 the last.
+        weights: (R, I) integers, how often each resample contains each image.
+        limits: As for `average_precision`: AP uses 100 if given, AP50 and AP75 the largest.
 
     Returns:
-        AP, AP50 and AP75, each of shape (R,); NaN for a resample with no object to be found.
+        AP, AP50 and AP75, each of shape (R,) in [0, 1]; NaN for a resample without objects.
 
     Raises:
-        ValueError: The weights are of another shape, or not whole numbers of at least 0.
+        ValueError: The weights have another shape, or are not integers of at least 0.
 
     Example:
         >>> boxes = np.array([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 60.0, 40.0]])
@@ -70,7 +70,7 @@ def resampled_average_precision(
         >>> resampled_average_precision(truth, found, np.array([[2, 0], [0, 2]]))["AP"].tolist()
         [1.0, 0.0]
     """
-    counts = _whole(weights, len(truth.images))
+    counts = _checked(weights, len(truth.images))
     last, ap = max(limits), limit_of_ap(limits)
     at_last = _by_threshold(truth, detections, counts, last)
     at_ap = at_last if ap == last else _by_threshold(truth, detections, counts, ap)
@@ -80,7 +80,7 @@ def resampled_average_precision(
 def _by_threshold(
     truth: GroundTruth, detections: Detections, counts: NDArray[np.int64], limit: int
 ) -> NDArray[np.float64]:
-    """(R, T) mean over the categories of each resample."""
+    """(R, T) AP of each resample at each IoU threshold, the mean over the categories."""
     total, known = np.zeros((len(counts), len(THRESHOLDS))), np.zeros((len(counts), 1))
     for ranking in rankings(truth, detections, limit):
         size = max(1, CHUNK // (BYTES_EACH * max(1, len(ranking.image))))
@@ -92,14 +92,16 @@ def _by_threshold(
     return np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
 
 
-def _whole(weights: NDArray[Any], images: int) -> NDArray[np.int64]:
-    """The weights, checked."""
+def _checked(weights: NDArray[Any], images: int) -> NDArray[np.int64]:
+    """The weights as checked integers."""
     given = np.asarray(weights)
     if given.ndim != 2 or given.shape[1] != images:
         raise ValueError(f"weights: expected shape (resamples, {images} images), got {given.shape}")
     counts = given.astype(np.int64)
     if (counts != given).any() or (counts < 0).any():
-        raise ValueError("weights: expected whole numbers of at least 0, how often each image was drawn, got others")
+        raise ValueError(
+            "weights: expected integers of at least 0, how often each image is sampled, got other numbers"
+        )
     return counts
 
 
@@ -111,9 +113,9 @@ def _category_precision(
     Args:
         ranking: The category's predictions.
         counts: (R, I) how often each image counts.
-        objects: (R,) how many objects are to be found.
+        objects: (R,) number of objects that are not ignored.
     """
-    places, starts = _copied(ranking, counts)
+    places, starts = _repeated(ranking, counts)
     least = np.maximum(objects, 1)[:, None]
     needed = np.floor(RECALLS * least)
     needed = np.maximum(needed + (needed / least < RECALLS), 1).astype(np.intp)
@@ -124,8 +126,8 @@ def _category_precision(
     return np.stack(list(parts), axis=1)
 
 
-def _copied(ranking: Ranking, counts: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The predictions of each resample in its order, one resample after the other, and where each resample starts."""
+def _repeated(ranking: Ranking, counts: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the ranked predictions of all resamples, concatenated, and where each resample starts."""
     length = np.diff(ranking.first, append=len(ranking.image))
     copies = counts[:, ranking.image[ranking.first]]
     block = np.repeat(np.tile(np.arange(len(length)), len(counts)), copies.ravel())
@@ -138,15 +140,15 @@ def _copied(ranking: Ranking, counts: NDArray[np.int64]) -> tuple[NDArray[np.int
 def _interpolated(
     hit: NDArray[np.bool_], counted: NDArray[np.bool_], starts: NDArray[np.intp], needed: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """The greatest precision at or beyond each recall, (R, 101), by falling recall.
+    """Interpolated precision, the maximum at or beyond each recall, (R, 101), by decreasing recall.
 
-    Precision is greatest at hits, so only they are looked at: the greatest of those between two recalls first.
+    Precision has its maxima at true positives, so only these are compared: first those between two recalls.
 
     Args:
-        hit: (S,) whether each prediction found an object, the R resamples one after the other.
-        counted: (S,) whether it counts at all.
+        hit: (S,) whether each prediction is a true positive, the R resamples concatenated.
+        counted: (S,) whether it is not ignored.
         starts: (R,) where each resample starts.
-        needed: (R, 101) how many hits reach each recall.
+        needed: (R, 101) how many true positives reach each recall.
     """
     places = np.flatnonzero(hit)
     first = np.searchsorted(places, starts)

@@ -1,7 +1,7 @@
-"""COCO's matching, image by image: what each prediction finds does not depend on the other images.
+"""COCO's greedy matching by score, as `evaluateImg` of pycocotools.
 
-Greedy by score, as `evaluateImg` of COCO's own evaluation; done here once for all resamples, where a library would do
-it again for each.
+The match of a prediction does not depend on other images, so all bootstrap resamples share one matching; a library
+would repeat it for each.
 """
 
 from collections.abc import Iterator
@@ -17,22 +17,22 @@ from verl_vision_r1.evaluation.measures.f1 import groups
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
 THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
-"""As COCO's libraries compute them: 0.9 differs from the decimal in its last bit, and so do IoU on it."""
-LEAST_IOU: Final = np.minimum(THRESHOLDS, 1 - 1e-10)
-LARGEST_AREA: Final = 1e5**2
+"""As COCO's libraries compute them: 0.9 differs from the literal in its last bit, which decides IoUs equal to it."""
+MIN_IOU: Final = np.minimum(THRESHOLDS, 1 - 1e-10)
+MAX_AREA: Final = 1e5**2
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The D predictions of one category by falling score, those of equal score by image, and what they found.
+    """The D ranked predictions of one category, by decreasing score, then by image, with their matches.
 
     Attributes:
-        image: (D,) the image of each.
-        first: (B,) where each block starts: neighbours of equal score in one image, which a copy of the image repeats
-            as a whole.
-        hit: (T, D) whether it found an object at each of the thresholds.
-        wrong: (T, D) whether it found none; neither where what it found is not to be found.
-        objects: (G,) the image of each object that is to be found.
+        image: (D,) image index of each prediction.
+        first: (B,) start of each block: consecutive predictions of equal score in one image, which a copy of the image
+            repeats as a whole.
+        hit: (T, D) whether it is a true positive at each IoU threshold.
+        wrong: (T, D) whether it is a false positive; neither if its match is an ignored object.
+        objects: (G,) image index of each object that is not ignored.
     """
 
     image: NDArray[np.intp]
@@ -43,8 +43,8 @@ class Ranking:
 
 
 def rankings(truth: GroundTruth, detections: Detections, limit: int) -> Iterator[Ranking]:
-    """Each category that holds an object to be found, matched image by image."""
-    ignored = truth.crowd | (truth.areas > LARGEST_AREA)
+    """Match image by image; one ranking for each category with an object that is not ignored."""
+    ignored = truth.crowd | (truth.areas > MAX_AREA)
     chosen = _ranked(detections, len(truth.categories), limit)
     hit, wrong = _matched(truth, chosen, ignored)
     order = np.lexsort((chosen.image, -chosen.scores, chosen.category))
@@ -58,7 +58,7 @@ def rankings(truth: GroundTruth, detections: Detections, limit: int) -> Iterator
 
 
 def _ranked(detections: Detections, categories: int, limit: int) -> Detections:
-    """The predictions that count, by image and category, then by falling score, then as they were said."""
+    """The predictions within the limit, by image and category, then by decreasing score, then in given order."""
     group = detections.image * categories + detections.category
     order = np.lexsort((-detections.scores, group))
     group = group[order]
@@ -68,30 +68,30 @@ def _ranked(detections: Detections, categories: int, limit: int) -> Detections:
 def _matched(
     truth: GroundTruth, chosen: Detections, ignored: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What each prediction found: (T, N) an object to be found, and (T, N) nothing at all."""
+    """(T, N) whether each prediction is a true positive, and (T, N) whether it is a false positive."""
     categories = len(truth.categories)
     group, own = chosen.image * categories + chosen.category, truth.image * categories + truth.category
-    said, real = to_xywh(chosen.boxes), to_xywh(truth.boxes)
+    predicted, true = to_xywh(chosen.boxes), to_xywh(truth.boxes)
     hit = np.zeros((len(THRESHOLDS), len(group)), np.bool_)
-    wrong = np.repeat((said[:, 2] * said[:, 3] <= LARGEST_AREA)[None], len(THRESHOLDS), axis=0)
+    wrong = np.repeat((predicted[:, 2] * predicted[:, 3] <= MAX_AREA)[None], len(THRESHOLDS), axis=0)
     for rows, objects in groups(group, own):
-        run = slice(rows[0], rows[-1] + 1)  # Those of one group stand together, and a slice is written through.
+        run = slice(rows[0], rows[-1] + 1)  # A group is contiguous, and a slice is a view to write into.
         crowd = truth.crowd[objects]
-        overlap = _overlap(said[run], real[objects], crowd)
+        overlap = _overlap(predicted[run], true[objects], crowd)
         _match(overlap, ignored[objects], crowd, hit[:, run], wrong[:, run])
     return hit, wrong
 
 
-def _overlap(said: Boxes, real: Boxes, crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """IoU of each two, (D, G), and for a crowd the share of the prediction that lies in it.
+def _overlap(predicted: Boxes, true: Boxes, crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(D, G) IoU of predictions and objects; for a crowd the fraction of the prediction's area inside it.
 
-    From left, top, width and height, as COCO's libraries compute it, so that an IoU on a threshold rounds as theirs.
+    Computed from left, top, width and height like COCO's libraries, so that an IoU at a threshold rounds the same way.
     """
-    start = np.maximum(said[:, None, :2], real[:, :2])
-    sides = np.minimum((said[:, :2] + said[:, 2:])[:, None], real[:, :2] + real[:, 2:]) - start
+    start = np.maximum(predicted[:, None, :2], true[:, :2])
+    sides = np.minimum((predicted[:, :2] + predicted[:, 2:])[:, None], true[:, :2] + true[:, 2:]) - start
     inner = np.where((sides > 0).all(axis=2), sides[..., 0] * sides[..., 1], 0.0)
-    areas = (said[:, 2] * said[:, 3])[:, None]
-    union = np.where(crowd, areas, areas + real[:, 2] * real[:, 3] - inner)
+    areas = (predicted[:, 2] * predicted[:, 3])[:, None]
+    union = np.where(crowd, areas, areas + true[:, 2] * true[:, 3] - inner)
     overlap: NDArray[np.float64] = np.divide(inner, union, out=np.zeros_like(inner), where=inner > 0)
     return overlap
 
@@ -103,13 +103,13 @@ def _match(
     hit: NDArray[np.bool_],
     wrong: NDArray[np.bool_],
 ) -> None:
-    """Let each prediction in turn take the best free object, at all thresholds at once; fills `hit` and `wrong`.
+    """Match each prediction in turn to the best unmatched object, at all thresholds at once; fills `hit` and `wrong`.
 
-    What is to be found comes before what is not, of equals the last is taken, and a crowd is never used up.
+    Objects come before ignored ones, the last of equal overlaps wins, and a crowd can match any number of predictions.
     """
-    free = np.ones((len(LEAST_IOU), overlap.shape[1]), np.bool_)
-    for row in np.flatnonzero(overlap.max(axis=1) >= LEAST_IOU[0]):
-        able = free & (overlap[row] >= LEAST_IOU[:, None])
+    free = np.ones((len(MIN_IOU), overlap.shape[1]), np.bool_)
+    for row in np.flatnonzero(overlap.max(axis=1) >= MIN_IOU[0]):
+        able = free & (overlap[row] >= MIN_IOU[:, None])
         wanted = able & ~ignored
         able = np.where(wanted.any(axis=1, keepdims=True), wanted, able)
         best = overlap.shape[1] - 1 - np.where(able, overlap[row], -1.0)[:, ::-1].argmax(axis=1)

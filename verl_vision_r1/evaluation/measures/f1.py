@@ -1,7 +1,7 @@
-"""The honest measure where a model states no confidence: precision, recall and F1 over thresholds of the IoU.
+"""Precision, recall and F1 over IoU thresholds, for models that predict no confidence.
 
-No ranking enters: what counts is which predictions can be paired with objects, whatever the order they were said in.
-T is the number of thresholds; images, categories, objects and predictions are those of `evaluation.tables`.
+There is no ranking: the result depends only on which predictions can be matched to objects, not on their order. T is
+the number of thresholds; the other sizes are those of `predictions.arrays`.
 """
 
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ THRESHOLDS: Final = np.arange(10, 20) / 20
 THRESHOLDS.setflags(write=False)
 
 TIE_BREAK: Final = 1e-6
-"""Weight of the IoU beside the number of pairs: it decides between equal numbers and never makes up for a pair."""
+"""Weight of the IoU against the number of matches: small enough never to outweigh a match."""
 
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """What became of every prediction and every object at each threshold.
+    """Which predictions and objects are matched at each IoU threshold.
 
     Attributes:
-        hit: (N, T) whether the prediction is paired with an object.
-        ignored: (N, T) whether it is none, but lies in a crowd of its category: neither right nor wrong.
-        found: (M, T) whether the object is paired with a prediction; a crowd never is.
+        hit: (N, T) whether the prediction is a true positive.
+        ignored: (N, T) whether it is unmatched but inside a crowd of its category: no false positive either.
+        found: (M, T) whether the object is matched; a crowd never is.
     """
 
     hit: NDArray[np.bool_]
@@ -40,12 +40,12 @@ class Matches:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How many, of the whole or of each image, category or the like; the arrays are of shape (..., T).
+    """Counts over a data set, or for each image or category; the arrays have shape (..., T).
 
     Attributes:
-        hits: Predictions that are paired with an object.
+        hits: True positives.
         predicted: Predictions that are not ignored.
-        objects: Objects that are no crowd.
+        objects: Objects that are not crowds.
     """
 
     hits: NDArray[np.int64]
@@ -54,17 +54,17 @@ class Counts:
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """Share of the predictions that are hits, in [0, 1]; NaN where nothing is predicted."""
+        """Fraction of the predictions that are true positives, in [0, 1]; NaN without predictions."""
         return _ratio(self.hits, self.predicted)
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """Share of the objects that are found, in [0, 1]; NaN where there is no object."""
+        """Fraction of the objects that are matched, in [0, 1]; NaN without objects."""
         return _ratio(self.hits, self.objects)
 
     @property
     def f1(self) -> NDArray[np.float64]:
-        """Harmonic mean of the two, in [0, 1]; NaN where there is neither a prediction nor an object.
+        """Harmonic mean of precision and recall, in [0, 1]; NaN without predictions and objects.
 
         Example:
             >>> Counts(np.array([3]), np.array([4]), np.array([8])).f1.tolist()
@@ -73,19 +73,19 @@ class Counts:
         return _ratio(2 * self.hits, self.predicted + self.objects)
 
     def total(self) -> "Counts":
-        """Summed over the first axis: of all images or categories together."""
+        """The sum over the first axis: over all images or categories."""
         return Counts(self.hits.sum(axis=0), self.predicted.sum(axis=0), self.objects.sum(axis=0))
 
 
 def match(truth: GroundTruth, detections: Detections) -> Matches:
-    """Pair predictions with objects of their image and category whose IoU reaches the threshold.
+    """Match predictions to objects of their image and category whose IoU reaches the threshold.
 
-    One-to-one; for each threshold by itself the greatest number of pairs, and of those the greatest total IoU. The
-    order of the predictions does not matter: they are matched in the order of their coordinates. An object without
-    area can not be found.
+    The matching is one-to-one. At each threshold it has the most matches, and among those the largest total IoU. It
+    does not depend on the order of the predictions: they are sorted by coordinates. An object without area cannot be
+    matched.
 
     Returns:
-        What became of each, in the order of the two tables.
+        The matches, in the order of the predictions and of the objects.
 
     Example:
         >>> one = np.zeros(1, np.intp)
@@ -96,22 +96,22 @@ def match(truth: GroundTruth, detections: Detections) -> Matches:
     """
     kinds = len(truth.categories)
     order = np.lexsort(detections.boxes.T)
-    said = (detections.image * kinds + detections.category)[order]
-    there = truth.image * kinds + truth.category
+    keys = (detections.image * kinds + detections.category)[order]
+    object_keys = truth.image * kinds + truth.category
     hit = np.zeros((len(order), len(THRESHOLDS)), np.bool_)
-    found = np.zeros((len(there), len(THRESHOLDS)), np.bool_)
+    found = np.zeros((len(object_keys), len(THRESHOLDS)), np.bool_)
     objects = np.flatnonzero(~truth.crowd & (area(truth.boxes) > 0))
-    for rows, columns in groups(said, there[objects]):
+    for rows, columns in groups(keys, object_keys[objects]):
         rows, columns = order[rows], objects[columns]
-        _pair(pairwise_iou(detections.boxes[rows], truth.boxes[columns]), rows, columns, hit, found)
-    covered = in_crowd(said, detections.boxes[order], there[truth.crowd], truth.boxes[truth.crowd])
+        _match_group(pairwise_iou(detections.boxes[rows], truth.boxes[columns]), rows, columns, hit, found)
+    covered = in_crowd(keys, detections.boxes[order], object_keys[truth.crowd], truth.boxes[truth.crowd])
     ignored = np.zeros_like(hit)
     ignored[order] = covered[:, None] >= THRESHOLDS
     return Matches(hit, ignored & ~hit, found)
 
 
 def groups(first: NDArray[np.intp], second: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """The places of each key that both arrays hold, by rising key, each in its array's order.
+    """The indices of each key that both arrays contain, by increasing key, in the order of each array.
 
     Example:
         >>> [(rows.tolist(), columns.tolist()) for rows, columns in groups(np.array([7, 5, 7]), np.array([9, 7]))]
@@ -125,18 +125,18 @@ def groups(first: NDArray[np.intp], second: NDArray[np.intp]) -> Iterator[tuple[
         yield orders[0][start:stop], orders[1][other_start:other_stop]
 
 
-def _pair(
+def _match_group(
     iou: NDArray[np.float64],
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
     hit: NDArray[np.bool_],
     found: NDArray[np.bool_],
 ) -> None:
-    """Enter the pairs of one group of predictions and objects at each threshold."""
+    """Set the matches of one group of predictions and objects at each threshold."""
     near = iou >= THRESHOLDS[0]
     by_row, by_column = near.sum(axis=1), near.sum(axis=0)
     if by_row.max() <= 1 and by_column.max() <= 1:
-        # No choice: each pair stands by itself.
+        # Each prediction overlaps at most one object and vice versa: nothing to optimise.
         row, column = near.nonzero()
         hit[rows[row]] = found[columns[column]] = iou[row, column, None] >= THRESHOLDS
         return
@@ -148,26 +148,26 @@ def _pair(
 
 
 def assigned(gain: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The one-to-one pairs of greatest total gain, of shape (N, M), and only those that gain something."""
+    """The one-to-one assignment of largest total gain, for (N, M) gains; pairs without gain are left out."""
     row, column = linear_sum_assignment(gain, maximize=True)
-    pays = gain[row, column] > 0
-    return row[pays], column[pays]
+    positive = gain[row, column] > 0
+    return row[positive], column[positive]
 
 
-def in_crowd(said: NDArray[np.intp], boxes: Boxes, there: NDArray[np.intp], crowds: Boxes) -> NDArray[np.float64]:
-    """The greatest share of each box's own area that lies in one crowd of its key.
+def in_crowd(keys: NDArray[np.intp], boxes: Boxes, crowd_keys: NDArray[np.intp], crowds: Boxes) -> NDArray[np.float64]:
+    """The largest fraction of each box's area that is inside one crowd with the same key.
 
     Args:
-        said: (N,) keys of the boxes, such as image and category in one number.
-        boxes: (N, 4) boxes; one without area lies in nothing.
-        there: (C,) keys of the crowds.
-        crowds: (C, 4) their boxes, in the same frame.
+        keys: (N,) keys of the boxes: image and category as one number.
+        boxes: (N, 4) boxes, `xyxy` in pixels.
+        crowd_keys: (C,) keys of the crowds.
+        crowds: (C, 4) boxes of the crowds, in the same frame.
 
     Returns:
-        (N,) in [0, 1].
+        (N,) in [0, 1]; 0 for a box without area.
     """
     covered = np.zeros(len(boxes))
-    for rows, columns in groups(said, there):
+    for rows, columns in groups(keys, crowd_keys):
         first, second = boxes[rows, None], crowds[None, columns]
         sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
         overlap = np.maximum(sides, 0.0).prod(axis=2).max(axis=1)
@@ -176,43 +176,43 @@ def in_crowd(said: NDArray[np.intp], boxes: Boxes, there: NDArray[np.intp], crow
 
 
 def counts_by_image(truth: GroundTruth, detections: Detections, matches: Matches) -> Counts:
-    """Counts of shape (I, T), of the images in their order."""
+    """Counts of each image, of shape (I, T)."""
     return _counts(truth, matches, detections.image, truth.image, len(truth.images))
 
 
 def counts_by_category(truth: GroundTruth, detections: Detections, matches: Matches) -> Counts:
-    """Counts of shape (K, T), of the categories in their order."""
+    """Counts of each category, of shape (K, T)."""
     return _counts(truth, matches, detections.category, truth.category, len(truth.categories))
 
 
 def _counts(
-    truth: GroundTruth, matches: Matches, said: NDArray[np.intp], there: NDArray[np.intp], size: int
+    truth: GroundTruth, matches: Matches, of_prediction: NDArray[np.intp], of_object: NDArray[np.intp], size: int
 ) -> Counts:
     hits, predicted = np.zeros((2, size, len(THRESHOLDS)), np.int64)
-    np.add.at(hits, said, matches.hit)
-    np.add.at(predicted, said, ~matches.ignored)
-    objects = np.bincount(there[~truth.crowd], minlength=size).astype(np.int64)
+    np.add.at(hits, of_prediction, matches.hit)
+    np.add.at(predicted, of_prediction, ~matches.ignored)
+    objects = np.bincount(of_object[~truth.crowd], minlength=size).astype(np.int64)
     return Counts(hits, predicted, np.repeat(objects[:, None], len(THRESHOLDS), axis=1))
 
 
 def summary(counts: Counts) -> dict[str, float]:
-    """The few numbers for a table, in [0, 1] or NaN.
+    """The metrics of a table, in [0, 1] or NaN.
 
     Args:
-        counts: Of shape (T,): pooled, as of `counts_by_image(...).total()`.
+        counts: Pooled counts of shape (T,), from `counts_by_image(...).total()`.
 
     Returns:
-        `F1_50`, `precision_50` and `recall_50` at an IoU of 0.5; `F1` is the mean over the thresholds.
+        `F1_50`, `precision_50` and `recall_50` at IoU 0.5; `F1` is the mean over the thresholds.
     """
     at_half = {"F1_50": counts.f1[0], "precision_50": counts.precision[0], "recall_50": counts.recall[0]}
     return {name: float(value) for name, value in {"F1": counts.f1.mean(), **at_half}.items()}
 
 
 def points(counts: Counts) -> list[dict[str, float]]:
-    """The one precision and recall that there is at each threshold, T entries, by rising `iou`.
+    """Precision, recall and F1 at each of the T thresholds, by increasing `iou`.
 
     Args:
-        counts: Of shape (T,), pooled.
+        counts: Pooled counts of shape (T,).
     """
     columns = (THRESHOLDS, counts.precision, counts.recall, counts.f1)
     names = ("iou", "precision", "recall", "f1")

@@ -1,1 +1,1 @@
-"""From the files of an evaluation to arrays: predictions, ground truth, and the protocol that reads both."""
+"""Input of an evaluation: predictions files, ground truth, and the protocols that parse completions."""

@@ -1,7 +1,7 @@
-"""What all measures of detection are computed from: flat tables of true objects and of predictions.
+"""The input of all detection metrics: flat arrays of ground-truth objects and of predictions.
 
-Images and categories are numbered in the order of `GroundTruth.images` and `GroundTruth.categories`. I images, K
-categories, M objects, N predictions. Boxes are `xyxy` in original-image pixels.
+Images and categories are indices into `GroundTruth.images` and `GroundTruth.categories`. There are I images, K
+categories, M objects and N predictions. Boxes are `xyxy` in original-image pixels.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,20 @@ from verl_vision_r1.boxes import Boxes
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """What is in the images of one data set.
+    """The ground truth of one data set.
 
     Attributes:
-        images: I names of images, unique. COCO's measures take images of equal scores in this order.
+        images: I unique image names. COCO's metrics rank predictions of equal score by this order.
         categories: K names.
-        image: (M,) the image of each object.
-        category: (M,) its category.
-        boxes: (M, 4) its box.
-        areas: (M,) its area in pixels, by which it is small, medium or large: of the outline where there is one.
-        crowd: (M,) whether it is a crowd: neither to be found nor wrong to be found.
+        image: (M,) image index of each object.
+        category: (M,) category index of each object.
+        boxes: (M, 4) `xyxy` in original-image pixels.
+        areas: (M,) areas in square pixels, which make objects small, medium or large: of the mask where there is one,
+            otherwise of the box.
+        crowd: (M,) whether it is a COCO crowd (`iscrowd`), which is ignored: it is no target, and a prediction in it
+            is no false positive.
         files: I paths of the image files, empty where unknown.
-        sizes: I sizes in pixels, (width, height), where they are known.
+        sizes: I image sizes in pixels, (width, height); empty if unknown.
     """
 
     images: tuple[str, ...]
@@ -41,14 +43,14 @@ class GroundTruth:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a model said is in those images.
+    """The predictions for those images.
 
     Attributes:
-        image: (N,) the image of each prediction.
-        category: (N,) its category.
-        boxes: (N, 4) its box; one whose corners are the wrong way round has no area and overlaps nothing.
-        scores: (N,) its confidence; all alike where the protocol knows none. Of equal scores in one image, the one
-            that was said first comes first.
+        image: (N,) image index of each prediction.
+        category: (N,) category index of each prediction.
+        boxes: (N, 4) `xyxy` in original-image pixels; a box with swapped corners has no area and overlaps nothing.
+        scores: (N,) confidences; all equal for protocols with a constant score. Predictions of equal score in one
+            image are in the order of the completion.
     """
 
     image: NDArray[np.intp]
@@ -57,10 +59,10 @@ class Detections:
     scores: NDArray[np.float64]
 
     def take(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> "Detections":
-        """Some of them, in the order given."""
+        """The chosen predictions, in the given order."""
         return Detections(self.image[chosen], self.category[chosen], self.boxes[chosen], self.scores[chosen])
 
     @property
     def constant(self) -> bool:
-        """Whether all have the same score, so that there is no ranking."""
+        """Whether all scores are equal, so that they give no ranking."""
         return len(self.scores) == 0 or bool((self.scores == self.scores[0]).all())

@@ -1,12 +1,12 @@
-"""Whether a dump answers the questions that the annotations have: each once, and no others.
+"""Coverage: whether the predictions answer every question of the annotations once, and no others.
 
-A number over other images than everybody else's is no number to compare, so one is refused unless it is asked for.
+Metrics over another set of images are not comparable, so incomplete predictions are refused unless `--partial` is set.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from verl_vision_r1.evaluation.predictions.annotations import AnnotatedSet, Key
 from verl_vision_r1.evaluation.predictions.predictions_file import Line, PredictionsFile
@@ -14,100 +14,111 @@ from verl_vision_r1.evaluation.predictions.predictions_file import Line, Predict
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is wrong with the answers to one data set.
+    """Which questions of one data set have a prediction.
 
     Attributes:
-        questions: How many were to be answered.
-        answered: How many of them were.
-        missing: Names of images with a question that has no answer.
-        doubled: Names of images with a question that has several.
-        foreign: Names of images with an answer to no question of the annotations.
-        absent: Questions beyond what the annotations demand, about categories that an image does not have.
+        questions: Number of questions.
+        answered: Number of questions with a prediction.
+        missing: Names of images with a question that has no prediction.
+        duplicated: Names of images with a question that has several predictions.
+        unexpected: Names of images with a prediction for a question that the annotations do not have.
+        negatives: Number of extra questions, about categories that are not in their image.
     """
 
     questions: int
     answered: int
     missing: tuple[str, ...] = ()
-    doubled: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
-    absent: int = 0
+    duplicated: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    negatives: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether each question has one answer, and no answer is left over."""
-        return not (self.missing or self.doubled or self.foreign)
+        """Whether every question has exactly one prediction, and every prediction a question."""
+        return not (self.missing or self.duplicated or self.unexpected)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+
+PROBLEMS: Final = {
+    "missing": "without a prediction",
+    "duplicated": "with several predictions for one question",
+    "unexpected": "with predictions for questions that the annotations do not have",
+}
+"""What is wrong with the images of a coverage, by attribute."""
+HINTS: Final = {
+    "missing": " (prepare evaluation data with --keep-empty)",
+    "duplicated": " (generate with val_kwargs.n=1)",
+    "unexpected": "",
+}
 
 
 def assign(annotated: AnnotatedSet, lines: Sequence[Line]) -> tuple[list[Line], Coverage]:
-    """The answers to a set's questions, in the order of the questions; of several to one question the first.
+    """Assign predictions to the questions of a data set.
 
-    Where what is in an image says what was to be asked, more may be asked: that is about what is not there.
+    Where the questions come from the objects of an image, questions about other categories are accepted too: they are
+    negative samples.
 
     Args:
-        annotated: The set.
-        lines: The answers to questions about it.
+        annotated: The data set.
+        lines: The predictions for it.
+
+    Returns:
+        The predictions in the order of the questions, the first of several for one question; and the coverage.
     """
-    answers: dict[Key, list[Line]] = defaultdict(list)
+    predictions: dict[Key, list[Line]] = defaultdict(list)
     for line in lines:
-        answers[annotated.key_of(line)].append(line)
-    absent = _about_what_is_absent(annotated, answers) if annotated.basis == "objects" else Counter[Key]()
-    wanted = annotated.questions | absent
-    taken = {key: answers.get(key, [])[:count] for key, count in wanted.items()}
+        predictions[annotated.key_of(line)].append(line)
+    asked = _known_categories(annotated, predictions) if annotated.basis == "objects" else Counter[Key]()
+    wanted = annotated.questions | asked
+    taken = {key: predictions.get(key, [])[:count] for key, count in wanted.items()}
     coverage = Coverage(
         questions=wanted.total(),
         answered=sum(map(len, taken.values())),
         missing=_images(key for key, count in wanted.items() if len(taken[key]) < count),
-        doubled=_images(key for key, count in wanted.items() if len(answers.get(key, ())) > count),
-        foreign=_images(key for key in answers if key not in wanted),
-        absent=(absent - annotated.questions).total(),
+        duplicated=_images(key for key, count in wanted.items() if len(predictions.get(key, ())) > count),
+        unexpected=_images(key for key in predictions if key not in wanted),
+        negatives=(asked - annotated.questions).total(),
     )
     return [line for kept in taken.values() for line in kept], coverage
 
 
-def _about_what_is_absent(annotated: AnnotatedSet, answers: dict[Key, list[Line]]) -> Counter[Key]:
+def _known_categories(annotated: AnnotatedSet, keys: Iterable[Key]) -> Counter[Key]:
+    """The questions about one category whose image and category the annotations have."""
     truth = annotated.truth
-    known = (set(), set()) if truth is None else (set(truth.images), set(truth.categories))
-    return Counter({key: 1 for key in answers if key[1] == "category" and key[0] in known[0] and key[2] in known[1]})
+    images, categories = (set(), set()) if truth is None else (set(truth.images), set(truth.categories))
+    return Counter({key: 1 for key in keys if key[1] == "category" and key[0] in images and key[2] in categories})
 
 
-def _images(keys: Any) -> tuple[str, ...]:
+def _images(keys: Iterable[Key]) -> tuple[str, ...]:
     return tuple(sorted({key[0] for key in keys}))
 
 
-def expect_complete(dump: PredictionsFile, found: dict[str, Coverage], others: Counter[str]) -> None:
-    """Refuse a dump that does not answer what the annotations have.
+def expect_complete(predictions: PredictionsFile, found: dict[str, Coverage], others: Counter[str]) -> None:
+    """Refuse predictions that do not cover exactly the questions of the annotations.
 
     Args:
-        dump: The dump.
-        found: What is wrong, by data set.
-        others: Answers to questions about other data sets, by their name.
+        predictions: The predictions file.
+        found: The coverage of each data set.
+        others: Number of predictions for data sets that the annotations do not contain, by data set.
 
     Raises:
-        ValueError: Anything is.
+        ValueError: A question has no prediction or several, or a prediction has no question.
     """
-    wrong = [line for name, coverage in found.items() for line in _complaints(name, coverage)]
-    wrong += [f"{count} answers about {name}, which the annotations do not have" for name, count in others.items()]
-    if dump.broken:
-        wrong.append(f"{len(dump.broken)} lines that are no JSON, the first of them {dump.broken[0]}")
+    wrong = [problem for name, coverage in found.items() for problem in _problems(name, coverage)]
+    wrong += [
+        f"{count} predictions for {name}, which the annotations do not contain" for name, count in others.items()
+    ]
+    if predictions.broken:
+        wrong.append(f"{len(predictions.broken)} lines that are not JSON, first line {predictions.broken[0]}")
     if wrong:
         raise ValueError(
-            f"{dump.path}: expected one answer to each question of the annotations, got {'; '.join(wrong)}."
-            " --partial measures the images that are in both, and says how many they are"
+            f"{predictions.path}: expected one prediction for each question of the annotations,"
+            f" got {'; '.join(wrong)}. Use --partial to evaluate only the images that both files cover"
         )
 
 
-def _complaints(name: str, coverage: Coverage) -> list[str]:
-    words = {
-        "missing": "without an answer (rows for an evaluation are prepared with --keep-empty)",
-        "doubled": "answered more than once (val_kwargs.n is 1 in an evaluation)",
-        "foreign": "with answers to other questions than the annotations have",
-    }
+def _problems(name: str, coverage: Coverage) -> list[str]:
     return [
-        f"{len(images)} images of {name} {what}: {', '.join(images[:3])}{', ...' * (len(images) > 3)}"
-        for kind, what in words.items()
+        f"{len(images)} images of {name} {what}{HINTS[kind]}: {', '.join(images[:3])}{', ...' * (len(images) > 3)}"
+        for kind, what in PROBLEMS.items()
         if (images := getattr(coverage, kind))
     ]

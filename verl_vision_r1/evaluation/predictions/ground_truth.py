@@ -1,4 +1,4 @@
-"""What is in the images of a data set, as tables: from a COCO file, or from rows."""
+"""Ground-truth arrays of a data set, from a COCO file or from samples."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,14 +13,15 @@ from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
 from verl_vision_r1.targets import Target
 
 
-def read_coco_truth(path: Path) -> GroundTruth:
-    """What a COCO file says is in its images, in the order of their ids, as COCO's own evaluation takes them.
+def read_coco_ground_truth(path: Path) -> GroundTruth:
+    """Read the ground truth of a COCO file.
 
-    Boxes are taken as they stand. Nothing is asked of image files.
+    Images are in the order of their ids, as in COCO's evaluation. Boxes are not clipped to the image, and image files
+    are not opened.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not COCO JSON, or an entry is wrong.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is not COCO JSON, or an entry is invalid.
     """
     document = load(path)
     names = names_of(document["categories"], f"{path} category")
@@ -55,52 +56,52 @@ def _object(entry: Entry, images: dict[int, int], categories: dict[int, int], pa
     image, category = value_of(entry, "image_id", int, where), value_of(entry, "category_id", int, where)
     for key, value, known in (("image_id", image, images), ("category_id", category, categories)):
         if value not in known:
-            raise ValueError(f"{where}: expected {key} to be one of {len(known)}, got {value}")
+            raise ValueError(f"{where}: expected {key} among the {len(known)} ids of the file, got {value}")
     box = corners(entry.get("bbox"), where)
     if box[2] < box[0] or box[3] < box[1]:
-        raise ValueError(f"{where}: expected [x, y, width, height] with sides from 0 on, got {entry['bbox']}")
+        raise ValueError(f"{where}: expected [x, y, width, height] with sides of at least 0, got {entry['bbox']}")
     measured, crowd = entry.get("area", (box[2] - box[0]) * (box[3] - box[1])), entry.get("iscrowd", 0)
     # NaN fails the comparison as well.
     if isinstance(measured, bool) or not isinstance(measured, int | float) or not 0 <= measured <= LARGEST**2:
-        raise ValueError(f"{where}: expected 'area' to be a number from 0 on, got {measured!r:.80}")
+        raise ValueError(f"{where}: expected 'area' to be a number of at least 0, got {measured!r:.80}")
     if not isinstance(crowd, bool | int) or crowd not in (0, 1):
         raise ValueError(f"{where}: expected 'iscrowd' to be 0 or 1, got {crowd!r:.80}")
     return _Object(images[image], categories[category], box, float(measured), bool(crowd))
 
 
-def truth_of_rows(rows: Iterable[tuple[str, str, Target, str]]) -> GroundTruth:
-    """What rows say is in their images, the images in the order of their names.
+def ground_truth_of_samples(samples: Iterable[tuple[str, str, Target, str]]) -> GroundTruth:
+    """The ground truth of the images of samples, ordered by image name.
 
     Args:
-        rows: (image, kind of question, target, image file). Of an image that is asked about all categories at once
-            that row counts; of any other, all rows together, each list of categories once.
+        samples: (image, kind of question, target, image file). If one sample asks about all categories of an image, it
+            alone gives the objects of the image; otherwise all its samples do, each set of categories once.
 
     Returns:
-        The table; an object's area is that of its box, and there are no crowds.
+        The arrays. The area of an object is that of its box, and no object is a crowd.
     """
     by_image: dict[str, dict[tuple[str, ...], tuple[Target, str]]] = {}
-    for image, question, target, file in rows:
-        names_asked = target.categories or tuple(sorted(set(target.labels)))
-        by_image.setdefault(image, {})[() if question == "categories" else names_asked] = (target, file)
-    whole = {image: [held[()]] if () in held else list(held.values()) for image, held in sorted(by_image.items())}
-    found = [(index, target) for index, held in enumerate(whole.values()) for target, _ in held]
+    for image, question, target, file in samples:
+        asked = target.categories or tuple(sorted(set(target.labels)))
+        by_image.setdefault(image, {})[() if question == "categories" else asked] = (target, file)
+    kept = {image: [own[()]] if () in own else list(own.values()) for image, own in sorted(by_image.items())}
+    found = [(index, target) for index, own in enumerate(kept.values()) for target, _ in own]
     names = dict.fromkeys(name for _, target in found for name in target.categories or target.labels)
     number = {name: index for index, name in enumerate(names)}
     boxes = as_boxes([box for _, target in found for box in target.boxes.tolist()])
     return GroundTruth(
-        images=tuple(whole),
+        images=tuple(kept),
         categories=tuple(names),
         image=np.array([index for index, target in found for _ in target.labels], dtype=np.intp),
         category=np.array([number[label] for _, target in found for label in target.labels], dtype=np.intp),
         boxes=boxes,
         areas=area(boxes),
         crowd=np.zeros(len(boxes), dtype=np.bool_),
-        files=tuple(held[0][1] for held in whole.values()),
+        files=tuple(own[0][1] for own in kept.values()),
     )
 
 
 def with_files(truth: GroundTruth, known: dict[str, str]) -> GroundTruth:
-    """The table with image files that are known from elsewhere, by image, where its own are not here."""
+    """The ground truth with other image files, by image name, in place of those that do not exist."""
     pairs = zip(truth.images, truth.files, strict=True)
     return replace(
         truth, files=tuple(file if file and Path(file).is_file() else known.get(image, file) for image, file in pairs)
@@ -108,7 +109,7 @@ def with_files(truth: GroundTruth, known: dict[str, str]) -> GroundTruth:
 
 
 def part_of(truth: GroundTruth, images: Iterable[str]) -> GroundTruth:
-    """The table of some of its images."""
+    """The ground truth of a subset of the images."""
     wanted = set(images)
     kept = [index for index, image in enumerate(truth.images) if image in wanted]
     number = np.full(len(truth.images), -1, dtype=np.intp)

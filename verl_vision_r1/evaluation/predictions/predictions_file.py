@@ -1,7 +1,8 @@
-"""verl's validation dump: what a model answered, one JSON line for each answer.
+"""Predictions files: the completions of verl's validation, one JSON line each.
 
-verl writes it to `trainer.validation_data_dir` as STEP.jsonl; our reward manager adds which row was answered, and in
-which frame. A line that is no JSON was cut off: it is counted, and what it answered is missing.
+verl writes STEP.jsonl to `trainer.validation_data_dir`; our reward manager adds the sample and the frame to each line.
+Rollout files of training have the same format. A line that is not JSON was cut off: it is counted, and its prediction
+is missing.
 """
 
 import json
@@ -18,23 +19,23 @@ KEYS: Final = ("input", "output", "gts", "data_source", "image_id", "question", 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One answer.
+    """One completion and its sample.
 
     Attributes:
-        number: Its line in the file, from 1.
-        text: What the model wrote.
-        prompt: What it was asked, as the model saw it.
-        data_source: The row's data set and task.
-        image_id: The image's name there.
-        question: One of `prompts.QUESTIONS`.
-        subject: What the question is about; empty for all categories.
-        image: The image file, where it is known.
-        frame: (width, height) of the frame that the answer is in.
-        ground_truth: The row's target, as JSON.
-        target: The same, read.
-        clipped: Whether the length limit cut the answer off.
-        step: Step of the training; 0 before the first.
-        values: All numbers of the line: the score, the criteria, the flags as 0 or 1.
+        number: Line number in the file, from 1.
+        text: The completion.
+        prompt: The prompt, after the chat template.
+        data_source: The sample's data set and task.
+        image_id: The image's name in the data set.
+        question: Kind of question, one of `prompts.QUESTIONS`.
+        subject: The category or expression that the question asks about; empty for all categories.
+        image: Path of the image file; empty if unknown.
+        frame: (width, height) of the frame that the predicted boxes are in.
+        ground_truth: The sample's target, as JSON.
+        target: The same, parsed.
+        clipped: Whether the length limit cut the completion off.
+        step: Training step; 0 before the first.
+        values: All numbers of the line by key: the reward, the criteria, and the flags as 0 or 1.
     """
 
     number: int
@@ -55,12 +56,12 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class PredictionsFile:
-    """A file of answers.
+    """A predictions file or rollout file.
 
     Attributes:
         path: The file.
-        lines: Its answers, in its order, which is none: verl sorts them by names drawn at random.
-        broken: Numbers of the lines that are no JSON object.
+        lines: Its completions in file order, which is arbitrary: verl sorts them by random ids.
+        broken: Numbers of the lines that are not a JSON object.
     """
 
     path: Path
@@ -69,14 +70,14 @@ class PredictionsFile:
 
 
 def read_predictions(path: Path) -> PredictionsFile:
-    """Read a dump.
+    """Read a predictions file or rollout file.
 
     Args:
-        path: The file, or a folder that holds only one.
+        path: The file, or a folder with exactly one.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The folder holds none or several, no line can be read, or a line lacks what says which row it is.
+        FileNotFoundError: The file does not exist.
+        ValueError: The folder has no such file or several, no line is JSON, or a line does not identify its sample.
     """
     path = _file(path)
     lines, broken = [], []
@@ -90,18 +91,22 @@ def read_predictions(path: Path) -> PredictionsFile:
             else:
                 lines.append(_line(entry, number, path))
     if not lines:
-        raise ValueError(f"{path}: expected a line of JSON for each answer, got {len(broken)} lines that are none")
+        raise ValueError(
+            f"{path}: expected at least one line with a JSON object, got {len(broken)} lines that are not JSON"
+        )
     return PredictionsFile(path, lines, broken)
 
 
 def _file(path: Path) -> Path:
     if not path.exists():
-        raise FileNotFoundError(f"{path}: expected a dump of verl's validation, got no such file")
+        raise FileNotFoundError(f"{path}: expected a predictions file of verl's validation, got no such file")
     if not path.is_dir():
         return path
     files = sorted(path.glob("*.jsonl"))
     if len(files) != 1:
-        raise ValueError(f"{path}: expected a folder with one dump (STEP.jsonl), got {contents(path)}; name the file")
+        raise ValueError(
+            f"{path}: expected a folder with one predictions file (STEP.jsonl), got {contents(path)}; pass the file"
+        )
     return files[0]
 
 
@@ -118,8 +123,8 @@ def _line(entry: dict[str, Any], number: int, path: Path) -> Line:
     wrong = [key for key in KEYS if not isinstance(entry.get(key), str)]
     if wrong:
         raise ValueError(
-            f"{where}: expected text in the keys {', '.join(KEYS)}, got none in {', '.join(wrong)}; they are"
-            " written by verl's validation with reward.reward_manager.name=vision_r1"
+            f"{where}: expected strings in the keys {', '.join(KEYS)}, got none in {', '.join(wrong)};"
+            " set reward.reward_manager.name=vision_r1, which has verl write them"
         )
     return Line(
         number=number,

@@ -1,8 +1,8 @@
-"""How answers become numbers: what a published evaluation assumed, so that a number can be compared with its own kind.
+"""Evaluation protocols: the assumptions of published evaluations, so that metrics can be compared with theirs.
 
-A model that writes boxes states no confidence, so COCO's AP is not defined for it until somebody decides on one; how
-a list that does not end is read, whose categories are asked and how many boxes count are decisions too. Each protocol
-is one set of them, and prints it.
+COCO's AP needs confidences, and most vision-language models write boxes without any. So every evaluation chooses a
+score, how to parse a truncated list, which categories to ask about, and how many boxes to keep. A protocol is one set
+of these choices; `vision-r1 evaluate` prints them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ from verl_vision_r1.targets import normalise_label
 
 @dataclass(frozen=True)
 class Naming:
-    """Which category a box is of.
+    """How a predicted box gets its category.
 
     Attributes:
-        key: In which form names are compared.
-        stated: Whether the label that the answer gives counts.
-        asked: Whether the category that was asked for counts where no label does.
+        key: Normalises names before they are compared.
+        stated: Whether the predicted label decides.
+        asked: Whether the category of the question decides, where the predicted label does not.
     """
 
     key: Callable[[str], str]
@@ -30,23 +30,24 @@ class Naming:
     asked: bool
 
     def names(self, categories: Sequence[str]) -> dict[str, int]:
-        """Numbers of the categories by their names as they are compared.
+        """Category indices by normalised name.
 
         Raises:
-            ValueError: Two names are the same then.
+            ValueError: Two names are equal after normalisation.
         """
         names: dict[str, int] = {}
         for index, name in enumerate(categories):
             if self.key(name) in names:
                 other = categories[names[self.key(name)]]
                 raise ValueError(
-                    f"categories: expected names that this protocol can tell apart, got {other!r} and {name!r}"
+                    f"categories: expected names that differ after this protocol's normalisation, got {other!r} and"
+                    f" {name!r}; rename one of them in the annotations"
                 )
             names[self.key(name)] = index
         return names
 
     def category(self, label: str | None, asked: str, names: Mapping[str, int]) -> int | None:
-        """The number of a box's category, None if it is of none."""
+        """The category index of a box with this label, for a question about `asked`; None if it has none."""
         if label is not None and self.stated:
             return names.get(self.key(label))
         return names.get(self.key(asked)) if self.asked else None
@@ -57,31 +58,31 @@ ASKED: Final = Naming(str, stated=False, asked=True)
 STATED_OR_ASKED: Final = Naming(normalise_label, stated=True, asked=True)
 
 ANY: Final = ("categories", "category", "own")
-"""Kinds of questions whose answers are boxes of categories."""
+"""Kinds of questions about boxes of categories."""
 
 
 def tagged_or_all(completion: str) -> str | None:
-    """The text of the first closed answer, or else the whole completion; None where there is no text."""
+    """The text of the first closed `<answer>`, otherwise the whole completion; None if it is empty."""
     content = answer_content(completion)
     return (completion.strip() if content is None else content) or None
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way from answers to numbers.
+    """How completions are parsed and scored.
 
     Attributes:
-        name: What it is called.
-        read: How the boxes of a detection are read.
-        read_one: How the box of an expression is read; the first counts.
-        text: How a class or a number is read; None where the protocol has neither.
-        naming: Which category a box is of.
-        questions: Kinds of questions about categories that it has.
-        score: The confidence of every box; None where the answers state one.
-        limits: COCO's detection limits, boxes of a category in an image.
-        frame: The frame that answers must be in, (width, height); None for whichever the model answers in.
-        subsets: Categories whose mean AP is published by itself, by name; taken where a data set has them all.
-        assumes: What is assumed, in sentences.
+        name: Name of the protocol.
+        read: Parser of detections.
+        read_one: Parser of the box of a referring expression; the first box is the prediction.
+        text: Parser of a class or a count; None for protocols without these tasks.
+        naming: How a predicted box gets its category.
+        questions: Supported kinds of questions about categories.
+        score: Constant confidence of every box; None to use the predicted confidence, or 1 where there is none.
+        limits: COCO's `maxDets`: predictions per category and image.
+        frame: Required frame of the predicted boxes, (width, height); None for any.
+        assumes: The assumptions, as sentences.
+        subsets: Categories whose mean AP is published separately, by name; used for data sets that have them all.
     """
 
     name: str
@@ -97,14 +98,15 @@ class Protocol:
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def scores(self, answer: Answer) -> list[float]:
-        """The confidence of each box of an answer."""
+        """The confidence of each box of a parsed completion."""
         if self.score is None and answer.confidences is not None:
             return [float(score) for score in answer.confidences]
         return [1.0 if self.score is None else self.score] * len(answer.boxes)
 
 
 CONSTANT: Final = (
-    "every box has the score {}: AP is that of one point, not of a ranking, and depends on the order of boxes"
+    "every box has the score {}: AP measures one operating point instead of a ranking, and depends on the order of"
+    " boxes"
 )
 
 FEW_SHOT_8: Final = ("bus", "train", "fire hydrant", "stop sign", "cat", "dog", "bed", "toilet")
@@ -130,13 +132,13 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         limits=(1, 10, 100),
         frame=None,
         assumes=(
-            "Vision-R1 (arXiv 2503.18013), its evaluation of 2025 for Qwen models",
+            "Vision-R1 (arXiv 2503.18013), evaluation script of 2025 for Qwen models",
             CONSTANT.format(0.99),
-            "published: all categories in one question on COCO; on ODinW one question for each category that is in the"
-            " image, which tells the model that it is there",
-            "a list that does not end is cut after its last whole item; a label that is no category's name, case"
-            " aside, is dropped with its box",
-            "at most 1, 10 and 100 boxes of a category in an image",
+            "published: on COCO one question about all categories; on ODinW one question for each category in the"
+            " image, which reveals to the model that it is present",
+            "a truncated list is cut after its last complete item; a box whose label is not a category name"
+            " (case-insensitive) is dropped",
+            "at most 1, 10 and 100 boxes per category and image",
             "published with greedy decoding, 512 new tokens, images of up to 12,800 visual tokens",
         ),
     ),
@@ -151,15 +153,15 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         limits=(1, 10, 100),
         frame=(1000.0, 1000.0),
         assumes=(
-            "Visual-RFT (arXiv 2503.01785), its released evaluation",
-            "the score of a box is the confidence that the model writes",
-            "one question for each category that an existence list names for the image (--category-list); what it"
-            " leaves out cannot be found, so its recall bounds the model's",
-            "every box is of the category that was asked for",
-            "classes: no closed answer is wrong; the published rule takes a part of the name for the name, and an"
-            " empty answer for right, so the exact share stands beside it",
-            "expressions: the first (x1,y1),(x2,y2) of the text; without one the IoU is 0",
-            "at most 1, 10 and 100 boxes of a category in an image",
+            "Visual-RFT (arXiv 2503.01785), released evaluation",
+            "the score of a box is the predicted confidence",
+            "one question for each category that the category list has for the image (--category-list); objects of"
+            " other categories cannot be found, so the recall of the list bounds that of the model",
+            "every box has the category of the question",
+            "classes: a completion without closed answer tags is wrong; the published accuracy accepts a part of the"
+            " name and an empty answer, so the exact accuracy is given as well",
+            "expressions: the first (x1,y1),(x2,y2) of the completion; without one the IoU is 0",
+            "at most 1, 10 and 100 boxes per category and image",
             "published with greedy decoding, 1,024 new tokens, 128 for expressions",
         ),
         subsets={"few_shot_8": FEW_SHOT_8, "novel_15": NOVEL_15, "LVIS_6": LVIS_6, "LVIS_rare_13": RARE_13},
@@ -177,10 +179,10 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         assumes=(
             "Qwen3-VL's evaluation of ODinW, which Vision-R1 used in 2026",
             CONSTANT.format("1.0"),
-            "all categories in one question",
-            "an answer with anything wrong in it counts as empty; a label that is no category's name, case aside, is"
-            " dropped with its box",
-            "100, 300 and 1,000 boxes of a category in an image: AP takes 100 of them, the others 1,000",
+            "one question about all categories",
+            "a completion with any error is an empty prediction; a box whose label is not a category name"
+            " (case-insensitive) is dropped",
+            "at most 100, 300 and 1,000 boxes per category and image: 100 for AP, 1,000 for the other metrics",
             "published with sampling: temperature 0.7, top-p 0.8, top-k 20, presence penalty 1.5, 32,768 new tokens",
         ),
     ),
@@ -195,23 +197,24 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         limits=(1, 10, 100),
         frame=None,
         assumes=(
-            "nobody's protocol: what a person would read in the answer",
-            "the score of a box is the confidence that the model writes, or else 1: without confidences AP is that of"
-            " one point, not of a ranking, and depends on the order of boxes",
-            "a JSON list, bare, fenced or between answer tags, items that are no box left out; a label that is no"
-            " category's name, blanks and case aside, is dropped with its box; without a label, what was asked for",
-            "classes and numbers: the text of the answer tags, or else the whole answer",
-            "at most 1, 10 and 100 boxes of a category in an image",
+            "lenient parsing, not from a publication",
+            "the score of a box is the predicted confidence, otherwise 1: without confidences AP measures one"
+            " operating point instead of a ranking, and depends on the order of boxes",
+            "a JSON list, bare, fenced or between answer tags; items that are not boxes are skipped; a box whose label"
+            " is not a category name (case and blanks ignored) is dropped; a box without a label has the category of"
+            " the question",
+            "classes and counts: the text between answer tags, otherwise the whole completion",
+            "at most 1, 10 and 100 boxes per category and image",
         ),
     ),
 }
 
 
 def protocol_of(name: str) -> Protocol:
-    """The protocol of a name.
+    """The protocol with this name.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No protocol has this name.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {name!r}")

@@ -1,7 +1,7 @@
-"""Answers as the published evaluations read them. Nothing here raises, whatever the text holds.
+"""Parsers of the published evaluations, bugs included. None of them raises, whatever the completion.
 
-Each follows the rules of one published script, its accidents included; the parsers of `answers` are ours. Their boxes
-may have their corners the wrong way round: then they are predictions that overlap nothing.
+The parsers of rewards are in `rewards/answers`. A box may have swapped corners: then it is a prediction that overlaps
+nothing.
 """
 
 import ast
@@ -19,15 +19,15 @@ from verl_vision_r1.rewards.releases import visual_rft
 
 FENCE: Final = "```"
 LONGEST: Final = 200_000
-"""Letters of a text that are looked at: more than 65,536 tokens write."""
+"""Characters of a completion that are parsed: more than 65,536 tokens have."""
 LAST: Final = '"}'
-"""What the last whole item of a list ends with."""
+"""The end of the last complete item of a list."""
 
 
 def read_vision_r1(completion: str, frame: Size) -> Answer:
-    r"""The list after a line that is exactly ```json, or else the whole text, as a Python literal.
+    r"""Parse the list after a line that is exactly ```json, otherwise the whole text, as a Python literal.
 
-    A list that does not end is cut after its last `"}`. Items that are no box with a label are skipped one by one.
+    A truncated list is cut after its last `"}`. Items that are not a box with a label are skipped one by one.
 
     Source:
         Vision-R1, `eval_localization.py` of 2025, for Qwen models.
@@ -43,13 +43,13 @@ def read_vision_r1(completion: str, frame: Size) -> Answer:
     truncated = items is None
     if truncated and LAST in body:
         items = _literal(body[: body.rfind(LAST) + len(LAST)] + "]")
-    read = [pair for item in _each(items) if (pair := _box_and_label(item)) is not None]
+    read = [box for item in _each(items) if (box := _box_and_label(item)) is not None]
     answer = _answer(read, completion, frame, parsed=isinstance(items, list | tuple), truncated=truncated)
     return replace(answer, malformed=len(_each(items)) - len(read))
 
 
 def read_qwen3_vl(completion: str, frame: Size) -> Answer:
-    r"""What follows the thinking, less its fences, as a Python literal; one thing wrong in it, and nothing is read.
+    r"""Parse the text after the thinking, without fences, as a Python literal; any error is an empty prediction.
 
     Source:
         Vision-R1, `eval_qwen3_vl/run_odinw.py` of 2026, which is Qwen3-VL's own.
@@ -63,13 +63,13 @@ def read_qwen3_vl(completion: str, frame: Size) -> Answer:
     read = [_box_and_label(item) for item in _each(items) if not _is_of_another_length(item)]
     if not isinstance(items, list | tuple) or None in read:
         return Answer(text=completion, frame=frame)
-    return _answer([pair for pair in read if pair is not None], completion, frame, parsed=True)
+    return _answer([box for box in read if box is not None], completion, frame, parsed=True)
 
 
 def read_visual_rft(completion: str, frame: Size) -> Answer:
-    """The boxes of the release's parser, the words `, ...` removed before. "No Objects" is an answer without any.
+    """Parse boxes as the release does, after removing `, ...`; "No Objects" is an empty prediction.
 
-    Of a list that does not end, within closed tags, what comes before its last `},` is read; without them nothing is.
+    A truncated list is parsed up to its last `},` if the tags are closed, otherwise not at all.
 
     Source:
         Visual-RFT, the evaluation of COCO; its parser is `releases.visual_rft.parse_boxes`.
@@ -81,21 +81,21 @@ def read_visual_rft(completion: str, frame: Size) -> Answer:
     """
     answer = visual_rft.parse_boxes(completion[:LONGEST].replace(", ...", ""), frame)
     confidences = answer.confidences if answer.confidences is not None else np.zeros(len(answer.boxes))
-    whole = np.isfinite(answer.boxes).all(axis=1) & np.isfinite(confidences)
+    finite = np.isfinite(answer.boxes).all(axis=1) & np.isfinite(confidences)
     content = answer_content(completion) or ""
     return replace(
         answer,
-        boxes=answer.boxes[whole],
-        confidences=confidences[whole],
+        boxes=answer.boxes[finite],
+        confidences=confidences[finite],
         parsed=answer.parsed or content.lower() in (NOTHING, "[]"),
         truncated=answer.parsed and not content.endswith("]"),
-        malformed=int((~whole).sum()),
+        malformed=int((~finite).sum()),
         text=completion,
     )
 
 
 def read_first_corners(completion: str, frame: Size) -> Answer:
-    """The first `(x1,y1),(x2,y2)` of the text, wherever it stands.
+    """Parse the first `(x1,y1),(x2,y2)` anywhere in the text.
 
     Source:
         Visual-RFT, the evaluation of LISA.
@@ -111,7 +111,7 @@ def read_first_corners(completion: str, frame: Size) -> Answer:
 
 
 def read_any(completion: str, frame: Size) -> Answer:
-    """A JSON list of boxes, bare, fenced or between answer tags; boxes with confidence; or the corners of one box.
+    """Parse any supported format: JSON boxes, bare, fenced or tagged; boxes with confidence; corners of one box.
 
     Example:
         >>> read_any("<answer>(1,2),(30,40)</answer>", (100, 100)).boxes.tolist()
@@ -134,10 +134,10 @@ def _after_fence(text: str) -> str:
 
 
 def _literal(text: str) -> Any:
-    """The value that a text spells in Python, or None."""
+    """The value of a Python literal, None if the text is not one."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Of code that looks like a slip, `1is 2`.
+            warnings.simplefilter("ignore")  # SyntaxWarning for text such as `1is 2`.
             return ast.literal_eval(text[:LONGEST].strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None

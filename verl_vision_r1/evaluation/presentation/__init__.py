@@ -1,1 +1,1 @@
-"""What an evaluation shows and writes: tables, figures, example images and files."""
+"""Output of an evaluation: tables, figures, example images and files."""

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in its folder: results.json, table.md and, of detection, figures and a gallery."""
+"""The output folder of an evaluation: results.json, table.md and, for detection, figures and a gallery."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from typing import Any, Final
 from verl_vision_r1.evaluation.compare import Difference, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import Measured
-from verl_vision_r1.evaluation.presentation.tables import Grid, basis, changes, few, grids, markdown, notes
+from verl_vision_r1.evaluation.presentation.tables import Grid, changes, few, grids, inputs, markdown, notes
 
 FIGURES: Final = (
     *("precision_recall.png", "by_category.png", "by_size.png", "confusion.png", "calibration.png"),
@@ -18,19 +18,19 @@ FIGURES: Final = (
 )
 
 
-def folder_of(dump: Path, protocol: str) -> Path:
-    """Where the results of a dump go: beside it."""
-    return dump.parent / f"{dump.stem}-{protocol}"
+def folder_of(predictions: Path, protocol: str) -> Path:
+    """The default output folder, next to the predictions file."""
+    return predictions.parent / f"{predictions.stem}-{protocol}"
 
 
 @dataclass(frozen=True)
 class Against:
-    """Another run, and what changed since.
+    """An earlier run to compare with.
 
     Attributes:
-        before: The other run.
-        differences: Of each number.
-        resamples: How often the images were drawn.
+        before: The earlier run.
+        differences: The change of each metric.
+        resamples: Number of bootstrap resamples.
     """
 
     before: Evaluation
@@ -39,31 +39,31 @@ class Against:
 
 
 def tables(evaluation: Evaluation, against: Against | None) -> list[Grid]:
-    """All tables of an evaluation."""
+    """All tables of an evaluation, with those of the comparison."""
     found = [*grids(evaluation)]
     if against is None:
         return found
-    return [*found, *changes(against.differences), basis(against.before, "what the numbers before rest on")]
+    return [*found, *changes(against.differences), inputs(against.before, "coverage and parsing, before")]
 
 
 def sentences(evaluation: Evaluation, against: Against | None) -> list[str]:
-    """All that has to be said beside the tables."""
+    """The notes below the tables."""
     if against is None:
         return notes(evaluation)
-    drawn = f"before: {against.before.dump}; intervals of {against.resamples} draws of the images"
-    return [*notes(evaluation), drawn, *few(evaluation)]
+    compared = f"before: {against.before.predictions}; 95 % CI from {against.resamples} bootstrap resamples of images"
+    return [*notes(evaluation), compared, *few(evaluation)]
 
 
 def write_results(out: Path, evaluation: Evaluation, against: Against | None) -> list[Path]:
-    """Write the numbers.
+    """Write the metrics.
 
     Args:
-        out: The folder; it is made.
-        evaluation: What was measured.
-        against: Another run, where there is one.
+        out: The output folder, created if missing.
+        evaluation: The evaluation.
+        against: The comparison with an earlier run, if any.
 
     Returns:
-        `results.json` and `table.md`.
+        The paths of `results.json` and `table.md`.
     """
     out.mkdir(parents=True, exist_ok=True)
     document = evaluation.as_dict()
@@ -82,12 +82,12 @@ def write_results(out: Path, evaluation: Evaluation, against: Against | None) ->
 
 
 def _write(path: Path, text: str) -> None:
-    # A model may have been shown halves of a pair of UTF-16, which no file holds.
+    # A prompt may contain lone surrogates, which UTF-8 cannot encode.
     path.write_text(text, encoding="utf-8", errors="replace")
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: numbers that are not known are null.
+    """Convert a value to strict JSON: NaN and infinities become null, tuples lists.
 
     Example:
         >>> plain({"AP": float("nan"), "AP50": [0.5]})
@@ -101,13 +101,13 @@ def plain(value: Any) -> Any:
 
 
 def draw_results(out: Path, evaluation: Evaluation, against: Against | None, worst: int = 12) -> list[Path]:
-    """Draw the figures of every detection set, and its worst images; those of a run before are replaced.
+    """Draw the figures and the gallery of every detection set; those of an earlier evaluation are deleted.
 
     Args:
-        out: The folder; where there are several sets, each has a folder of its own in it.
-        evaluation: What was measured.
-        against: Another run, where there is one.
-        worst: How many images the gallery shows.
+        out: The output folder; each of several data sets gets a subfolder.
+        evaluation: The evaluation.
+        against: The comparison with an earlier run, if any.
+        worst: Number of images in the gallery.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -123,7 +123,7 @@ def draw_results(out: Path, evaluation: Evaluation, against: Against | None, wor
 
 
 def _folders(out: Path, names: list[str]) -> list[Path]:
-    """A folder for each set within `out`, or `out` itself for the only one."""
+    """A subfolder of `out` for each data set; `out` itself if there is only one."""
     if len(names) == 1:
         return [out]
     plain_names = [re.sub(r"[^\w-]+", "-", name).strip("-")[:80] or "set" for name in names]
@@ -133,24 +133,25 @@ def _folders(out: Path, names: list[str]) -> list[Path]:
 
 
 def _draw(folder: Path, measured: Measured, changed: dict[str, Difference] | None, worst: int) -> list[Path]:
-    from verl_vision_r1.evaluation.presentation.figures import Comparison, save_figures
+    from verl_vision_r1.evaluation.presentation.figures import save_figures
     from verl_vision_r1.evaluation.presentation.gallery import draw_gallery
     from verl_vision_r1.evaluation.presentation.gallery import worst as worst_of
+    from verl_vision_r1.evaluation.presentation.overall_figures import Comparison
 
     tables, comparison = measured.tables, None
     assert tables is not None
     if changed:
-        shares = {name: found for name, found in changed.items() if name != "count_error"}
+        fractions = {name: found for name, found in changed.items() if name != "count_error"}
         comparison = Comparison(
-            before={name: found.before for name, found in shares.items()},
-            after={name: found.after for name, found in shares.items()},
-            intervals={name: (found.low, found.high) for name, found in shares.items()},
+            before={name: found.before for name, found in fractions.items()},
+            after={name: found.after for name, found in fractions.items()},
+            intervals={name: (found.low, found.high) for name, found in fractions.items()},
         )
     try:
         written = save_figures(folder, tables.truth, tables.detections, tables.ap, tables.matches, comparison)
     except ImportError as error:
         raise ValueError(
-            f'figures: expected matplotlib installed: pip install "verl-vision-r1[eval]", or --no-figures; got {error}'
+            f'figures: expected matplotlib, got {error}; pip install "verl-vision-r1[eval]" or pass --no-figures'
         ) from error
     chosen = worst_of(tables.truth, tables.detections, tables.by_image, worst)
     if chosen:

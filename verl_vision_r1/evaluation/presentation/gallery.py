@@ -1,4 +1,4 @@
-"""The images that a model sees worst, with what is there and what was said drawn on them."""
+"""Galleries of example images with the ground truth and the predictions drawn on them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,22 +11,25 @@ from verl_vision_r1.data.picture_grid import CELL, draw_boxes, draw_cells, fitte
 from verl_vision_r1.evaluation.measures.f1 import Counts
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
-THERE: Final = "#1b7837"
-"""Colour of what is there."""
-SAID: Final = "#d55e00"
-"""Colour of what was said."""
-NAMED: Final = 12
-"""Objects of an image up to which they are named: more names would hide it."""
+GROUND_TRUTH_COLOUR: Final = "#1b7837"
+"""Green."""
+PREDICTION_COLOUR: Final = "#d55e00"
+"""Orange."""
+MAX_NAMED: Final = 12
+"""With more objects their names are not written: they would hide the image."""
 
 
 def worst(truth: GroundTruth, detections: Detections, by_image: Counts, count: int = 12) -> list[int]:
-    """The images of the lowest F1 over the thresholds, among equals those with more boxes first.
+    """The images with the lowest F1, mean over the IoU thresholds; of equal F1 those with more boxes first.
 
     Args:
-        truth: What is there.
-        detections: What was said.
-        by_image: `f1.counts_by_image` of the two.
-        count: How many at most; images with neither objects nor predictions are none.
+        truth: The ground truth.
+        detections: The predictions.
+        by_image: Their counts, from `f1.counts_by_image`.
+        count: Maximum number of images.
+
+    Returns:
+        Image indices, without images that have neither objects nor predictions.
     """
     boxes = np.bincount(truth.image, minlength=len(truth.images))
     boxes += np.bincount(detections.image, minlength=len(truth.images))
@@ -38,14 +41,14 @@ def worst(truth: GroundTruth, detections: Detections, by_image: Counts, count: i
 def draw_gallery(
     truth: GroundTruth, detections: Detections, by_image: Counts, images: Sequence[int], path: Path
 ) -> None:
-    """Draw images on one sheet: what is there in green, what was said in orange.
+    """Draw images on one sheet, with the ground truth in green and the predictions in orange.
 
     Args:
-        truth: What is there.
-        detections: What was said.
-        by_image: `f1.counts_by_image` of the two.
-        images: Numbers of the images.
-        path: The file to write. An image that is not here or cannot be read is a grey cell that says so.
+        truth: The ground truth.
+        detections: The predictions.
+        by_image: Their counts, from `f1.counts_by_image`.
+        images: Image indices.
+        path: The file to write. An image that is missing or cannot be read is a grey cell with a note.
     """
     f1 = by_image.f1.mean(axis=1)
     cells = [
@@ -58,18 +61,18 @@ def draw_gallery(
 def draw_before_after(
     truth: GroundTruth, runs: Sequence[tuple[str, Detections, Counts]], images: Sequence[int], path: Path
 ) -> None:
-    """Draw the same images of several runs side by side.
+    """Draw the same images with the predictions of several runs side by side.
 
     Args:
-        truth: What is there.
-        runs: Of each run its name, what was said, and `f1.counts_by_image`.
-        images: Numbers of the images.
+        truth: The ground truth.
+        runs: For each run its name, its predictions, and their counts from `f1.counts_by_image`.
+        images: Image indices.
         path: The file to write.
     """
     cells = [
-        (_cell(truth, said, index), f"{name}: {_caption(truth, said, index, float(counts.f1[index].mean()))}")
+        (_cell(truth, found, index), f"{name}: {_caption(truth, found, index, float(counts.f1[index].mean()))}")
         for index in images
-        for name, said, counts in runs
+        for name, found, counts in runs
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_cells(cells).save(path, quality=88)
@@ -81,27 +84,27 @@ def _cell(truth: GroundTruth, detections: Detections, index: int) -> Image.Image
             image, scale = fitted(opened)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return _unreadable(truth.files[index])
-    for table, colour in ((truth, THERE), (detections, SAID)):
+    for table, colour in ((truth, GROUND_TRUTH_COLOUR), (detections, PREDICTION_COLOUR)):
         own = table.image == index
         labels = [truth.categories[category] for category in table.category[own].tolist()]
-        labels = [""] * len(labels) if table is truth and len(labels) > NAMED else labels
+        labels = [""] * len(labels) if table is truth and len(labels) > MAX_NAMED else labels
         within = np.clip(table.boxes[own] * scale, 0, np.tile(image.size, 2) - 1)
-        # A box whose corners are the wrong way round is drawn as if they were not.
+        # Swapped corners are swapped back.
         corners = np.sort(within.reshape(-1, 2, 2), axis=1).reshape(-1, 4)
         draw_boxes(image, corners, labels, [colour] * len(labels))
     return image
 
 
 def _unreadable(file: str) -> Image.Image:
-    """A grey cell that says why it is one."""
+    """A grey cell with the reason."""
     cell = Image.new("RGB", (CELL[0] - 8, CELL[1] - 8), "grey")
-    reason = "the image cannot be read" if file and Path(file).is_file() else "the image is not here"
+    reason = "image cannot be read" if file and Path(file).is_file() else "image not found"
     ImageDraw.Draw(cell).text((12, 12), reason, fill="white")
     return cell
 
 
 def _caption(truth: GroundTruth, detections: Detections, index: int, f1: float) -> str:
     objects = int(((truth.image == index) & ~truth.crowd).sum())
-    said = int((detections.image == index).sum())
-    missing = "" if Path(truth.files[index] or "nowhere").is_file() else " (image not here)"
-    return f"{truth.images[index]}{missing}\nF1 {f1:.2f}, {objects} there (green), {said} said (orange)"
+    predicted = int((detections.image == index).sum())
+    missing = "" if Path(truth.files[index] or "nowhere").is_file() else " (image not found)"
+    return f"{truth.images[index]}{missing}\nF1 {f1:.2f}, {objects} objects (green), {predicted} predicted (orange)"

@@ -1,4 +1,4 @@
-"""The numbers as tables: for the terminal, and as Markdown for a file. Shares are shown in percent."""
+"""Tables of an evaluation, for the terminal and as Markdown. Fractions are shown in percent."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from rich.text import Text
 from verl_vision_r1.evaluation.compare import FEW, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import TASKS, Measured
+from verl_vision_r1.evaluation.predictions.coverage import PROBLEMS
 
 COLUMNS: Final = {
     "detection": (
@@ -22,24 +23,24 @@ COLUMNS: Final = {
     "classification": ("accuracy", "accuracy_published"),
     "counting": ("accuracy", "within_1", "absolute_error", "bias"),
 }
-"""What is shown of each task; the JSON has all."""
+"""Metrics in the table of each task; `results.json` has all."""
 
 MORE: Final = ("AP_few", "AP_novel", "AP_LVIS", "AP_not", "calibration")
-"""What is shown of detection where there is such a thing."""
+"""Prefixes of detection metrics that only some evaluations have."""
 
 SHORT: Final = ("AP", "AP50", "AP75", "AR100", "F1_50", "F1")
-"""What is shown of detection where there are many sets."""
+"""Metrics in the table of many detection sets."""
 
 SIDE_BY_SIDE: Final = 3
-"""Sets up to which each is a column, so that a terminal of 80 letters holds all that there is to say of them."""
+"""Up to this many data sets are columns, which fits a terminal of 80 characters; more are rows."""
 
 IN_OBJECTS: Final = ("count_error", "absolute_error", "bias")
-"""Numbers that are no shares."""
+"""Metrics in objects, not fractions."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table before it is drawn."""
+    """A table without a format."""
 
     title: str
     heading: tuple[str, ...]
@@ -47,15 +48,15 @@ class Grid:
 
 
 def grids(evaluation: Evaluation) -> Iterator[Grid]:
-    """A table of the numbers for each task, then one of what they rest on."""
+    """One table of metrics for each task, then one of coverage and parsing."""
     for task in TASKS:
         found = [measured for measured in evaluation.sets if measured.task == task]
         if found:
-            yield _numbers(task, found, evaluation)
-    yield basis(evaluation)
+            yield _metrics(task, found, evaluation)
+    yield inputs(evaluation)
 
 
-def _numbers(task: str, found: Sequence[Measured], evaluation: Evaluation) -> Grid:
+def _metrics(task: str, found: Sequence[Measured], evaluation: Evaluation) -> Grid:
     title, means = f"{task}, protocol {evaluation.protocol.name}", evaluation.means.get(task, {})
     heading = f"mean of {len(found)}"
     if len(found) <= SIDE_BY_SIDE:
@@ -66,14 +67,14 @@ def _numbers(task: str, found: Sequence[Measured], evaluation: Evaluation) -> Gr
     names = SHORT if task == "detection" else COLUMNS[task]
     rows = [(measured.name, *(shown(name, measured.values[name]) for name in names)) for measured in found]
     rows.append((heading, *(_mean(means, name) for name in names)))
-    ranges = ("AP, other orders", *(_range(measured, "AP") for measured in found), "")
+    ranges = ("AP, permutations", *(_range(measured, "AP") for measured in found), "")
     return Grid(title, *_with_column(("data set", *names), rows, ranges if task == "detection" else ()))
 
 
 def _with_column(
     heading: tuple[str, ...], rows: Sequence[tuple[str, ...]], column: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Heading and rows with one more cell each, where there is a column."""
+    """Append a column, unless it is empty."""
     if not column:
         return heading, tuple(rows)
     return (*heading, column[0]), tuple((*row, cell) for row, cell in zip(rows, column[1:], strict=True))
@@ -84,18 +85,18 @@ def _mean(means: Mapping[str, float], name: str) -> str:
 
 
 def _cell(measured: Measured, name: str) -> str:
-    other = _range(measured, name)
-    return shown(name, measured.values.get(name, math.nan)) + (f" ({other})" if other else "")
+    ends = _range(measured, name)
+    return shown(name, measured.values.get(name, math.nan)) + (f" ({ends})" if ends else "")
 
 
 def _range(measured: Measured, name: str) -> str:
-    """Between which ends a number lies over other orders of the boxes; nothing where the order makes no difference."""
+    """The range of a metric over permutations of equal scores; empty if they make no difference."""
     low, high = (shown(name, end) for end in measured.spread.get(name, (0.0, 0.0)))
     return "" if low == high else f"{low} to {high}"
 
 
 def shown(name: str, value: float) -> str:
-    """A number as a table has it: shares in percent, others in objects, "-" where there is nothing to measure.
+    """Format a metric: fractions in percent, others in objects, "-" for NaN.
 
     Example:
         >>> shown("AP", 0.2664), shown("count_error", 1.25), shown("AP", float("nan"))
@@ -106,38 +107,39 @@ def shown(name: str, value: float) -> str:
     return f"{value:.2f}" if name in IN_OBJECTS else f"{100 * value:.1f}"
 
 
-def basis(evaluation: Evaluation, title: str = "what the numbers rest on") -> Grid:
-    """How many questions, answers and images there are, and how the answers could be read."""
-    names = ("questions", "answered", "images", "unparsed", "repaired", "clipped", "no box", "boxes", "unknown labels")
+def inputs(evaluation: Evaluation, title: str = "coverage and parsing") -> Grid:
+    """How many questions, predictions and images there are, and statistics of parsing the completions."""
+    parsed = ("unparsed", "repaired", "clipped", "malformed", "boxes", "unknown labels")
+    names = ("questions", "answered", "images", *parsed)
     rows = list[tuple[str, ...]]()
     for measured in evaluation.sets:
         reading, coverage = measured.reading, measured.coverage
-        counted = (reading.unparsed, reading.repaired, reading.clipped, reading.malformed, reading.boxes)
-        numbers = (coverage.questions, coverage.answered, len(measured.images), *counted, reading.unknown_labels)
+        counts = (reading.unparsed, reading.repaired, reading.clipped, reading.malformed, reading.boxes)
+        numbers = (coverage.questions, coverage.answered, len(measured.images), *counts, reading.unknown_labels)
         rows.append((measured.name, *map(str, numbers)))
     rows += [
         (name, str(coverage.questions), *["0"] * (len(names) - 1)) for name, coverage in evaluation.unanswered.items()
     ]
     if len(rows) <= SIDE_BY_SIDE:
-        return Grid(title, *_turned(("", *names), rows))
+        return Grid(title, *_transposed(("", *names), rows))
     return Grid(title, ("data set", *names), tuple(rows))
 
 
-def _turned(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], Any]:
-    """Heading and rows, with rows for columns."""
-    turned = tuple(zip(heading, *rows, strict=True))
-    return turned[0], turned[1:]
+def _transposed(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], Any]:
+    """Swap rows and columns."""
+    transposed = tuple(zip(heading, *rows, strict=True))
+    return transposed[0], transposed[1:]
 
 
 def changes(differences: Differences) -> Iterator[Grid]:
-    """A table for each data set: before, after, and the interval of the difference."""
+    """One table for each data set: each metric before and after, with the 95 % CI of the difference."""
     for name, by_value in differences.items():
         rows = []
         for value, found in by_value.items():
             interval = f"{_signed(value, found.low)} to {_signed(value, found.high)}"
             cells = (shown(value, found.before), shown(value, found.after), _signed(value, found.change), interval)
-            rows.append((value, *cells, "yes" if found.sure else "no"))
-        heading = ("", "before", "after", "change", "95 % interval", "leaves out 0")
+            rows.append((value, *cells, "yes" if found.excludes_zero else "no"))
+        heading = ("", "before", "after", "change", "95 % CI", "excludes 0")
         yield Grid(f"{name}: change", heading, tuple(rows))
 
 
@@ -147,49 +149,46 @@ def _signed(name: str, value: float) -> str:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """What has to be said beside the numbers: assumptions, what was asked, and what was wrong with the dump."""
-    said = [f"assumed: {sentence}" for sentence in evaluation.protocol.assumes]
-    for words, names in _by_basis(evaluation).items():
-        said.append(f"{', '.join(names)}: {words}")
+    """The notes on the metrics: assumptions, expected questions, and problems of the predictions file."""
+    found = [f"assumed: {sentence}" for sentence in evaluation.protocol.assumes]
+    found += [f"{', '.join(names)}: {basis}" for basis, names in _by_basis(evaluation).items()]
     if any(measured.spread for measured in evaluation.sets):
-        said.append("in brackets: least and greatest over other orders of the boxes whose scores are equal")
+        found.append("in brackets: minimum and maximum over permutations of boxes with equal scores")
     for measured in evaluation.sets:
         coverage = measured.coverage
-        kinds = {"missing": coverage.missing, "doubled": coverage.doubled, "foreign": coverage.foreign}
-        said += [f"{measured.name}: {len(images)} images {kind}" for kind, images in kinds.items() if images]
+        images = {what: getattr(coverage, kind) for kind, what in PROBLEMS.items()}
+        found += [f"{measured.name}: {len(names)} images {what}" for what, names in images.items() if names]
         if not coverage.complete:
-            said.append(
-                f"{measured.name}: the numbers rest on the {len(measured.images)} images that are answered whole"
-            )
-    said += [f"{name}: no answer, and no part of any number" for name in evaluation.unanswered]
+            found.append(f"{measured.name}: evaluated on the {len(measured.images)} images with all predictions")
+    found += [f"{name}: not evaluated, no predictions" for name in evaluation.unanswered]
     if evaluation.broken:
-        said.append(f"{evaluation.broken} lines of the dump are no JSON and were left out")
-    return said + [f"{count} answers about {name} were left out" for name, count in evaluation.others.items()]
+        found.append(f"{evaluation.broken} lines of the predictions file are not JSON and are skipped")
+    return found + [f"{count} predictions for {name} are skipped" for name, count in evaluation.others.items()]
 
 
 def _by_basis(evaluation: Evaluation) -> dict[str, list[str]]:
-    """The sets by what says what was to be asked of them."""
+    """The data sets by where their questions come from."""
     found: dict[str, list[str]] = {}
     for measured in evaluation.sets:
-        absent = measured.coverage.absent
-        words = measured.basis + (f", and {absent} times about one that is not there" if absent else "")
-        found.setdefault(words, []).append(measured.name)
+        negatives = measured.coverage.negatives
+        basis = measured.basis + (f", and {negatives} questions about absent categories" if negatives else "")
+        found.setdefault(basis, []).append(measured.name)
     return found
 
 
 def few(evaluation: Evaluation) -> list[str]:
-    """A warning for each set whose intervals are of few images."""
+    """A warning for each data set with too few images for confidence intervals."""
     return [
-        f"{measured.name}: an interval of only {len(measured.images)} images says little"
+        f"{measured.name}: the confidence intervals are unreliable with only {len(measured.images)} images"
         for measured in evaluation.sets
         if len(measured.images) < FEW
     ]
 
 
 def show(grids: Sequence[Grid], console: Console) -> None:
-    """Draw tables in the terminal."""
+    """Print tables to the terminal."""
     for grid in grids:
-        # As text: a name may hold what rich takes for markup.
+        # As Text: a name may contain rich markup.
         table = Table(title=Text(grid.title), title_justify="left")
         for index, name in enumerate(grid.heading):
             table.add_column(Text(name), justify="right" if index else "left", overflow="fold")
@@ -199,7 +198,7 @@ def show(grids: Sequence[Grid], console: Console) -> None:
 
 
 def markdown(grid: Grid) -> str:
-    r"""A table as Markdown.
+    r"""Format a table as Markdown.
 
     Example:
         >>> print(markdown(Grid("t", ("a", "b"), (("1", "2|3"),))))

@@ -1,6 +1,6 @@
-"""`vision-r1 doctor`: proves, here and in Ray's workers, what verl would only trip over later, or never notice.
+"""`vision-r1 doctor`: checks the installation and the configuration of a run, locally and on Ray workers.
 
-Each module holds the checks of one subject, each check a small function that says in one line what it found.
+Each module has the checks of one subject. A check is a function that returns one line of text with its result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,19 +11,19 @@ __all__ = ["Check", "diagnose"]
 
 
 def diagnose(overrides: Sequence[str] = (), *, ray: bool = True) -> Iterator[Check]:
-    """Make all checks, in the order in which one rests on another.
+    """Run all checks; a check may use the results of those before it.
 
     Args:
-        overrides: A run as verl's command line has it, `+recipe=NAME KEY=VALUE ...`; without any, the installation
-            alone is looked at.
-        ray: Whether to look into Ray's workers too.
+        overrides: The run as on verl's command line, `+recipe=NAME KEY=VALUE ...`; empty to check the installation
+            only.
+        ray: Whether to check the Ray workers too.
 
     Yields:
-        The result of each check as soon as it is known. None of them raises.
+        The result of each check as soon as it is known. A failed check is a result; none raises.
     """
-    from verl_vision_r1.preflight.doctor import installation, sample, training_run, versions, workers
+    from verl_vision_r1.preflight.doctor import installation, scoring, training_run, versions, workers
 
     case = Case(tuple(overrides))
-    for check in (*versions.CHECKS, *installation.CHECKS, *training_run.CHECKS, *sample.CHECKS):
+    for check in (*versions.CHECKS, *installation.CHECKS, *training_run.CHECKS, *scoring.CHECKS):
         yield check(case)
-    yield workers.workers(case) if ray else workers.LEFT_OUT
+    yield workers.workers(case) if ray else workers.SKIPPED

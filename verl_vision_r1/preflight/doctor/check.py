@@ -1,4 +1,4 @@
-"""What a check is, and what all checks share: the run they look at, and how they fail or are skipped."""
+"""What all checks share: their results, their input, and how they fail or are skipped."""
 
 import contextlib
 import functools
@@ -14,7 +14,7 @@ from verl_vision_r1.settings import Settings
 
 Value = TypeVar("Value")
 LONGEST: Final = 400
-"""Characters of an error that are shown: the hub's are pages long."""
+"""Maximum number of characters of an error message; those of the hub are pages long."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Check:
     """The result of one check.
 
     Attributes:
-        name: What was looked at.
-        ok: Whether it is right; None where it could not be looked at.
-        found: What was found, or why it was skipped.
-        advice: What to do, where it failed.
+        name: What is checked.
+        ok: True if it passed, False if it failed, None if it was skipped.
+        found: The result, or why it was skipped.
+        advice: What to do if it failed.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Check:
 
 
 class FailedError(Exception):
-    """Raised by a check that finds something wrong, with advice of its own if the check's does not fit."""
+    """Raised by a check that fails; `advice` replaces that of the check."""
 
     def __init__(self, found: str, advice: str = "") -> None:
         super().__init__(found)
@@ -48,20 +48,20 @@ class FailedError(Exception):
 
 
 class SkippedError(Exception):
-    """Raised by a check that cannot be made here."""
+    """Raised by a check that cannot run here."""
 
 
 @dataclass
 class Case:
-    """What is looked at, and what the checks so far have learnt of it.
+    """The run to check, and the results of earlier checks that later ones use.
 
     Attributes:
-        overrides: The run as verl's command line has it; empty for the installation alone.
-        configs: The configuration of the run, or of every recipe, by name.
-        groups: The names that Hydra offers in each group of ours.
-        presets: The rewards to try, by name.
+        overrides: The run as on verl's command line; empty to check the installation only.
+        configs: The composed configuration of the run, or of every recipe, by name.
+        groups: The names in each Hydra group of this package.
+        presets: The reward configurations to check, by name.
         settings: The key `vision_r1` of the run.
-        frame: The frame that the run's model answers in.
+        frame: The frame of the boxes that the run's model writes.
         processor: The processor of the run's model.
     """
 
@@ -78,38 +78,42 @@ class Case:
         """The configuration of the run.
 
         Raises:
-            SkippedError: No run was given, or it does not compose.
+            SkippedError: No run is given, or it does not compose.
         """
         if not self.overrides:
-            raise SkippedError("no run was given")
+            raise SkippedError("no run given")
         return next(iter(need(self.configs, "recipes").values()))
 
 
 def need(value: Value | None, check: str) -> Value:
-    """What an earlier check has learnt.
+    """The result of an earlier check.
+
+    Args:
+        value: The result; empty or None if that check did not pass.
+        check: The name of that check.
 
     Raises:
-        SkippedError: That check has not passed.
+        SkippedError: That check did not pass.
     """
     if not value:
-        raise SkippedError(f"{check}: not ok, see above")
+        raise SkippedError(f"the check {check} did not pass")
     return value
 
 
 def check(name: str, advice: str) -> Callable[[Callable[[Case], str]], Callable[[Case], Check]]:
-    """Make a check of a function that returns what it found, or raises.
+    """Make a check of a function that returns its result as text, or raises.
 
     Args:
-        name: What is looked at.
-        advice: What to do where the function raises; `FailedError` may have better advice.
+        name: What is checked.
+        advice: What to do if the function raises; a `FailedError` may have its own.
     """
 
-    def decorate(look: Callable[[Case], str]) -> Callable[[Case], Check]:
-        @functools.wraps(look)
+    def decorate(function: Callable[[Case], str]) -> Callable[[Case], Check]:
+        @functools.wraps(function)
         def checked(case: Case) -> Check:
             try:
                 with _quiet():
-                    return Check(name, True, look(case))
+                    return Check(name, True, function(case))
             except SkippedError as reason:
                 return Check(name, None, str(reason))
             except (Exception, SystemExit) as error:
@@ -121,7 +125,7 @@ def check(name: str, advice: str) -> Callable[[Callable[[Case], str]], Callable[
 
 
 def one_line(error: BaseException) -> str:
-    r"""The text of an error on one line, with its kind where the text alone may say nothing.
+    r"""The message of an error on one line, with its type where the message alone may be unclear.
 
     Example:
         >>> one_line(ValueError("expected a\n  number")), one_line(KeyError("boxes"))
@@ -135,7 +139,7 @@ def one_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what verl prints and warns of, on a host without a GPU for instance, out of the report."""
+    """Keep verl's output and warnings (on a host without a GPU, for example) out of the report."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

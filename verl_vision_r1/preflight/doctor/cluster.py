@@ -1,4 +1,4 @@
-"""What a Ray worker sees of verl and of us. Started by `workers` in an interpreter of its own, which can be ended."""
+"""Environment of the Ray workers. `workers` runs this module in a separate process, so that it can be stopped."""
 
 import importlib
 import json
@@ -17,22 +17,23 @@ PACKAGES: Final = (
     "TransferQueue",
 )
 
-Seen = dict[str, Any]
-"""`python`, `versions` by package, `package` (its folder, or empty), `plugin` and `manager`; or an `error`."""
+Environment = dict[str, Any]
+"""`python`, `versions` by package, `package` (folder of verl-vision-r1, or empty), and whether `plugin` and reward
+`manager` are registered; or an `error`."""
 
 
-def look() -> Seen:
-    """What this process sees. It travels to the workers as code, for they may lack the package."""
+def environment() -> Environment:
+    """The environment of this process. It is pickled by value, because a worker may not have this package."""
     import contextlib
     import importlib.metadata
     import importlib.util
     import sys
 
-    import verl  # noqa: F401  Importing it loads the plugin, as in a training.
+    import verl  # noqa: F401  Importing it loads the plugin, as in a training run.
     from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
 
     plugin = "verl_vision_r1.plugin" in sys.modules
-    place = importlib.util.find_spec("verl_vision_r1")
+    package = importlib.util.find_spec("verl_vision_r1")
     versions = {}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -40,47 +41,54 @@ def look() -> Seen:
     return {
         "python": ".".join(map(str, sys.version_info[:2])),
         "versions": versions,
-        "package": next(iter(place.submodule_search_locations or ()), "") if place else "",
+        "package": next(iter(package.submodule_search_locations or ()), "") if package else "",
         "plugin": plugin,
         "manager": "vision_r1" in REWARD_MANAGER,
     }
 
 
-def ask(seconds: float) -> list[Seen]:
-    """What a worker on each node of the cluster sees, with the key `node`."""
+def environments(seconds: float) -> list[Environment]:
+    """The environment of a worker on each node of the cluster, with the address as `node`.
+
+    Args:
+        seconds: How long to wait for the workers.
+    """
     ray: Any = importlib.import_module("ray")  # Its types are too few to check against.
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    asked = {}
+    tasks = {}
     for node in ray.nodes():
         if node["Alive"]:
-            place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            # Without a CPU of its own, so that a busy cluster answers too.
-            remote = ray.remote(look).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
-            asked[remote.remote()] = node["NodeManagerAddress"]
-    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
-    late = {"error": f"no answer within {seconds:.0f} seconds"}
-    return [{"node": node, **(_answer(task) if task in ready else late)} for task, node in asked.items()]
+            affinity = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            # num_cpus=0: the task also runs on a cluster that is fully occupied.
+            remote = ray.remote(environment).options(num_cpus=0, max_retries=0, scheduling_strategy=affinity)
+            tasks[remote.remote()] = node["NodeManagerAddress"]
+    ready, _ = ray.wait(list(tasks), num_returns=len(tasks), timeout=seconds)
+    late = {"error": f"no response within {seconds:.0f} seconds"}
+    return [{"node": node, **(_result(task) if task in ready else late)} for task, node in tasks.items()]
 
 
-def _answer(task: Any) -> Seen:
+def _result(task: Any) -> Environment:
     import ray
 
     try:
-        seen: Seen = ray.get(task)
+        result: Environment = ray.get(task)
     except Exception as error:
         return {"error": str(error).strip().splitlines()[-1]}
-    return seen
+    return result
 
 
 def main() -> None:
-    """Join or start a cluster as the first argument says, ask, and print the answers as one line of JSON."""
+    """Join or start a cluster and print the environment of its workers as one line of JSON.
+
+    The first argument is JSON: `init` has the arguments of `ray.init`, `seconds` the time to wait for the workers.
+    """
     import ray
 
-    order = json.loads(sys.argv[1])
-    ray.init(log_to_driver=False, **order["init"])
+    arguments = json.loads(sys.argv[1])
+    ray.init(log_to_driver=False, **arguments["init"])
     try:
-        print(json.dumps(ask(order["seconds"])), flush=True)
+        print(json.dumps(environments(arguments["seconds"])), flush=True)
     finally:
         ray.shutdown()

@@ -1,4 +1,4 @@
-"""Whether verl and Hydra find the plugin, its recipes and its classes."""
+"""Checks of the installation: verl and Hydra find the plugin, its recipes and its classes."""
 
 import contextlib
 import importlib.metadata
@@ -13,14 +13,14 @@ from verl_vision_r1.preflight.doctor.check import Case, FailedError, SkippedErro
 from verl_vision_r1.preflight.doctor.versions import engine
 
 PLUGIN: Final = "verl_vision_r1.plugin"
-REINSTALL: Final = "install the package into the environment of verl: pip install --force-reinstall --no-deps"
+REINSTALL: Final = "install it into verl's environment: pip install --force-reinstall --no-deps verl-vision-r1"
 ONLY_TO_TRAIN: Final = ("transfer_queue", "qwen_vl_utils")
-"""What verl imports when it trains, but a plain `pip install verl` does not bring."""
+"""Modules that verl imports for training but `pip install verl` does not install."""
 
 
-@check("plugin", f"{REINSTALL} verl-vision-r1")
+@check("plugin", REINSTALL)
 def plugin(case: Case) -> str:
-    """The entry point is there, and importing verl has loaded it."""
+    """The entry point is installed, and importing verl has loaded it."""
     import verl  # noqa: F401  Importing it loads the plugins.
 
     entries = [entry for entry in importlib.metadata.entry_points(group="verl.plugins") if entry.value == PLUGIN]
@@ -31,23 +31,22 @@ def plugin(case: Case) -> str:
     chosen = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto")
     if chosen.strip().lower() != "auto":
         raise FailedError(
-            f"VERL_USE_EXTERNAL_PLUGINS is {chosen!r} and keeps it out", f"add {entries[0].name}, or unset it"
+            f"VERL_USE_EXTERNAL_PLUGINS={chosen!r} disables the plugin",
+            f"add {entries[0].name} to VERL_USE_EXTERNAL_PLUGINS, or unset it",
         )
-    with contextlib.redirect_stderr(io.StringIO()):  # The plugin shows its traceback itself.
+    with contextlib.redirect_stderr(io.StringIO()):  # The plugin prints its own traceback.
         entries[0].load()
-    raise FailedError("it loads now, but verl did not load it when it was imported", "import verl before its plugins")
+    raise FailedError("importing verl has not loaded the plugin, but it can be imported", "import verl first")
 
 
 @check("recipes", "compare the overrides with the recipe: python -m verl.trainer.main_ppo +recipe=NAME --cfg job")
 def recipes(case: Case) -> str:
     """The run, or every recipe, composes on top of verl's configuration."""
-    wanted = (
-        {"the run": list(case.overrides)} if case.overrides else {name: [f"+recipe={name}"] for name in _recipes()}
-    )
+    runs = {"the run": list(case.overrides)} if case.overrides else {name: [f"+recipe={name}"] for name in _recipes()}
     with _hydra() as loader:
         from hydra import compose
 
-        configs = {name: compose("ppo_trainer", overrides=overrides) for name, overrides in wanted.items()}
+        configs = {name: compose("ppo_trainer", overrides=overrides) for name, overrides in runs.items()}
         groups = {name: loader.get_group_options(f"vision_r1/{name}") for name in ("reward", "prompt", "curriculum")}
     for name, config in configs.items():
         _check_composed(name, config)
@@ -58,7 +57,7 @@ def recipes(case: Case) -> str:
 def _check_composed(name: str, config: Any) -> None:
     if "recipe" in config:
         raise FailedError(
-            f"{name}: +recipe= became a plain key, our configurations are not on Hydra's search path", REINSTALL
+            f"{name}: Hydra took +recipe= for a plain key: the recipes are not on its search path", REINSTALL
         )
     if "vision_r1" not in config:
         raise FailedError(
@@ -68,8 +67,8 @@ def _check_composed(name: str, config: Any) -> None:
 
 @contextlib.contextmanager
 def _hydra() -> Iterator[Any]:
-    """The configurations of verl, as its trainer has them."""
-    import verl  # noqa: F401  Importing it puts ours on the search path.
+    """Hydra with verl's configuration, as in verl's trainer."""
+    import verl  # noqa: F401  Importing it adds the recipes to the search path.
     from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 
@@ -86,28 +85,28 @@ def _recipes() -> list[str]:
     return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-@check("rewards", "correct the key that is named; vision-r1 attacks lists the presets")
+@check("rewards", "correct the key in the message; vision-r1 attacks lists the presets")
 def rewards(case: Case) -> str:
-    """Hydra finds the groups, and what the run chose of them, or all that is in them, is right."""
+    """The key `vision_r1` of the run, or every preset, prompt template and curriculum of the package, is valid."""
     groups = need(case.groups, "recipes")
     if empty := [f"vision_r1/{name}" for name, names in groups.items() if not names]:
-        raise FailedError(f"Hydra finds nothing in {', '.join(empty)}", f"{REINSTALL} verl-vision-r1")
-    return _of_run(case) if case.overrides else _of_package(case, groups)
+        raise FailedError(f"Hydra finds no configuration in {', '.join(empty)}", REINSTALL)
+    return _rewards_of_run(case) if case.overrides else _rewards_of_package(case, groups)
 
 
-def _of_run(case: Case) -> str:
+def _rewards_of_run(case: Case) -> str:
     from omegaconf import OmegaConf
 
     from verl_vision_r1.settings import Settings
 
     case.settings = Settings.from_config(OmegaConf.to_container(case.run.vision_r1, resolve=True))  # type: ignore[arg-type]
     case.presets = {"the run": case.settings.preset}
-    questions = ", ".join(case.settings.prompts.templates) or "those of the rows"
+    templates = ", ".join(case.settings.prompts.templates) or "none, the samples have their own prompts"
     criteria = ", ".join(case.settings.preset.criteria)
-    return f"criteria {criteria} for {', '.join(case.settings.preset.tasks)}; questions: {questions}"
+    return f"criteria {criteria} for {', '.join(case.settings.preset.tasks)}; prompt templates: {templates}"
 
 
-def _of_package(case: Case, groups: dict[str, list[str]]) -> str:
+def _rewards_of_package(case: Case, groups: dict[str, list[str]]) -> str:
     from verl_vision_r1.rewards.presets import load_curriculum, load_preset, load_prompts
 
     presets = {name: load_preset(name) for name in groups["reward"]}
@@ -119,38 +118,38 @@ def _of_package(case: Case, groups: dict[str, list[str]]) -> str:
     return ", ".join(f"{len(names)} in vision_r1/{group}" for group, names in groups.items())
 
 
-@check("reward manager", "leave it to the recipe, or write reward.reward_manager.source=register and .name=vision_r1")
+@check("reward manager", "do not override it, or set reward.reward_manager.source=register and .name=vision_r1")
 def reward_manager(case: Case) -> str:
-    """The class that verl would take is ours, or one made of it."""
+    """The class that verl loads is that of this package or a subclass."""
     from verl_vision_r1.reward_manager.manager import VisionR1RewardManager
 
     for name, config in need(case.configs, "recipes").items():
-        wanted = config.reward.reward_manager
-        chosen = _reward_manager(wanted)
-        if not (isinstance(chosen, type) and issubclass(chosen, VisionR1RewardManager)):
+        key = config.reward.reward_manager
+        loaded = _reward_manager(key)
+        if not (isinstance(loaded, type) and issubclass(loaded, VisionR1RewardManager)):
             raise FailedError(
-                f"{name}: reward.reward_manager.name is {wanted.name!r}, which is {_name(chosen)}, not ours"
+                f"{name}: reward.reward_manager.name: expected vision_r1, got {key.name!r} ({_name(loaded)})"
             )
-    return f"reward.reward_manager.name={wanted.name} is {_name(chosen)}"
+    return f"reward.reward_manager.name={key.name} is {_name(loaded)}"
 
 
-def _reward_manager(wanted: Any) -> Any:
-    if wanted.source == "importlib":
+def _reward_manager(key: Any) -> Any:
+    if key.source == "importlib":
         from verl.utils.import_utils import load_extern_object
 
-        return load_extern_object(wanted.module.path, wanted.name)
+        return load_extern_object(key.module.path, key.name)
     from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
 
-    return get_reward_manager_cls(wanted.name)
+    return get_reward_manager_cls(key.name)
 
 
 def _name(found: Any) -> str:
     return f"{getattr(found, '__module__', '?')}.{getattr(found, '__qualname__', found)}"
 
 
-@check("classes", "leave data.custom_cls, agent_loop_manager_class and trainer.v1.trainer_mode to the recipe")
+@check("classes", "do not override data.custom_cls, agent_loop_manager_class and trainer.v1.trainer_mode")
 def classes(case: Case) -> str:
-    """The data set, the agent loop manager and the trainer that are configured can be imported."""
+    """The configured dataset, agent loop manager and trainer can be imported."""
     found: set[str] = set()
     try:
         for config in need(case.configs, "recipes").values():
@@ -158,7 +157,7 @@ def classes(case: Case) -> str:
     except ModuleNotFoundError as error:
         if case.overrides or error.name not in ONLY_TO_TRAIN:
             raise
-        raise SkippedError(f"{error.name} is not installed; training needs it") from error
+        raise SkippedError(f"{error.name} is not installed, needed for training") from error
     return ", ".join(sorted(found))
 
 
@@ -170,22 +169,26 @@ def _classes(config: Any) -> Iterator[Any]:
     yield get_trainer_cls(config.trainer.v1.trainer_mode)
 
 
-def _dataset(wanted: Any) -> Any:
+def _dataset(key: Any) -> Any:
     from verl.utils.import_utils import load_extern_object
 
-    if not wanted.path:
+    if not key.path:
         raise FailedError(
-            "data.custom_cls.path is not set: verl would neither check the rows nor narrow their pixel bounds"
+            "data.custom_cls.path: expected a path, got none; verl's own dataset neither checks samples nor uses their"
+            " pixel bounds"
         )
-    return load_extern_object(wanted.path, wanted.name)
+    return load_extern_object(key.path, key.name)
 
 
-def _agent_loop(wanted: Any) -> Any:
+def _agent_loop(key: Any) -> Any:
     from verl.utils.import_utils import load_class_from_fqn
 
-    name = wanted.get("agent_loop_manager_class")
+    name = key.get("agent_loop_manager_class")
     if not name:
-        raise FailedError("agent_loop_manager_class is not set: validation would be scored like training")
+        raise FailedError(
+            "actor_rollout_ref.rollout.agent.agent_loop_manager_class: expected a class, got none; verl's own manager"
+            " scores validation like training"
+        )
     return load_class_from_fqn(name, "AgentLoopManager")
 
 

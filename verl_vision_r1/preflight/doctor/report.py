@@ -1,4 +1,4 @@
-"""How the checks are shown: a line for each, readable without colours, or a list in JSON."""
+"""Output of the checks: one line each, readable without colours, or a JSON list."""
 
 import json
 from collections import Counter
@@ -13,10 +13,10 @@ STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 
 
 def show(checks: Iterable[Check], console: Console | None = None) -> bool:
-    """Print each check as it comes, then how many there were of each kind.
+    """Print each check as it arrives, then the number of checks by state.
 
     Returns:
-        Whether none failed.
+        True if no check failed.
     """
     console = console or Console()
     states: Counter[str] = Counter()
@@ -30,7 +30,7 @@ def show(checks: Iterable[Check], console: Console | None = None) -> bool:
 
 
 def line(check: Check) -> Text:
-    """One check on one line.
+    """A check as one line of text.
 
     Example:
         >>> line(Check("python", False, "3.9.1, expected >=3.10")).plain
@@ -41,7 +41,7 @@ def line(check: Check) -> Text:
 
 
 def as_json(checks: Iterable[Check]) -> str:
-    """The checks as a list, each with `name`, `state`, `found` and `advice`.
+    """The checks as a JSON list of `name`, `state`, `found` and `advice`.
 
     Example:
         >>> print(as_json([Check("python", True, "3.11.2")]))

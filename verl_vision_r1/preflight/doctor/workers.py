@@ -1,4 +1,4 @@
-"""Whether Ray's workers see the same as this process: on a cluster of its own, or on the one of RAY_ADDRESS."""
+"""Check of the Ray workers: they have the packages of this process, on a local cluster or that of RAY_ADDRESS."""
 
 import json
 import os
@@ -10,70 +10,70 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from verl_vision_r1.preflight.doctor.check import Case, Check, FailedError, check
-from verl_vision_r1.preflight.doctor.cluster import Seen, look
+from verl_vision_r1.preflight.doctor.cluster import Environment, environment
 from verl_vision_r1.training.process import end_group
 
-NAME: Final = "Ray's workers"
-LEFT_OUT: Final = Check(NAME, None, "left out, as asked")
-LIMIT: Final = 120.0
-"""Seconds until the check is given up."""
-SHARE: Final = 0.75
-"""Of these, what the workers have once the cluster is up."""
+NAME: Final = "Ray workers"
+SKIPPED: Final = Check(NAME, None, "skipped by --no-ray")
+TIMEOUT: Final = 120.0
+"""Seconds until the check fails."""
+WORKER_FRACTION: Final = 0.75
+"""Fraction of `TIMEOUT` for the workers, once the cluster is up."""
 LONGEST: Final = 60
-"""Characters of Ray's folder: it makes sockets there, whose paths must stay under 108."""
+"""Maximum number of characters of Ray's folder: the paths of the sockets in it must be shorter than 108."""
 COMMAND: Final = (sys.executable, "-c", "from verl_vision_r1.preflight.doctor.cluster import main; main()")
 
 
-@check(NAME, "install the same environment on every node, and start Ray from it; ray's logs may say more")
+@check(NAME, "install the same environment on every node and start Ray from it; see also Ray's logs")
 def workers(case: Case) -> str:
-    """A worker on every node has loaded the plugin, with the versions of this process."""
-    answers = ask_cluster(_runtime_env(case))
-    here = look()
-    wrong = [f"{answer['node']}: {line}" for answer in answers for line in differences(answer, here)]
-    if wrong or not answers:
+    """A worker on every node has loaded the plugin and has the package versions of this process."""
+    found = worker_environments(_runtime_env(case))
+    local = environment()
+    wrong = [f"{worker['node']}: {line}" for worker in found for line in differences(worker, local)]
+    if wrong or not found:
         raise FailedError("; ".join(wrong) or "the cluster has no node")
-    places = sorted({str(answer["package"]) for answer in answers})
-    cluster = f"RAY_ADDRESS={address}" if (address := os.environ.get("RAY_ADDRESS")) else "a cluster of its own"
-    return f"{len(answers)} of {len(answers)} nodes of {cluster} load the plugin from {', '.join(places)}"
+    folders = sorted({str(worker["package"]) for worker in found})
+    cluster = f"RAY_ADDRESS={address}" if (address := os.environ.get("RAY_ADDRESS")) else "a local cluster"
+    return f"{len(found)} of {len(found)} nodes of {cluster} load the plugin from {', '.join(folders)}"
 
 
-def differences(answer: Seen, here: Seen) -> Iterator[str]:
-    """What is wrong with what a worker sees.
+def differences(worker: Environment, local: Environment) -> Iterator[str]:
+    """How the environment of a worker differs from that of this process.
 
     Args:
-        answer: What the worker sees.
-        here: What this process sees.
+        worker: The environment of the worker.
+        local: The environment of this process.
     """
-    if "error" in answer:
-        yield str(answer["error"])
+    if "error" in worker:
+        yield str(worker["error"])
         return
-    if not answer["package"]:
-        yield "lacks the package verl-vision-r1"
-    elif not answer["plugin"] or not answer["manager"]:
-        yield "verl has not loaded the plugin, the reward manager vision_r1 is not registered"
-    if answer["python"] != here["python"]:
-        yield f"Python {answer['python']}, here {here['python']}"
-    for name in sorted({*answer["versions"], *here["versions"]}):
-        there, own = (seen["versions"].get(name, "none") for seen in (answer, here))
-        if there != own and (answer["package"] or name != "verl-vision-r1"):
-            yield f"{name} {there}, here {own}"
+    if not worker["package"]:
+        yield "the package verl-vision-r1 is not installed"
+    elif not worker["plugin"] or not worker["manager"]:
+        yield "verl has not loaded the plugin: the reward manager vision_r1 is not registered"
+    if worker["python"] != local["python"]:
+        yield f"expected Python {local['python']} as here, got {worker['python']}"
+    for name in sorted({*worker["versions"], *local["versions"]}):
+        got, expected = (each["versions"].get(name, "none") for each in (worker, local))
+        if got != expected and (worker["package"] or name != "verl-vision-r1"):
+            yield f"expected {name} {expected} as here, got {got}"
 
 
-def ask_cluster(runtime_env: dict[str, Any]) -> list[Seen]:
-    """Ask a worker on every node.
+def worker_environments(runtime_env: dict[str, Any]) -> list[Environment]:
+    """The environment of a worker on every node.
 
     Args:
-        runtime_env: The environment that the run wants of Ray.
+        runtime_env: Ray's `runtime_env` of the run.
 
     Raises:
-        FailedError: Nothing came within the limit, or Ray did not start.
+        FailedError: Ray did not start, or did not respond in time.
     """
     if os.environ.get("RAY_ADDRESS"):
-        return _answers({}, runtime_env)
+        return _run_cluster({}, runtime_env)
     folder = _folder()
-    own = {"address": "local", "num_cpus": 2, "include_dashboard": False, "_temp_dir": folder}
+    local = {"address": "local", "num_cpus": 2, "include_dashboard": False, "_temp_dir": folder}
     try:
-        return _answers({**own, "object_store_memory": 100 * 2**20}, runtime_env)
+        return _run_cluster({**local, "object_store_memory": 100 * 2**20}, runtime_env)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -86,10 +86,10 @@ def _folder() -> str:
     return tempfile.mkdtemp(prefix="vr1-", dir="/tmp")
 
 
-def _answers(init: dict[str, Any], runtime_env: dict[str, Any]) -> list[Seen]:
-    order = {"init": {**init, "runtime_env": runtime_env}, "seconds": LIMIT * SHARE}
+def _run_cluster(init: dict[str, Any], runtime_env: dict[str, Any]) -> list[Environment]:
+    arguments = {"init": {**init, "runtime_env": runtime_env}, "seconds": TIMEOUT * WORKER_FRACTION}
     process = subprocess.Popen(
-        [*COMMAND, json.dumps(order)],
+        [*COMMAND, json.dumps(arguments)],
         env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,21 +98,23 @@ def _answers(init: dict[str, Any], runtime_env: dict[str, Any]) -> list[Seen]:
         start_new_session=True,
     )
     try:
-        output, errors = process.communicate(timeout=LIMIT)
+        output, errors = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired as error:
-        raise FailedError(f"Ray gave no answer within {LIMIT:.0f} seconds") from error
+        raise FailedError(f"Ray: no response within {TIMEOUT:.0f} seconds") from error
     finally:
         end_group(process, polite=10.0)
     if process.returncode:
-        raise FailedError(f"Ray: {(errors.strip().splitlines() or ['no word'])[-1]}")
-    answers: list[Seen] = json.loads(output.splitlines()[-1])
-    return answers
+        reason = errors.strip().splitlines() or [f"exit status {process.returncode}, no message"]
+        raise FailedError(f"Ray: {reason[-1]}")
+    found: list[Environment] = json.loads(output.splitlines()[-1])
+    return found
 
 
 def _runtime_env(case: Case) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     config = next(iter(case.configs.values()), None) if case.overrides else None
-    wanted = OmegaConf.select(config, "ray_kwargs.ray_init.runtime_env") if config is not None else None
-    plain = OmegaConf.to_container(wanted, resolve=True) if wanted is not None else {}
+    key = "ray_kwargs.ray_init.runtime_env"
+    configured = OmegaConf.select(config, key) if config is not None else None
+    plain = OmegaConf.to_container(configured, resolve=True) if configured is not None else {}
     return {str(key): value for key, value in dict(plain).items() if value is not None}  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""`vision-r1 estimate`: what a run needs in memory, processors, disk and time, before a GPU is touched.
+"""`vision-r1 estimate`: estimates GPU memory, CPU cores, disk and time of a run, with its assumptions.
 
-The model is built without memory, on torch's `meta` device, and counted; the rest is arithmetic. Every figure says
-what it rests on.
+The model is built on torch's `meta` device, which allocates no memory, and its parameters are counted; the rest is
+arithmetic. Every figure states its assumptions.
 """
 
 from collections.abc import Iterator
@@ -14,35 +14,31 @@ __all__ = ["Assumptions", "Figure", "Plan", "Section", "estimate", "make_plan", 
 
 
 def estimate(plan: Plan) -> list[Section]:
-    """Estimate what a run needs.
+    """Estimate the resources of a run.
 
     Args:
         plan: The run, from `make_plan`.
 
     Returns:
-        The figures, subject by subject.
+        The figures by subject.
 
     Raises:
-        ValueError: The run uses an engine or a type of numbers whose memory is not known here.
+        ValueError: The memory of the training engine or the size of a dtype is not known.
     """
     from verl_vision_r1.preflight.estimate import generation, prompts, schedule, speed, training, workers
 
     return [
         Section("Model", tuple(_model(plan))),
         Section("Prompts", tuple(prompts.figures(plan))),
-        Section("Memory of one GPU: training", tuple(training.figures(plan))),
-        Section("Memory of one GPU: generation", tuple(generation.figures(plan))),
-        Section("Processor", tuple(workers.figures(plan))),
+        Section("Memory per GPU: training", tuple(training.figures(plan))),
+        Section("Memory per GPU: generation", tuple(generation.figures(plan))),
+        Section("CPU", tuple(workers.figures(plan))),
         Section("Steps and disk", tuple(schedule.figures(plan))),
         Section("Time", tuple(speed.figures(plan))),
     ]
 
 
 def _model(plan: Plan) -> Iterator[Figure]:
-    yield Figure(
-        "parameters",
-        plan.model.parameters,
-        "",
-        f"{plan.model.config.model_type} built without memory; {plan.model.source}",
-    )
-    yield Figure("trained parameters", plan.model.trained, "", "those with a gradient")
+    built = f"{plan.model.config.model_type}, built without weights; {plan.model.source}"
+    yield Figure("parameters", plan.model.parameters, "", built)
+    yield Figure("trainable parameters", plan.model.trained, "", "parameters with a gradient")

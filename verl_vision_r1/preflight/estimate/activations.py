@@ -1,18 +1,18 @@
-"""What a forward and a backward pass hold in memory, from the shapes of a transformer.
+"""Memory of a forward and a backward pass, from the shapes of a transformer.
 
-Counted for attention that keeps no matrix of scores (flash attention, or torch's own without a mask), and for the
-layers of Qwen's models as transformers writes them: each keeps a float32 copy in both of its norms, the inputs of its
-matrices, its queries, keys, values and what attention gave, and four arrays of the width of its feed-forward part.
-A test holds the formulas to what torch allocates.
+Assumes attention without a score matrix (flash attention, or torch's own without a mask) and the layers of the Qwen
+models in transformers. Each layer stores a float32 copy in both norms, the inputs of its linear layers, queries, keys,
+values and the attention output, and four activations of the feed-forward width. A test compares the formulas with
+torch's allocations.
 """
 
 from dataclasses import dataclass
 from typing import Any, Final
 
 CHUNK: Final = 512
-"""Tokens whose logits verl's fused kernel has at a time (`FusedLinearForPPO`)."""
+"""Tokens per chunk in verl's fused kernel (`FusedLinearForPPO`)."""
 FLOAT32: Final = 4
-"""Bytes of a number."""
+"""Bytes per float32 number."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Layers:
     """The shape of a stack of transformer layers.
 
     Attributes:
-        depth: Layers.
-        width: Of the stream between them.
-        queries: Width of all queries of one token.
-        keys: Width of all keys of one token.
-        feedforward: Width of the feed-forward part; of a mixture, that of all experts that a token goes through.
-        gated: Whether the feed-forward part has a gate.
-        head_norms: Whether queries and keys are normalised too.
-        root_mean_square: Whether norms are of that kind, which transformers computes in float32.
+        depth: Number of layers.
+        width: Hidden size.
+        queries: Size of the queries of all heads together.
+        keys: Size of the keys of all heads together.
+        feedforward: Feed-forward size; for a mixture of experts, that of all experts of a token together.
+        gated: Whether the feed-forward layer has a gate.
+        head_norms: Whether queries and keys are normalised.
+        root_mean_square: Whether the norms are RMSNorm, which transformers computes in float32.
     """
 
     depth: int
@@ -39,32 +39,32 @@ class Layers:
     head_norms: bool = False
     root_mean_square: bool = True
 
-    def of_layer(self, size: int) -> int:
-        """Bytes that one layer keeps of one token for its backward pass.
+    def layer_bytes(self, size: int) -> int:
+        """Bytes per token that one layer stores for its backward pass.
 
         Args:
-            size: Bytes of a number in the type that is computed in.
+            size: Bytes per number of the compute dtype.
         """
         norms = 2 * (2 * size + (FLOAT32 if self.root_mean_square else 0)) * self.width
         attention = 2 * size * (self.queries + self.keys)
         attention += (FLOAT32 + size) * (self.queries + self.keys) if self.head_norms else 0
         return norms + attention + (4 if self.gated else 3) * size * self.feedforward
 
-    def kept(self, size: int, checkpointing: bool) -> int:
-        """Bytes that all layers keep of one token between the forward and the backward pass."""
-        return self.depth * (size * self.width if checkpointing else self.of_layer(size))
+    def stored_bytes(self, size: int, checkpointing: bool) -> int:
+        """Bytes per token that all layers store between the forward and the backward pass."""
+        return self.depth * (size * self.width if checkpointing else self.layer_bytes(size))
 
-    def backward(self, size: int, checkpointing: bool) -> int:
-        """Bytes for one token while a layer's backward pass runs, beside what is kept.
+    def backward_bytes(self, size: int, checkpointing: bool) -> int:
+        """Additional bytes per token during the backward pass of a layer.
 
-        With checkpointing the layer is computed again first.
+        With checkpointing, the layer is recomputed first.
         """
         gradients = size * (self.width + 2 * self.feedforward)
-        return gradients + (self.of_layer(size) if checkpointing else 0)
+        return gradients + (self.layer_bytes(size) if checkpointing else 0)
 
 
 def language_layers(config: Any) -> Layers:
-    """The shape of a language model, from its Hugging Face configuration."""
+    """The layers of a language model, from its Hugging Face configuration."""
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     experts = getattr(config, "num_experts_per_tok", None)
     feedforward = config.moe_intermediate_size * experts if experts else config.intermediate_size
@@ -74,7 +74,7 @@ def language_layers(config: Any) -> Layers:
 
 
 def vision_layers(config: Any) -> Layers:
-    """The shape of a vision tower of Qwen-VL, from its Hugging Face configuration; its tokens are patches."""
+    """The layers of a Qwen-VL vision tower, from its Hugging Face configuration. Its tokens are patches."""
     width = getattr(config, "embed_dim", None) or config.hidden_size
     newer = config.model_type == "qwen2_5_vl_vision"
     feedforward = getattr(config, "intermediate_size", None) or int(width * config.mlp_ratio)
@@ -83,14 +83,14 @@ def vision_layers(config: Any) -> Layers:
 
 @dataclass(frozen=True)
 class Logits:
-    """How the last layer's logits are turned into the probabilities of the answer.
+    """How the log-probabilities of a completion are computed from the logits.
 
     Attributes:
-        vocabulary: Logits of one token.
-        fused: verl's fused kernel, which has those of `CHUNK` tokens at a time.
-        flash: flash-attn's cross entropy, which puts the gradient into the place of the logits.
-        scaled: Whether they are divided by a temperature, in a copy.
-        size: Bytes of a number in the type that is computed in.
+        vocabulary: Logits per token.
+        fused: Whether verl's fused kernel is used, which computes `CHUNK` tokens at a time.
+        flash: Whether flash-attn's cross entropy is used, which writes the gradient in place of the logits.
+        scaled: Whether the logits are divided by a temperature, in a copy.
+        size: Bytes per number of the compute dtype.
     """
 
     vocabulary: int
@@ -100,17 +100,17 @@ class Logits:
     size: int
 
     def bytes_of(self, tokens: int) -> int:
-        """Bytes of the logits of so many tokens, with their gradient."""
+        """Bytes of the logits of a number of tokens, with their gradient."""
         if self.fused:
             return min(tokens, CHUNK) * self.vocabulary * 5 * FLOAT32
         each = self.size if self.flash else self.size + 2 * FLOAT32
         return tokens * self.vocabulary * (each + (self.size if self.scaled else 0))
 
     @property
-    def words(self) -> str:
-        """How they are handled."""
+    def basis(self) -> str:
+        """How they are computed, as text."""
         if self.fused:
-            return f"fused kernel: logits of {CHUNK} tokens at a time, five float32 arrays"
+            return f"fused kernel: {CHUNK} tokens at a time, five float32 arrays"
         if self.flash:
-            return "logits of all tokens in the computing type, their gradient in the same place (flash-attn)"
-        return "logits of all tokens in the computing type, log-softmax and gradient in float32"
+            return "logits of all tokens in the compute dtype, gradient in place (flash-attn)"
+        return "logits of all tokens in the compute dtype, log-softmax and gradient in float32"

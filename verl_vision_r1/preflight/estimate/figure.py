@@ -1,10 +1,10 @@
-"""What an estimate is made of: numbers, each with what it rests on."""
+"""The parts of an estimate: numbers, each with its assumptions."""
 
 from dataclasses import dataclass
 from typing import Final
 
 GIB: Final = 2**30
-"""Bytes of a GiB, which verl's metrics and the makers of 80 GB GPUs call a GB."""
+"""Bytes in a GiB; verl's metrics and the names of 80 GB GPUs call it a GB."""
 
 
 @dataclass(frozen=True)
@@ -12,10 +12,10 @@ class Figure:
     """One number.
 
     Attributes:
-        name: What it is of.
-        value: The number, or words where it is none; None where it cannot be known here.
-        unit: `bytes`, `tokens`, `seconds` and the like; empty for a plain number or words.
-        basis: How it was counted and what was assumed.
+        name: What it measures.
+        value: The number, or a text; None if unknown.
+        unit: `bytes`, `tokens`, `seconds` and the like; empty for a count or a text.
+        basis: How it is computed, and its assumptions.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Figure:
 
     @property
     def shown(self) -> str:
-        """The value as a person reads it.
+        """The value as text.
 
         Example:
             >>> Figure("weights", 15.5 * GIB, "bytes", "").shown, Figure("steps", 1200, "", "").shown
@@ -50,7 +50,7 @@ class Section:
 
 
 def in_bytes(value: float) -> str:
-    """A number of bytes in the greatest unit that leaves something before the point.
+    """A number of bytes in the largest unit that does not exceed it.
 
     Example:
         >>> in_bytes(2048), in_bytes(-3 * GIB)
@@ -62,11 +62,11 @@ def in_bytes(value: float) -> str:
     return f"{value:.0f} B"
 
 
-def counted(number: int, word: str) -> str:
+def counted(number: int, noun: str) -> str:
     """A number with its noun.
 
     Example:
         >>> counted(1, "GPU"), counted(8, "GPU")
         ('1 GPU', '8 GPUs')
     """
-    return f"{number:,} {word}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

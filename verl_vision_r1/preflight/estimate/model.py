@@ -1,4 +1,4 @@
-"""A model's shape without its weights: its configuration, and how many parameters of it are where."""
+"""A model without its weights: its configuration and its numbers of parameters."""
 
 import functools
 import json
@@ -14,17 +14,17 @@ from verl_vision_r1.preflight.doctor.check import one_line
 
 @dataclass(frozen=True)
 class Model:
-    """What of a model decides how much memory and time it takes.
+    """The properties of a model that determine memory and time.
 
     Attributes:
         config: Its Hugging Face configuration.
-        source: Where that came from.
-        parameters: All parameters, adapters included.
-        trained: Those with a gradient.
-        experts: Those of the experts of a mixture.
-        vision_trained: Whether the gradient reaches into the vision tower.
-        largest_layer: Parameters of the largest layer that FSDP gathers as one.
-        outside_layers: Parameters outside of all such layers: embeddings, head, connector.
+        source: Where the configuration is from.
+        parameters: Number of parameters, including adapters.
+        trained: Number of trainable parameters.
+        experts: Number of parameters in the experts of a mixture.
+        vision_trained: Whether layers of the vision tower are trained.
+        largest_layer: Number of parameters in the largest layer that FSDP gathers at once.
+        outside_layers: Number of parameters outside of these layers: embeddings, head, connector.
     """
 
     config: Any
@@ -43,33 +43,33 @@ class Model:
 
     @property
     def head_size(self) -> int:
-        """Width of one attention head."""
+        """Size of one attention head."""
         return int(getattr(self.text, "head_dim", None) or self.text.hidden_size // self.text.num_attention_heads)
 
     @property
     def side(self) -> int:
-        """Side in pixels of the piece of an image that becomes one token."""
+        """Side of a visual token in pixels."""
         vision = self.config.vision_config
         return int(vision.patch_size * vision.spatial_merge_size)
 
     @property
     def patches_of_token(self) -> int:
-        """Patches of the vision tower that are merged into one token."""
+        """Number of patches that the vision tower merges into one token."""
         return int(self.config.vision_config.spatial_merge_size**2)
 
 
 def read_config(model: Mapping[str, Any], file: Path | None = None) -> tuple[Any, str]:
-    """The Hugging Face configuration of a run's model; the hub is not asked.
+    """The Hugging Face configuration of a run's model, without network access.
 
     Args:
         model: `actor_rollout_ref.model` of the run.
-        file: A `config.json`, or a folder with one, to read instead.
+        file: A `config.json` or a folder with one, used instead.
 
     Returns:
-        The configuration, and where it came from: a path, the cache, or the published numbers that come with us.
+        The configuration, and where it is from: a path, the hub's cache, or the published sizes in this package.
 
     Raises:
-        ValueError: It is in none of these places, or is not that of a vision-language model.
+        ValueError: It is not found, or is not that of a vision-language model.
     """
     from transformers import AutoConfig
 
@@ -80,7 +80,7 @@ def read_config(model: Mapping[str, Any], file: Path | None = None) -> tuple[Any
     except (OSError, ValueError) as error:
         if file is not None:
             raise ValueError(
-                f"--model-config: expected a model's config.json, got {file}: {one_line(error)}"
+                f"--model-config: expected the config.json of a model, got {file}: {one_line(error)}"
             ) from error
         config, source = _published(name)
     if not hasattr(config, "vision_config"):
@@ -97,30 +97,30 @@ def _published(name: str) -> tuple[Any, str]:
     if plain not in models:
         raise ValueError(
             f"actor_rollout_ref.model.path: expected a folder, a model in the hub's cache, or one of"
-            f" {', '.join(models)}, got {name!r}; give its config.json with --model-config FILE"
+            f" {', '.join(models)}, got {name!r}; pass its config.json with --model-config FILE"
         )
     return AutoConfig.for_model(**models[plain]), f"{plain}, as published"
 
 
 def measure(config: Any, source: str, actor: Mapping[str, Any]) -> Model:
-    """Build the model on torch's `meta` device, where tensors have a shape and no memory, and count.
+    """Build the model on torch's `meta` device, which allocates no memory, and count its parameters.
 
     Args:
         config: The Hugging Face configuration.
-        source: Where it came from.
-        actor: `actor_rollout_ref` of the run: what is frozen, and the adapters.
+        source: Where it is from.
+        actor: `actor_rollout_ref` of the run, with the frozen parts and the adapters.
 
     Raises:
-        ValueError: transformers has no vision-language model of that configuration.
+        ValueError: transformers has no vision-language model with this configuration.
     """
     import torch
     from transformers import AutoModelForImageTextToText
 
     with torch.device("meta"):
         module = AutoModelForImageTextToText.from_config(config)
-        layers = [_count(part) for part in module.modules() if type(part).__name__ in _layer_names(module)]
-        _freeze(module, str(actor["model"].get("external_lib") or ""))
-        module = _with_adapters(module, actor["model"])
+    layers = [_count(part) for part in module.modules() if type(part).__name__ in _layer_names(module)]
+    _freeze(module, str(actor["model"].get("external_lib") or ""))
+    module = _with_adapters(module, actor["model"])
     trained = [(name, part.numel()) for name, part in module.named_parameters() if part.requires_grad]
     return Model(
         config,
@@ -139,7 +139,7 @@ def _count(module: Any) -> int:
 
 
 def _layer_names(module: Any) -> set[str]:
-    """The classes that verl's FSDP engine gathers one by one."""
+    """The classes of the layers that verl's FSDP engine gathers one at a time."""
     return set(module._no_split_modules or ())
 
 
@@ -153,8 +153,10 @@ def _freeze(module: Any, library: str) -> None:
 def _with_adapters(module: Any, model: Mapping[str, Any]) -> Any:
     if int(model.get("lora_rank") or 0) <= 0:
         return module
+    import torch
     from peft import LoraConfig, get_peft_model
     from verl.utils.py_functional import convert_to_regular_types
 
-    chosen = {key: convert_to_regular_types(model.get(key)) for key in ("target_modules", "exclude_modules")}
-    return get_peft_model(module, LoraConfig(r=int(model["lora_rank"]), **chosen))
+    targets = {key: convert_to_regular_types(model.get(key)) for key in ("target_modules", "exclude_modules")}
+    with torch.device("meta"):  # After the imports, which compute with real tensors.
+        return get_peft_model(module, LoraConfig(r=int(model["lora_rank"]), **targets))

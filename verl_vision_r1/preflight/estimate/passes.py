@@ -1,4 +1,4 @@
-"""What the forward and backward passes of a training hold in the memory of one GPU."""
+"""Memory of the forward and backward passes of a training run on one GPU."""
 
 import math
 from dataclasses import dataclass
@@ -8,75 +8,75 @@ from verl_vision_r1.preflight.estimate.plan import Plan
 
 
 def tokens_of_update(plan: Plan) -> int:
-    """Tokens that one GPU has in one forward and backward pass, at most."""
+    """Maximum number of tokens per GPU in one forward and backward pass."""
     if plan.actor.use_dynamic_bsz:
-        return min(int(plan.actor.ppo_max_token_len_per_gpu), plan.samples_at_once * plan.longest)
-    each = plan.actor.ppo_micro_batch_size_per_gpu or plan.actor.get("ppo_micro_batch_size") or plan.samples_at_once
-    return int(each) * plan.longest
+        return min(int(plan.actor.ppo_max_token_len_per_gpu), plan.completions_per_gpu * plan.longest)
+    micro_batch = plan.actor.ppo_micro_batch_size_per_gpu or plan.actor.get("ppo_micro_batch_size")
+    return int(micro_batch or plan.completions_per_gpu) * plan.longest
 
 
 def tokens_of_probabilities(plan: Plan) -> int:
-    """Tokens that one GPU has in one forward pass that only gives probabilities, at most."""
-    samples = math.ceil(plan.samples / plan.gpus)
+    """Maximum number of tokens per GPU in one forward pass for log-probabilities."""
+    completions = math.ceil(plan.completions / plan.gpus)
     if plan.rollout.log_prob_use_dynamic_bsz:
-        return min(int(plan.rollout.log_prob_max_token_len_per_gpu), samples * plan.longest)
-    return int(plan.rollout.log_prob_micro_batch_size_per_gpu or samples) * plan.longest
+        return min(int(plan.rollout.log_prob_max_token_len_per_gpu), completions * plan.longest)
+    return int(plan.rollout.log_prob_micro_batch_size_per_gpu or completions) * plan.longest
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What a forward and a backward pass of so many tokens need, in bytes.
+    """Bytes of a forward and a backward pass.
 
     Attributes:
-        kept: By the layers of the language model, between the two.
-        vision: By those of the vision tower.
-        layer: While a layer's backward pass runs.
-        logits: While the loss is computed.
+        stored: Activations of the language model between the two passes.
+        vision: Activations of the vision tower.
+        layer: Additional memory during the backward pass of a layer.
+        logits: Additional memory during the computation of the loss.
     """
 
-    kept: float
+    stored: float
     vision: float
     layer: float
     logits: float
 
     @property
     def peak(self) -> float:
-        """The most at once: the logits are gone before the first layer's backward pass."""
-        return self.kept + self.vision + max(self.layer, self.logits)
+        """The maximum: the logits are freed before the first layer's backward pass."""
+        return self.stored + self.vision + max(self.layer, self.logits)
 
 
 def update_pass(plan: Plan, size: int) -> Pass:
-    """Of the policy's update, with the longest batch that the run allows.
+    """The pass of a policy update with the longest batch that the run allows.
 
     Args:
         plan: The run.
-        size: Bytes of a number in the type that is computed in.
+        size: Bytes per number of the compute dtype.
     """
     tokens, checkpointing = tokens_of_update(plan), checkpointing_of(plan)
     language, vision = _layers(plan)
-    patches = tokens * image_share(plan) * plan.model.patches_of_token
+    patches = tokens * image_fraction(plan) * plan.model.patches_of_token
     return Pass(
-        tokens * language.kept(size, checkpointing),
-        patches * vision.kept(size, checkpointing) if plan.model.vision_trained else 0,
-        tokens * language.backward(size, checkpointing),
+        tokens * language.stored_bytes(size, checkpointing),
+        patches * vision.stored_bytes(size, checkpointing) if plan.model.vision_trained else 0,
+        tokens * language.backward_bytes(size, checkpointing),
         logits_of(plan, size).bytes_of(tokens),
     )
 
 
 def probabilities_pass(plan: Plan, size: int) -> Pass:
-    """Of old and reference probabilities: a forward pass, whose layers keep nothing."""
+    """The pass for old and reference log-probabilities: forward only, without stored activations."""
     tokens = tokens_of_probabilities(plan)
     language, _ = _layers(plan)
-    return Pass(0, 0, tokens * language.of_layer(size), logits_of(plan, size).bytes_of(tokens))
+    return Pass(0, 0, tokens * language.layer_bytes(size), logits_of(plan, size).bytes_of(tokens))
 
 
-def image_share(plan: Plan) -> float:
-    """Share of a sequence's tokens that are of its images: those of a typical prompt in one of typical length."""
+def image_fraction(plan: Plan) -> float:
+    """Fraction of image tokens in a typical sequence."""
     return min(plan.image_tokens / (plan.prompt_tokens + plan.response_tokens), 1.0)
 
 
 def logits_of(plan: Plan, size: int) -> Logits:
-    """How this run handles its logits."""
+    """How the run computes its logits."""
     model = plan.config.actor_rollout_ref.model
     scaled = float(plan.rollout.temperature) != 1.0
     flash = bool(model.use_remove_padding)
@@ -88,5 +88,5 @@ def _layers(plan: Plan) -> tuple[Layers, Layers]:
 
 
 def checkpointing_of(plan: Plan) -> bool:
-    """Whether layers are computed again in the backward pass."""
+    """Whether gradient checkpointing is on."""
     return bool(plan.config.actor_rollout_ref.model.enable_gradient_checkpointing)

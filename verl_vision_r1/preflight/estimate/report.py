@@ -1,4 +1,4 @@
-"""How an estimate is shown: a line for each figure with what it rests on, or JSON."""
+"""Output of an estimate: one line per figure with its assumptions, or JSON."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from verl_vision_r1.preflight.estimate.figure import Figure, Section
 
 
 def show(sections: Iterable[Section], console: Console | None = None) -> None:
-    """Print the sections one below the other."""
+    """Print the sections."""
     console = console or Console()
     for section in sections:
         console.print(Text(section.title, style="bold"))
@@ -20,7 +20,7 @@ def show(sections: Iterable[Section], console: Console | None = None) -> None:
 
 
 def line(figure: Figure) -> Text:
-    """One figure on one line.
+    """A figure as one line of text.
 
     Example:
         >>> line(Figure("weights", 4 * 2**30, "bytes", "bfloat16")).plain
@@ -33,7 +33,7 @@ def line(figure: Figure) -> Text:
 
 
 def as_json(sections: Iterable[Section]) -> str:
-    """The sections as a list, each with `title` and its `figures`: `name`, `value`, `unit`, `basis`; bytes are plain.
+    """The sections as a JSON list of `title` and `figures`: `name`, `value`, `unit`, `basis`. Sizes are in bytes.
 
     Example:
         >>> print(as_json([Section("Steps", (Figure("steps", 40, "", "given"),))]))

@@ -1,4 +1,4 @@
-"""Steps, the stages of refinement, and what a run leaves on the disk."""
+"""Section on steps and disk: number of steps, stages of the curriculum, checkpoints and rollout files."""
 
 import math
 from collections.abc import Iterator
@@ -10,25 +10,24 @@ from verl_vision_r1.preflight.estimate.sharding import MOMENTS, size_of
 from verl_vision_r1.rewards.refinement import SLACK, Stage
 
 BYTES_OF_TOKEN: Final = 4
-"""Letters of a token, about."""
+"""Approximate bytes of text per token."""
 BYTES_OF_SCORES: Final = 1000
-"""What a dumped sample has beside its text: scores, flags, ground truth. Runs of the demo had 700 to 1,500."""
+"""Bytes of scores, flags and ground truth per completion in a rollout file. Runs of the demo had 700 to 1,500."""
 
 
 def figures(plan: Plan) -> Iterator[Figure]:
-    """The section on steps."""
-    config, total = plan.config, plan.total_steps
-    rows = "rows" if plan.lengths.rows is None else f"{plan.lengths.rows:,} rows"
-    each = f"{rows}, less prompts that are too long, by batches of {config.data.train_batch_size}; the rest is dropped"
-    yield Figure("steps of an epoch", plan.steps_per_epoch, "", each)
+    """The section on steps and disk."""
+    config, total, batch = plan.config, plan.total_steps, plan.config.data.train_batch_size
+    samples = "samples" if plan.lengths.samples is None else f"{plan.lengths.samples:,} samples"
+    basis = f"{samples}, without prompts that are too long, in batches of {batch}; an incomplete batch is dropped"
+    yield Figure("steps per epoch", plan.steps_per_epoch, "", basis)
     yield Figure("steps", total, "", _total_basis(plan))
-    yield Figure(
-        "answers of a step", plan.samples, "", f"{config.data.train_batch_size} prompts, {plan.rollout.n} answers each"
-    )
-    longest = plan.samples * int(config.data.max_response_length)
-    yield Figure("generated tokens of a step", longest, "tokens", "at most: every answer at max_response_length")
-    updates = math.ceil(config.data.train_batch_size / plan.actor.ppo_mini_batch_size) * plan.actor.ppo_epochs
-    yield Figure("updates of a step", updates, "", f"mini-batches of {plan.actor.ppo_mini_batch_size} prompts")
+    basis = f"{batch} prompts, {plan.rollout.n} completions each"
+    yield Figure("completions per step", plan.completions, "", basis)
+    tokens = plan.completions * int(config.data.max_response_length)
+    yield Figure("generated tokens per step", tokens, "tokens", "at most: every completion at max_response_length")
+    updates = math.ceil(batch / plan.actor.ppo_mini_batch_size) * plan.actor.ppo_epochs
+    yield Figure("updates per step", updates, "", f"mini-batches of {plan.actor.ppo_mini_batch_size} prompts")
     if total:
         yield from _stages(plan, total)
     yield from _disk(plan)
@@ -36,16 +35,20 @@ def figures(plan: Plan) -> Iterator[Figure]:
 
 def _total_basis(plan: Plan) -> str:
     if plan.config.trainer.get("val_only"):
-        return "trainer.val_only: the run validates and ends"
+        return "trainer.val_only: validation only"
     if plan.config.trainer.total_training_steps is not None:
         return "trainer.total_training_steps"
     if plan.total_steps is None:
-        return f"the rows are not here: {plan.config.data.train_files}"
+        return f"not on this machine: {plan.config.data.train_files}"
     return f"trainer.total_epochs {plan.config.trainer.total_epochs}"
 
 
 def first_step(stage: Stage, total: int) -> int:
-    """The first step that a stage is in force in.
+    """The first step of a stage, from 1.
+
+    Args:
+        stage: The stage.
+        total: Number of steps of the run.
 
     Example:
         >>> first_step(Stage(0.75, 0.75, 0.9, at=0.5, index=1), 115)
@@ -56,17 +59,15 @@ def first_step(stage: Stage, total: int) -> int:
 
 def _stages(plan: Plan, total: int) -> Iterator[Figure]:
     curriculum = plan.settings.curriculum
-    moving = " reached" if curriculum.interpolation == "linear" else ""
+    reached = " reached" if curriculum.interpolation == "linear" else ""
     for stage in curriculum.stages:
         step = first_step(stage, total)
-        basis = f"xi0 {stage.xi0:g}, xi1 {stage.xi1:g}, xi2 {stage.xi2:g}" + (
-            "" if step <= total else "; never: after the end"
-        )
-        yield Figure(f"stage {stage.index}{moving} from step", step, "", basis)
+        basis = f"xi0 {stage.xi0:g}, xi1 {stage.xi1:g}, xi2 {stage.xi2:g}"
+        yield Figure(f"stage {stage.index}{reached} from step", step, "", basis + "; never reached" * (step > total))
 
 
 def checkpoint_bytes(plan: Plan) -> int:
-    """Bytes of one checkpoint, of all GPUs together."""
+    """Bytes of one checkpoint over all GPUs."""
     contents = list(plan.actor.checkpoint.save_contents)
     size = 4 if plan.actor.strategy == "megatron" else size_of(plan.actor.fsdp_config.model_dtype)
     model = plan.model.parameters * size * ("model" in contents)
@@ -77,16 +78,15 @@ def checkpoint_bytes(plan: Plan) -> int:
 
 def _disk(plan: Plan) -> Iterator[Figure]:
     trainer, total = plan.config.trainer, plan.total_steps or 0
-    often = int(trainer.save_freq)
-    if often > 0 and total:
-        contents = ", ".join(plan.actor.checkpoint.save_contents)
-        yield Figure("checkpoint", checkpoint_bytes(plan), "bytes", f"{contents}, in the type that is stored")
-        saved = math.ceil(total / often)
+    every = int(trainer.save_freq)
+    if every > 0 and total:
+        size, contents = checkpoint_bytes(plan), ", ".join(plan.actor.checkpoint.save_contents)
+        yield Figure("checkpoint", size, "bytes", f"{contents}, in the stored dtype")
+        saved = math.ceil(total / every)
         kept = min(saved, int(trainer.get("max_actor_ckpt_to_keep") or saved))
-        yield Figure(
-            "checkpoints", checkpoint_bytes(plan) * kept, "bytes", f"{kept} of {saved} are kept, one in {often} steps"
-        )
+        yield Figure("checkpoints", size * kept, "bytes", f"{kept} of {saved} are kept, one every {every} steps")
     if trainer.get("rollout_data_dir"):
         text = plan.response_tokens + max(plan.prompt_tokens - plan.image_tokens, 0)
-        dumped = plan.samples * (BYTES_OF_TOKEN * text + BYTES_OF_SCORES)
-        yield Figure("dump of a step", dumped, "bytes", "about 4 bytes a token of text, and 1,000 of scores")
+        size = plan.completions * (BYTES_OF_TOKEN * text + BYTES_OF_SCORES)
+        basis = "about 4 bytes per token of text and 1,000 bytes of scores per completion"
+        yield Figure("rollout file per step", size, "bytes", basis)

@@ -1,4 +1,4 @@
-"""What runs on the processor: rewards, and the logical cores that Ray counts."""
+"""Section on the CPU: the rewards, and the CPU cores that Ray reserves."""
 
 import math
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from verl_vision_r1.preflight.doctor.sample import SCENES, perfect_answer
+from verl_vision_r1.preflight.doctor.scoring import SCENES, perfect_answer
 from verl_vision_r1.preflight.estimate.figure import GIB, Figure
 from verl_vision_r1.preflight.estimate.plan import Plan
 from verl_vision_r1.rewards import attacks
@@ -15,57 +15,56 @@ from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import score_completion
 
 WORKER: Final = 0.8 * GIB
-"""Resident memory of a reward worker: 0.75 GiB were measured with verl 0.9.1 and torch 2.11, half of it shared."""
-COLOCATED: Final = 3
-"""Logical cores that verl reserves beside each GPU (`ResourcePoolManager`)."""
-APART: Final = 2
-"""The same beside each GPU that only generates (`RolloutReplica`)."""
+"""Resident memory of a reward worker: 0.75 GiB measured with verl 0.9.1 and torch 2.11, half of it shared."""
+CORES_PER_GPU: Final = 3
+"""CPU cores that verl reserves per GPU (`ResourcePoolManager`)."""
+CORES_PER_ROLLOUT_GPU: Final = 2
+"""CPU cores that verl reserves per GPU that only generates (`RolloutReplica`)."""
 MEASURED: Final = 0.05
-"""Seconds that scoring is timed for each task."""
+"""Seconds of measurement per task."""
 
 
 def figures(plan: Plan) -> Iterator[Figure]:
-    """The section on the processor."""
-    each = seconds_of_sample(plan.settings.preset, plan.settings.curriculum.stages[-1])
+    """The section on the CPU."""
+    seconds = seconds_per_completion(plan.settings.preset, plan.settings.curriculum.stages[-1])
     workers = int(plan.config.reward.num_workers)
-    if each is not None:
-        needed = max(math.ceil(each * plan.samples), 1)
-        yield Figure(
-            "scoring of an answer", each * 1000, "ms", "measured here, on one core, with a few boxes; parsing to total"
-        )
-        yield Figure("scoring of a step", each * plan.samples, "seconds", f"{plan.samples:,} answers, one core")
-        yield Figure(
-            "reward cores needed", needed, "", f"to score a whole step in one second; reward.num_workers is {workers}"
-        )
-    yield Figure("memory of reward workers", workers * WORKER, "bytes", f"{workers} of 0.8 GiB, as measured once")
+    if seconds is not None:
+        basis = "measured on this machine, one core, a few boxes; from parsing to the total"
+        yield Figure("scoring per completion", seconds * 1000, "ms", basis)
+        basis = f"{plan.completions:,} completions, one core"
+        yield Figure("scoring per step", seconds * plan.completions, "seconds", basis)
+        basis = f"to score a step in one second; reward.num_workers is {workers}"
+        yield Figure("cores for scoring", max(math.ceil(seconds * plan.completions), 1), "", basis)
+    yield Figure("memory of reward workers", workers * WORKER, "bytes", f"{workers} workers, 0.8 GiB each as measured")
     units = int(plan.config.transfer_queue.backend.SimpleStorage.num_data_storage_units)
-    logical = plan.gpus * COLOCATED + plan.generating_gpus * APART * plan.separate + units + 2
+    training, generating = plan.gpus * CORES_PER_GPU, plan.generating_gpus * CORES_PER_ROLLOUT_GPU * plan.separate
+    cores = training + generating + units + 2
     given = plan.config.ray_kwargs.ray_init.num_cpus
-    basis = f"at least: {COLOCATED} beside each GPU, {units} storage units, their controller, the trainer"
-    yield Figure("Ray's logical cores", logical, "", basis + (f"; num_cpus is {given}" if given else ""))
+    basis = f"at least: {CORES_PER_GPU} per GPU, {units} storage units, their controller, the trainer"
+    yield Figure("cores reserved by Ray", cores, "", basis + (f"; num_cpus is {given}" if given else ""))
 
 
-def seconds_of_sample(preset: Preset, stage: Stage) -> float | None:
-    """Seconds to score one answer, of the slowest task; None where no answer is known for the preset's parsers.
+def seconds_per_completion(preset: Preset, stage: Stage) -> float | None:
+    """Seconds to score one completion of the slowest task; None if all parsers are custom.
 
     Args:
-        preset: The rewards.
-        stage: The thresholds in force.
+        preset: The reward configuration.
+        stage: The thresholds.
     """
     times = []
     for task, rules in preset.tasks.items():
         target = SCENES[task]
         text = perfect_answer(target, rules, target.boxes)
         if text is not None:
-            times.append(_timed(partial(score_completion, text, target, rules, attacks.FRAME, stage)))
+            times.append(_measured(partial(score_completion, text, target, rules, attacks.FRAME, stage)))
     return max(times, default=None)
 
 
-def _timed(call: Callable[[], object]) -> float:
-    """Seconds of one call: the shortest of those that fit into the time."""
+def _measured(call: Callable[[], object]) -> float:
+    """Seconds of the fastest call within `MEASURED` seconds."""
     call()
     fastest, end = math.inf, time.perf_counter() + MEASURED
-    while (begun := time.perf_counter()) < end:
+    while (begin := time.perf_counter()) < end:
         call()
-        fastest = min(fastest, time.perf_counter() - begun)
+        fastest = min(fastest, time.perf_counter() - begin)
     return fastest

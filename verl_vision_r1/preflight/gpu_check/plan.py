@@ -1,4 +1,4 @@
-"""What the check runs: its sizes, verl's command for them, and what each part of a step may take."""
+"""The run of the check: its sizes, verl's overrides, and the limits of each part of a step."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,37 +11,37 @@ from verl_vision_r1.preflight.gpu_check.machine import Machine
 from verl_vision_r1.training.process import RunFolder
 
 STEPS: Final = 3
-"""The first one warms up; the others are measured."""
+"""Number of steps; the first one warms up, the others are measured."""
 ROLLOUTS: Final = 4
-"""Answers to a prompt, as in Vision-R1's release."""
+"""Completions per prompt, as in Vision-R1's release."""
 OFFLOAD: Final = (
     ("vision_r1/engine=fsdp2",),
     ("vision_r1/engine=fsdp2_offload",),
     ("vision_r1/engine=fsdp2_offload", "actor_rollout_ref.actor.fsdp_config.offload_policy=true"),
 )
-"""Where weights and optimizer are, by the room that it needs: on the GPU, there when used, on the host."""
+"""Where weights and optimizer state are: on the GPU, offloaded between phases, on the host."""
 UNPACKED: Final = (
     "actor_rollout_ref.model.use_remove_padding=false",
     "actor_rollout_ref.model.use_fused_kernels=false",
     "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
 )
-"""Without flash-attn: torch's own attention."""
-SLACK: Final = 3.0
-"""A part of a step may take so many times what `vision-r1 estimate` says of it,"""
+"""Overrides without flash-attn: torch's own attention."""
+FACTOR: Final = 3.0
+"""The limit of a part of a step is its estimate times this factor,"""
 EXTRA: Final = 10.0
-"""and so many seconds more."""
+"""plus these seconds."""
 LONGEST: Final = 1024
-"""Tokens of a prompt at most."""
+"""Maximum tokens of a prompt."""
 
 
 @dataclass(frozen=True)
 class Plan(RunFolder):
-    """One check.
+    """The run of the check.
 
     Attributes:
-        folder: All that it makes.
-        machine: Where it runs.
-        small: Whether the model is the one of two layers.
+        folder: Output folder.
+        machine: The machine.
+        small: Whether the model has two layers.
     """
 
     machine: Machine
@@ -53,36 +53,41 @@ class Plan(RunFolder):
         return self.folder / "model"
 
     @property
+    def data(self) -> Path:
+        """Folder of the parquet files."""
+        return self.folder / "data"
+
+    @property
     def prompts(self) -> int:
-        """Prompts of a step: enough that every GPU has some."""
+        """Prompts per step; every GPU gets some."""
         return 8 if self.small else 16 * max(self.machine.gpus, 1)
 
     @property
     def response(self) -> int:
-        """Tokens of an answer: random weights go on to the limit."""
+        """Tokens per completion; random weights always reach the limit."""
         return 32 if self.small else 256
 
     @property
     def scenes(self) -> int:
-        """Scenes to train on: a new one for each prompt."""
+        """Number of training scenes: a new one for each prompt."""
         return self.prompts * STEPS
 
     @property
     def side(self) -> int:
-        """Side in pixels that images are resized to."""
+        """Side of the resized images in pixels."""
         return 140 if self.small else 448
 
 
 def overrides(plan: Plan, offload: tuple[str, ...] = ()) -> list[str]:
-    """The run as verl's command line has it.
+    """The overrides on verl's command line.
 
     Args:
-        plan: The check.
-        offload: One of `OFFLOAD`; nothing on a CPU.
+        plan: The run.
+        offload: One of `OFFLOAD`; empty on a CPU.
     """
     return [
         "+recipe=vision_r1_qwen3b" if plan.machine.gpus else "+recipe=vision_r1_cpu",
-        *plan.files(plan.folder / "rows", plan.model),
+        *plan.files(plan.data, plan.model),
         f"data.train_batch_size={plan.prompts}",
         f"actor_rollout_ref.actor.ppo_mini_batch_size={plan.prompts}",
         f"data.max_prompt_length={LONGEST}",
@@ -99,12 +104,12 @@ def overrides(plan: Plan, offload: tuple[str, ...] = ()) -> list[str]:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a run may take.
+    """The limits of a run.
 
     Attributes:
-        run: The overrides that were chosen for the machine.
-        memory: GiB that the training may hold on one GPU at most; None on a CPU.
-        seconds: Seconds that each part of a step may take, by verl's name of the part; empty on a CPU.
+        run: The overrides for the machine.
+        memory: Maximum GiB of the training run on one GPU; None on a CPU.
+        seconds: Maximum seconds of each part of a step, by verl's name; empty on a CPU.
     """
 
     run: list[str]
@@ -113,10 +118,10 @@ class Expected:
 
 
 def expect(plan: Plan) -> Expected:
-    """Choose where weights and optimizer are, and say what the run may take, by `vision-r1 estimate`.
+    """Choose the first of `OFFLOAD` that fits, and set the limits by `vision-r1 estimate`.
 
     Raises:
-        ValueError: The model does not fit, wherever they are.
+        ValueError: The model does not fit with any of `OFFLOAD`.
     """
     if not plan.machine.gpus:
         return Expected(overrides(plan), None, {})
@@ -124,16 +129,18 @@ def expect(plan: Plan) -> Expected:
         run = overrides(plan, offload)
         figures = list(_estimated(plan, run))
         if not any("does not fit" in figure.basis for figure in figures):
-            return Expected(run, _memory(figures), budget(figures))
+            return Expected(run, _memory(figures), time_limits(figures))
     machine = f"{plan.machine.gpus} x {plan.machine.memory:.0f} GiB"
-    raise ValueError(f"expected GPUs that hold 3.75 billion parameters, got {machine}; --small has a tiny model")
+    raise ValueError(
+        f"expected GPUs with memory for 3.75 billion parameters, got {machine}; --small uses a tiny model"
+    )
 
 
 def _estimated(plan: Plan, run: list[str]) -> Iterator[Figure]:
     from verl_vision_r1.preflight.estimate import Assumptions, estimate, make_plan
     from verl_vision_r1.preflight.gpu_check.model import architecture
 
-    with tempfile.TemporaryDirectory() as folder:  # The model itself is not there yet in a dry run.
+    with tempfile.TemporaryDirectory() as folder:  # A dry run has not built the model.
         architecture(plan.small).save_pretrained(folder)
         assumed = Assumptions(plan.machine.memory, plan.machine.kind, model_config=Path(folder))
         for section in estimate(make_plan(run, assumed)):
@@ -141,22 +148,22 @@ def _estimated(plan: Plan, run: list[str]) -> Iterator[Figure]:
 
 
 def _memory(figures: list[Figure]) -> float:
-    """GiB of the highest of the training's peaks; vLLM's memory is not verl's to count."""
-    peaks = ("peak: probabilities", "peak: update", "peak: optimizer step")
+    """GiB of the highest peak of training; verl's metric does not include vLLM's memory."""
+    peaks = ("peak: log-probabilities", "peak: update", "peak: optimizer step")
     return max(float(figure.value or 0) for figure in figures if figure.name in peaks) / GIB
 
 
-def budget(figures: list[Figure]) -> dict[str, float]:
-    """Seconds for each part of a step, from the figures of an estimate.
+def time_limits(figures: list[Figure]) -> dict[str, float]:
+    """Maximum seconds of each part of a step, from the figures of an estimate.
 
     Example:
-        >>> budget([Figure("update of a step", 6.0, "seconds", "")])["ref"]
+        >>> time_limits([Figure("update per step", 6.0, "seconds", "")])["ref"]
         16.0
     """
     known = {figure.name: float(figure.value or 0) for figure in figures if not isinstance(figure.value, str)}
-    update, generation = known.get("update of a step", 0.0), known.get("generation of a step, least", 0.0)
-    # A forward pass is a third of an update; what sending the weights takes, no estimate says.
+    update, generation = known.get("update per step", 0.0), known.get("generation per step", 0.0)
+    # A forward pass is a third of an update. The weight transfer is not estimated.
     parts = {"gen": generation, "old_log_prob": update / 3, "ref": update / 3, "update_actor": update}
     parts["update_weights"] = 0.0
-    seconds = {name: round(SLACK * value + EXTRA, 1) for name, value in parts.items()}
+    seconds = {name: round(FACTOR * value + EXTRA, 1) for name, value in parts.items()}
     return {**seconds, "step": round(sum(seconds.values()), 1)}

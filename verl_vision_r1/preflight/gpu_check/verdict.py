@@ -1,4 +1,4 @@
-"""Whether what was measured is as expected. A figure without a limit is shown and not judged."""
+"""Verdicts on a run: each measurement against its limit. A measurement without a limit is only shown."""
 
 import math
 from collections.abc import Iterator
@@ -9,40 +9,41 @@ from verl_vision_r1.preflight.gpu_check.plan import ROLLOUTS, STEPS, Expected, P
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
+class Verdict:
+    """One measurement and its limit.
 
     Attributes:
-        name: What.
-        found: What was measured, or None where nothing was.
-        limit: What was expected: a number to reach, or one not to exceed; None where nothing is.
-        unit: Of both.
-        ok: Whether it is right; None where it is not judged.
+        name: What is measured.
+        measured: The measurement, or None if there is none.
+        limit: The exact number expected, or a maximum; None if there is no limit.
+        unit: Unit of both; empty for a count.
+        ok: Whether the limit is met; None if there is none.
     """
 
     name: str
-    found: float | None
+    measured: float | None
     limit: float | None
     unit: str
     ok: bool | None
 
 
-def judge(plan: Plan, expected: Expected, measured: Measured) -> Iterator[Finding]:
-    """Compare a run with what was expected of it.
+def verdicts(plan: Plan, expected: Expected, measured: Measured) -> Iterator[Verdict]:
+    """Check the measurements of a run against its limits.
 
     Yields:
-        Steps, rollouts and scores, which must be exact on any machine; then seconds and memory, on a GPU alone.
+        Steps, rollouts and rewards, which must be exact on any machine; then seconds and memory, which have limits on
+        a GPU only.
     """
-    wanted = plan.prompts * ROLLOUTS * STEPS
+    rollouts = plan.prompts * ROLLOUTS * STEPS
     finite = sum(map(math.isfinite, measured.scores))
-    yield Finding("steps", measured.steps, STEPS, "", measured.steps == STEPS)
-    yield Finding("rollouts scored", len(measured.scores), wanted, "", len(measured.scores) == wanted)
-    yield Finding("scores that are finite", finite, wanted, "", finite == wanted and measured.logged)
+    yield Verdict("steps", measured.steps, STEPS, "", measured.steps == STEPS)
+    yield Verdict("rollouts scored", len(measured.scores), rollouts, "", len(measured.scores) == rollouts)
+    yield Verdict("finite rewards", finite, rollouts, "", finite == rollouts and measured.logged)
     for name in dict.fromkeys((*expected.seconds, *measured.seconds)):
         yield _at_most(name, measured.seconds.get(name), expected.seconds.get(name), "seconds")
     yield _at_most("peak memory", measured.memory, expected.memory, "GiB")
 
 
-def _at_most(name: str, found: float | None, limit: float | None, unit: str) -> Finding:
-    ok = None if limit is None else found is not None and found <= limit
-    return Finding(name, found, limit, unit, ok)
+def _at_most(name: str, measured: float | None, limit: float | None, unit: str) -> Verdict:
+    ok = None if limit is None else measured is not None and measured <= limit
+    return Verdict(name, measured, limit, unit, ok)

@@ -1,4 +1,4 @@
-// The curves of every criterion, of one data source or all.
+// The reward curves of one data source, or of all.
 
 function drawCurves() {
   const { data, layout } = DATA.figures[FORM.elements.source.value] ?? DATA.figures[EVERY];

@@ -1,4 +1,4 @@
-// The chosen prompt: its picture, its rollouts, and of the chosen rollout the answer and the pairs.
+// The selected prompt: its image and rollouts, and the completion and matches of the selected rollout.
 
 function row(cells, header = false) {
   return element("tr", {}, ...cells.map((cell) => (cell instanceof Node ? cell : element(header ? "th" : "td", {}, String(cell)))));
@@ -8,11 +8,11 @@ function textCell(text) {
   return element("td", { class: "text", dir: "auto" }, text);
 }
 
-function refinedAndRaw(pair) {
-  if (!pair) return "";
-  const [refined, raw] = pair;
+function refinedAndRaw(values) {
+  if (!values) return "";
+  const [refined, raw] = values;
   const cell = element("td", {}, number(refined));
-  if (refined !== raw) cell.append(" ", element("span", { class: "raw", title: "with refinement off" }, `(${number(raw)})`));
+  if (refined !== raw) cell.append(" ", element("span", { class: "raw", title: "without refinement" }, `(${number(raw)})`));
   return cell;
 }
 
@@ -35,40 +35,40 @@ function showRollouts(prompt) {
   fill("rollouts", heading, ...rows);
 }
 
-function showAnswer(prompt) {
+function showCompletion(prompt) {
   const rollout = prompt.rollouts[STATE.rollout];
   const stage = rollout.numbers.xi0 === undefined ? "" :
     `, stage ${rollout.numbers.stage}: xi0 ${rollout.numbers.xi0}, xi1 ${rollout.numbers.xi1}, xi2 ${rollout.numbers.xi2}`;
-  fill("which", `Rollout ${STATE.rollout + 1}, line ${rollout.line} of the dump${stage}`);
-  const more = rollout.letters - rollout.text.length;
-  fill("answer", rollout.text, ...(more > 0 ? [`\n[${more} more letters are in the dump]`] : []));
+  fill("which", `Rollout ${STATE.rollout + 1}, line ${rollout.line} of ${prompt.step}.jsonl${stage}`);
+  const more = rollout.length - rollout.text.length;
+  fill("completion", rollout.text, ...(more > 0 ? [`\n[${more} more characters in ${prompt.step}.jsonl]`] : []));
 }
 
-function showPairs(prompt) {
+function showMatches(prompt) {
   const rollout = prompt.rollouts[STATE.rollout];
-  const pairs = new Map(rollout.pairs.map((pair) => [pair[0], pair]));
+  const matches = new Map(rollout.pairs.map((match) => [match[0], match]));
   const rows = rollout.boxes.map((box, index) => {
-    const pair = pairs.get(index);
-    const object = pair ? `${pair[1] + 1} ${prompt.truth.labels[pair[1]]}` : "not matched";
+    const match = matches.get(index);
+    const object = match ? `${match[1] + 1} ${prompt.truth.labels[match[1]]}` : "unmatched";
     const stated = rollout.confidences ? [number(rollout.confidences[index], 2)] : [];
     return row([index + 1, textCell(rollout.labels[index] ?? ""), ...stated, box.map((value) => value.toFixed(1)).join(", "),
-      textCell(object), pair ? number(pair[2]) : "", pair ? (pair[3] ? "yes" : "no") : ""]);
+      textCell(object), match ? number(match[2]) : "", match ? (match[3] ? "yes" : "no") : ""]);
   });
   const stated = rollout.confidences ? ["confidence"] : [];
-  const heading = row(["box", "label", ...stated, "xyxy, original pixels", "object", "IoU", "same label"], true);
-  fill("pairs", ...(rows.length ? [heading, ...rows] : []));
-  const matched = new Set(rollout.pairs.map((pair) => pair[1]));
+  const heading = row(["box", "label", ...stated, "xyxy, original-image pixels", "object", "IoU", "same label"], true);
+  fill("matches", ...(rows.length ? [heading, ...rows] : []));
+  const matched = new Set(rollout.pairs.map((match) => match[1]));
   const missed = prompt.truth.labels.map((label, index) => [label, index]).filter(([, index]) => prompt.truth.boxes.length && !matched.has(index));
-  fill("missed", missed.length ? "Objects that no box was matched with: " + missed.map(([label, index]) => `${index + 1} ${label}`).join(", ") : "");
+  fill("missed", missed.length ? "Missed objects: " + missed.map(([label, index]) => `${index + 1} ${label}`).join(", ") : "");
 }
 
 function showSwitches(prompt) {
   const truth = element("input", { type: "checkbox", id: "truth" });
   truth.checked = STATE.truth;
   truth.addEventListener("change", () => { STATE.truth = truth.checked; drawPicture(prompt); });
-  const labels = prompt.truth.boxes.length ? `${prompt.truth.boxes.length} objects` : prompt.truth.count ?? (prompt.truth.labels.join(", ") || "nothing");
-  fill("switches", element("label", { class: "switch" }, truth, element("span", { class: "colour", style: `background:${TRUTH}` }), `truth: ${labels}`),
-    button("all rollouts", showEvery), button("only this one", showOnly));
+  const labels = prompt.truth.boxes.length ? `${prompt.truth.boxes.length} objects` : prompt.truth.count ?? (prompt.truth.labels.join(", ") || "no objects");
+  fill("switches", element("label", { class: "switch" }, truth, element("span", { class: "colour", style: `background:${GROUND_TRUTH_COLOUR}` }), `ground truth: ${labels}`),
+    button("all rollouts", showEvery), button("only this rollout", showOnly));
 }
 
 function button(text, act) {
@@ -82,13 +82,13 @@ function showDetail() {
   document.getElementById("detail").hidden = !prompt;
   if (!prompt) return;
   fill("heading", `${prompt.kind}, step ${prompt.step}, ${prompt.source}, image ${prompt.image_id}`);
-  const missing = DATA.images[prompt.image] ? "" : "  [the image is not here]";
-  fill("asked", `${prompt.prompt.trim()}${missing}\n${prompt.width} x ${prompt.height} pixels, answered in the frame ${prompt.frame}`);
+  const missing = DATA.images[prompt.image] ? "" : "  [image not found]";
+  fill("asked", `${prompt.prompt.trim()}${missing}\n${prompt.width} x ${prompt.height} pixels, predictions in the frame ${prompt.frame}`);
   showSwitches(prompt);
   drawPicture(prompt);
   showRollouts(prompt);
-  showAnswer(prompt);
-  showPairs(prompt);
+  showCompletion(prompt);
+  showMatches(prompt);
 }
 
 function choosePrompt(prompt, rollout = 0) {

@@ -1,4 +1,4 @@
-// Start, and what happens on input.
+// Startup and event handlers.
 
 function refilter() {
   applyFilters();
@@ -46,7 +46,7 @@ function listen() {
   });
 }
 
-/** A page that is made again while the run goes on loads itself again. */
+/** Reload the page at regular intervals while the run adds rollouts. */
 function follow() {
   if (!DATA.refresh) return;
   const label = document.getElementById("following");

@@ -1,6 +1,6 @@
-// The image with the truth and the boxes of every rollout.
+// The image with the ground truth and the boxes of every rollout.
 
-const TRUTH = "#1b7837";
+const GROUND_TRUTH_COLOUR = "#1b7837";
 const COLOURS = ["#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#a6611a", "#e31a1c"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -15,7 +15,7 @@ function svg(name, attributes, text) {
   return made;
 }
 
-/** Boxes in original-image pixels, each with its number and name where they are to be read. */
+/** Draws boxes in original-image pixels; with `named`, the image height, each with its number and label. */
 function drawBoxes(kind, boxes, labels, colour, width, named, size) {
   const group = svg("g", { "data-boxes": kind });
   boxes.forEach(([x1, y1, x2, y2], index) => {
@@ -44,7 +44,7 @@ function drawPicture(prompt) {
   const chosen = canvas.querySelector(`[data-boxes="${STATE.rollout}"]`);
   if (chosen) canvas.append(chosen);
   if (STATE.truth) {
-    canvas.append(drawBoxes("truth", prompt.truth.boxes, prompt.truth.labels, TRUTH, 3, height, size));
+    canvas.append(drawBoxes("truth", prompt.truth.boxes, prompt.truth.labels, GROUND_TRUTH_COLOUR, 3, height, size));
   }
   const shown = Math.min(Math.max(width, 480), 640, (420 * width) / height);
   const image = element("img", { alt: `image ${prompt.image_id}`, style: `width:${shown}px;aspect-ratio:${width}/${height}` });

@@ -1,18 +1,18 @@
-// What is chosen, and which prompts pass the filters.
+// The selection, and the prompts that pass the filters.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const FORM = document.getElementById("filters");
 const STATE = { prompt: null, rollout: 0, hidden: new Set(), truth: true };
 const EVERY = "all";
-const BEFORE = "the step before";
+const BEFORE = "previous step";
 
-/** Of each prompt the indices of those of its rollouts that pass, by the prompt's index; prompts that are not listed are left out. */
+/** The indices of the rollouts that pass, by prompt index; only prompts with at least one. */
 let passing = new Map();
 
 DATA.prompts.forEach((prompt, index) => {
   prompt.index = index;
   const about = [prompt.source, prompt.image_id, prompt.question, prompt.subject, prompt.prompt, ...prompt.truth.labels];
-  prompt.letters = about.join("\n").toLowerCase();
+  prompt.searched = about.join("\n").toLowerCase();
   prompt.flags = [...new Set(prompt.rollouts.flatMap((rollout) => rollout.flags))];
 });
 
@@ -24,7 +24,7 @@ function criteria() {
   return ["total", ...unique(DATA.prompts.flatMap((prompt) => Object.keys(prompt.rollouts[0].criteria)))];
 }
 
-/** A criterion's value under the thresholds in force. */
+/** The value of a criterion under the current thresholds. */
 function valueOf(rollout, criterion) {
   return criterion === "total" ? rollout.total : (rollout.criteria[criterion] || [null])[0];
 }
@@ -57,8 +57,8 @@ function rolloutPasses(rollout, wanted, found) {
   if (wanted.flag === "none" && rollout.flags.length) return false;
   if (wanted.flag !== EVERY && wanted.flag !== "none" && !rollout.flags.includes(wanted.flag)) return false;
   if (found) return true;
-  rollout.letters_lower ??= rollout.text.toLowerCase();
-  return rollout.letters_lower.includes(wanted.text);
+  rollout.searched ??= rollout.text.toLowerCase();
+  return rollout.searched.includes(wanted.text);
 }
 
 function promptPasses(prompt, wanted) {
@@ -71,13 +71,13 @@ function applyFilters() {
   passing = new Map();
   for (const prompt of DATA.prompts) {
     if (!promptPasses(prompt, wanted)) continue;
-    const found = prompt.letters.includes(wanted.text);
+    const found = prompt.searched.includes(wanted.text);
     const kept = prompt.rollouts.map((_, index) => index).filter((index) => rolloutPasses(prompt.rollouts[index], wanted, found));
     if (kept.length) passing.set(prompt.index, new Set(kept));
   }
 }
 
-/** How much more the same prompt earns than at an earlier step; null where it was not asked then. */
+/** The change of the mean reward since an earlier step; null if that step does not have the prompt. */
 function computeChanges() {
   const since = FORM.elements.since.value;
   const earlier = new Map();
@@ -90,7 +90,7 @@ function computeChanges() {
   }
 }
 
-/** The filters and what is chosen, in the address, so that a page that is made again opens where it was. */
+/** Stores the filters and the selection in the URL, so that a reloaded page keeps them. */
 function remember() {
   const chosen = STATE.prompt && [STATE.prompt.kind, STATE.prompt.step, STATE.prompt.identity];
   const values = { ...Object.fromEntries(new FormData(FORM)), chosen, rollout: STATE.rollout };

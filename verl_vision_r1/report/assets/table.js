@@ -1,4 +1,4 @@
-// The list of prompts: itables' DataTables sorts and pages it, the filters choose.
+// The list of prompts: DataTables (from itables) sorts and pages it.
 
 const NUMERIC = { className: "dt-right", type: "num" };
 const LENGTH = 25;
@@ -23,14 +23,14 @@ function makeTable() {
     { title: "source", data: "source", render: shownText },
     { title: "prompt", data: about, render: shownText },
     { title: "reward", data: "mean", render: shownNumber, ...NUMERIC },
-    { title: "spread", data: "spread", render: shownNumber, ...NUMERIC },
+    { title: "std", data: "std", render: shownNumber, ...NUMERIC },
     { title: "change", data: "change", render: shownNumber, ...NUMERIC },
     { title: "flags", data: (prompt) => prompt.flags.length, ...NUMERIC },
   ];
   const layout = { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: "paging" };
   table = new DataTable("#prompts", {
     data: DATA.prompts, columns, layout, order: [[1, "desc"]], pageLength: LENGTH, deferRender: true, autoWidth: false,
-    language: { info: "_START_ to _END_ of _TOTAL_ prompts", infoFiltered: "(of _MAX_)", infoEmpty: "no prompt is as the filters say", zeroRecords: "" },
+    language: { info: "_START_ to _END_ of _TOTAL_ prompts", infoFiltered: "(of _MAX_)", infoEmpty: "no prompt passes the filters", zeroRecords: "" },
     createdRow: (line, prompt) => line.addEventListener("click", () => choosePrompt(prompt, firstPassing(prompt))),
     drawCallback: () => table && markChosen(),
   });
@@ -41,7 +41,7 @@ function firstPassing(prompt) {
   return Math.min(...(passing.get(prompt.index) ?? [0]));
 }
 
-/** The indices of the prompts in the order and choice of the list. */
+/** The indices of the listed prompts, in the order of the list. */
 function listed() {
   return table.rows({ order: "applied", search: "applied" }).indexes().toArray();
 }
@@ -53,7 +53,7 @@ function markChosen() {
   }
 }
 
-/** Goes so many prompts further, and turns the page where it must. */
+/** Selects the prompt `count` places further, and turns the page if necessary. */
 function move(count) {
   const order = listed();
   if (!order.length) return;

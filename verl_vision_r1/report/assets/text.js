@@ -1,6 +1,6 @@
-// Everything that a person or a model wrote enters the page as text, never as markup.
+// Text of users and models is inserted as text, never as markup.
 
-/** An element with attributes and children; strings become text. */
+/** Creates an element with attributes and children; strings become text nodes. */
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -8,12 +8,12 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Replaces what an element holds. */
+/** Replaces the children of an element. */
 function fill(id, ...children) {
   document.getElementById(id).replaceChildren(...children);
 }
 
-/** For DataTables, which takes a cell's text for HTML. */
+/** Escapes text for DataTables, which inserts cells as HTML. */
 function escaped(text) {
   const signs = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
   return String(text).replace(/[&<>"']/g, (sign) => signs[sign]);
@@ -25,7 +25,7 @@ function number(value, digits = 3) {
   return Number(shown) === 0 ? (0).toFixed(digits) : shown;
 }
 
-/** A label on one line, short enough to stand in a picture. */
+/** A label on one line, short enough to be drawn on an image. */
 function shortened(text, length = 40) {
   const line = Array.from(String(text).replace(/\s+/g, " ").trim());
   return line.length <= length ? line.join("") : line.slice(0, length - 1).join("") + "\u2026";

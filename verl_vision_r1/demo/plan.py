@@ -1,4 +1,4 @@
-"""verl's trainer as the demo runs it."""
+"""The training run of the demo: its options, files and command."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,25 +8,24 @@ from verl_vision_r1.training.process import RunFolder, trainer_command
 
 @dataclass(frozen=True)
 class Demo(RunFolder):
-    """Where a demo's files lie and how it trains.
+    """Options and files of one run of the demo.
 
     Attributes:
-        folder: All that the demo makes.
-        steps: Steps of reinforcement.
-        seed: Of the scenes that are trained on, their order and the rollouts.
-        teaching_steps: Supervised steps before, on images of your own. Few rows are then known by heart, but with
-            fewer steps the form of an answer is not learnt, and where every rollout of a group fails alike there is no
-            gradient.
-        overrides: Further overrides of the training's configuration.
-        rows: Folder of train.parquet and val.parquet.
-        model: Folder of the taught model, which the reinforcement starts from.
+        folder: Output folder.
+        steps: GRPO steps.
+        seed: Seed of the training scenes, their order and the rollouts.
+        teaching_steps: Supervised steps before GRPO on the user's images. The model then overfits a small dataset, but
+            with fewer steps it does not learn the output format, and without a correct rollout there is no gradient.
+        overrides: Further overrides of the configuration.
+        rows: Folder of train.parquet and val.parquet; by default in the output folder.
+        model: Folder of the initial model; by default in the output folder.
     """
 
     steps: int
     seed: int = 0
     teaching_steps: int = 150
     overrides: tuple[str, ...] = ()
-    rows: Path = None  # type: ignore[assignment]  # By default in the demo's own folder, as is the model.
+    rows: Path = None  # type: ignore[assignment]  # Set by __post_init__.
     model: Path = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -36,11 +35,11 @@ class Demo(RunFolder):
 
     @property
     def validations(self) -> Path:
-        """The answers to the validation rows, a file for each step that was validated."""
+        """Folder of the predictions on the validation samples, one file per validated step."""
         return self.folder / "validation"
 
     def command(self) -> list[str]:
-        """The command of the training: verl's own trainer with our recipe, and the demo's files."""
+        """The command of verl's trainer with the recipe `vision_r1_cpu` and the demo's files."""
         return trainer_command(
             [
                 "+recipe=vision_r1_cpu",
@@ -55,5 +54,5 @@ class Demo(RunFolder):
         )
 
     def environment(self, ray_folder: str) -> dict[str, str]:
-        """The environment of any training, and the CPU as the platform."""
+        """The environment of a training run, with the CPU as the platform."""
         return super().environment(ray_folder) | {"VERL_PLATFORM": "cpu"}

@@ -1,4 +1,4 @@
-"""What a run changed: the validation scores before its first step and after its last."""
+"""Table of the validation rewards before the first step and after the last."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,13 @@ SHOWN: Final = ("total", "format", "recall", "precision", "mean_iou", "predicted
 
 
 def read_validations(metrics: Path) -> dict[int, dict[str, float]]:
-    """The validation scores that verl logged.
+    """Read the validation rewards that verl logged.
 
     Args:
         metrics: The file of verl's `file` logger.
 
     Returns:
-        For each step that was validated, the mean of each of our keys over all data sources.
+        For each validated step, the mean of each reward component over all data sources.
     """
     found: dict[int, dict[str, float]] = {}
     for line in metrics.read_text(encoding="utf-8").splitlines():
@@ -32,7 +32,7 @@ def read_validations(metrics: Path) -> dict[int, dict[str, float]]:
 
 
 def show_table(metrics: Path, title: str, console: Console) -> None:
-    """Print the validation scores before the first step and after the last."""
+    """Print the validation rewards before the first step and after the last."""
     validations = read_validations(metrics)
     first, last = min(validations), max(validations)
     table = Table(title=title)
