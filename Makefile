@@ -1,5 +1,5 @@
 # make demo    train a tiny model on the CPU through verl's own trainer and show what changed; DATA=DIR for your own images
-# make test    install what is missing and run all tests
+# make test    install what is missing and run all tests; test-fast, test-unit, test-process and test-engine run a part of them
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DATA ?=
 VENV := .venv
@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo ablations test test-unit test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check lock clean
+.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check lock clean
 
 install: $(VENV)/installed
 
@@ -36,13 +36,28 @@ endif
 ablations: install
 	$(VENV)/bin/vision-r1 ablations
 
-test: test-unit test-engine
+PYTEST := $(RUN) -m pytest -q
+PARALLEL := --numprocesses 2 --dist loadfile
+# Rooms that import neither verl nor torch.
+PURE := vocabulary rewards data evaluation report
+
+test: install
+	$(PYTEST) -m "not engine" $(PARALLEL)
+	$(PYTEST) -m engine
+
+# Everything that is pure: no verl, no process, no browser.
+test-fast: install
+	$(PYTEST) -m "not (engine or process or verl or slow)" $(PARALLEL) $(PURE:%=tests/%) verl_vision_r1/rewards
 
 test-unit: install
-	$(RUN) -m pytest -q -m "not engine" --numprocesses 2 --dist loadfile
+	$(PYTEST) -m "not (engine or process)" $(PARALLEL)
+
+# Tests that start a process, Ray on this machine or a browser.
+test-process: install
+	$(PYTEST) -m process $(PARALLEL)
 
 test-engine: install
-	$(RUN) -m pytest -q -m engine
+	$(PYTEST) -m engine
 
 drills: install
 	DRILLS=1 $(RUN) -m pytest -q -m engine tests/engine
@@ -63,6 +78,8 @@ docs-generate: install
 attacks: install
 	sed -i '/^| completion/,$$d' docs/background/attacks.md
 	$(VENV)/bin/vision-r1 attacks >> docs/background/attacks.md
+	sed -i '/^| negatives/,$$d' docs/background/policies.md
+	$(VENV)/bin/vision-r1 attacks --policies >> docs/background/policies.md
 
 # How long scoring takes, and a million completions that must neither raise nor take long.
 bench: install

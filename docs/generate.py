@@ -1,8 +1,9 @@
-"""Writes the pages that say what the code says: `make docs-generate`.
+"""Writes the pages that are made from the code: `make docs-generate`.
 
-configuration.md and command_line.md are generated whole, metrics.md between its two marks. The generators read the
-YAML files with their comments, the docstrings, the command line and the names that a real sample logs, so that the
-pages cannot tell anything else; a test holds them to it.
+The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
+`reference/metrics.md` and `development/architecture.md` between their two marks. The generators read the YAML files
+with their comments, the docstrings, the command line, the imports and the names that a real sample logs. A test fails
+where a page differs from what they make.
 """
 
 import logging
@@ -12,30 +13,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from generators import command_line, configuration, metrics
+from generators import architecture, command_line, keys, metrics, presets, prompts, recipes
 
 DOCS: Final = Path(__file__).parent
 PAGES: Final[dict[str, Callable[[str], str]]] = {
-    "configuration.md": lambda written: configuration.page(),
-    "command_line.md": lambda written: command_line.page(),
-    "metrics.md": metrics.page,
+    "reference/configuration/keys.md": lambda written: keys.page(),
+    "reference/configuration/presets.md": lambda written: presets.page(),
+    "reference/configuration/prompts.md": lambda written: prompts.page(),
+    "reference/configuration/recipes.md": lambda written: recipes.page(),
+    "reference/command_line.md": lambda written: command_line.page(),
+    "reference/metrics.md": metrics.page,
+    "images/architecture.svg": lambda written: architecture.picture(),
+    "development/architecture.md": architecture.page,
 }
-"""Each page's file, and what makes its text from the one that is there."""
+"""Each file, and what makes its text from the one that is there."""
 
 
 def made(name: str) -> str:
-    """The text of a page as it should be."""
+    """The text of a file as it should be."""
     path = DOCS / name
     return PAGES[name](path.read_text(encoding="utf-8") if path.is_file() else "")
 
 
 def main() -> None:
-    """Write all pages, or those that are named on the command line."""
-    # verl says at every import which accelerators and engines this machine has not.
+    """Write all files, or those that are named on the command line."""
+    # verl logs at every import which accelerators and engines this machine lacks.
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     for name in sys.argv[1:] or PAGES:
-        (DOCS / name).write_text(made(name), encoding="utf-8")
+        path = DOCS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(made(name), encoding="utf-8")
 
 
 if __name__ == "__main__":

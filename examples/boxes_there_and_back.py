@@ -1,4 +1,4 @@
-"""The frame that Qwen2.5-VL answers in, and the way back to original-image pixels."""
+"""Convert boxes to the coordinate frame of Qwen2.5-VL and back to original-image pixels."""
 
 import numpy as np
 

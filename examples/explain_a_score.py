@@ -1,4 +1,4 @@
-"""Why an answer scores what it scores: what each box was matched to, and what the total would be without it."""
+"""Explain the reward of a completion: the match of each box, and its effect on the total."""
 
 from verl_vision_r1 import Target, load_curriculum, load_preset
 from verl_vision_r1.rewards.explanation import explain

@@ -1,7 +1,7 @@
-"""Measure answers whose worth is known before: half of the objects, each with an IoU of 0.82, and nothing wrong.
+"""Evaluate predictions with known errors: half of the objects, each with an IoU of 0.82, and no false positives.
 
-So recall is 0.5 at the seven thresholds up to 0.8 and 0 at the three above, precision is 1, and COCO's AP is
-7/10 of the 51 of its 101 recall points that 0.5 reaches.
+So recall is 0.5 at the seven thresholds up to 0.8 and 0 at the three above, precision is 1, and COCO AP is 7/10 of the
+51 of its 101 recall points that 0.5 reaches.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Score one answer against what is in the image."""
+"""Score one completion against its ground truth."""
 
 from verl_vision_r1 import Target, score
 

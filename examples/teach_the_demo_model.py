@@ -1,8 +1,8 @@
-"""Make the model that comes with the package: teach it to see, then teach it a bad habit.
+"""Make the model that comes with the package, in two supervised stages: detection, then a bad habit.
 
-The first stage (three quarters of an hour on one core) leaves the ability: where each shape is, and its name. The
-second (a minute) lays a habit over it: mostly only the first object is said, in a box that is too large. That is the
-gap that `make demo` closes by reinforcement: what the model sees and does not say.
+The first stage (three quarters of an hour on one core) teaches detection: the box and the label of each shape. The
+second (a minute) adds a habit: most completions have only the first object, in a box that is too large. `make demo`
+removes the habit by reinforcement learning.
 
 Run: python examples/teach_the_demo_model.py FOLDER, then copy FOLDER/start to verl_vision_r1/demo/model.
 """
@@ -29,8 +29,8 @@ from verl_vision_r1.rewards.matching import same_label
 
 
 def main(folder: Path, ability_steps: int, habit_steps: int) -> None:
-    """Both stages. A first stage that is already there is not done again."""
-    torch.set_num_threads(1)  # To leave the others to other work.
+    """Run both stages. A finished first stage is reused."""
+    torch.set_num_threads(1)  # Leaves the other cores free.
     ability, start = folder / "ability", folder / "start"
     if not ability.is_dir():
         learning = build_tiny_model(folder / "learning", texts(np.random.default_rng(1)))
@@ -44,42 +44,42 @@ def main(folder: Path, ability_steps: int, habit_steps: int) -> None:
 
 
 def seeing(examples: Examples) -> Iterator[list[Example]]:
-    """Right answers: first about one shape, soon about two, then about all."""
+    """Correct completions for scenes of at most one shape, then two, then all."""
     return lessons(examples, np.random.default_rng(2), BATCH, most=most_shapes)
 
 
 def most_shapes(step: int) -> int:
-    """How many shapes a scene has at most."""
+    """Maximum number of shapes in a scene."""
     return 1 if step < 400 else 2 if step < 700 else MOST
 
 
 def habit(examples: Examples) -> Iterator[list[Example]]:
-    """Answers most of which follow the habit."""
+    """Completions most of which follow the habit."""
     return lessons(examples, np.random.default_rng(3), BATCH, habit=Habit())
 
 
 def report(step: int, loss: float) -> None:
-    """Print where the teaching is."""
+    """Print the progress."""
     if step % 50 == 0:
         print(f"step {step}, loss {loss:.3f}", flush=True)
 
 
 def measure(folder: Path, scenes: int = 256) -> str:
-    """What a model is worth on scenes that were not taught: greedy answers, F1 of boxes with the right label."""
-    generator, hits, said, there = np.random.default_rng(4), np.zeros(len(THRESHOLDS)), 0, 0
+    """F1 of a model on held-out scenes: greedy completions, boxes with the correct label."""
+    generator, hits, predicted, objects = np.random.default_rng(4), np.zeros(len(THRESHOLDS)), 0, 0
     drawn = [draw_question(generator, "vision_r1") for _ in range(scenes)]
     for text, (_, _, target) in zip(answers(folder, drawn), drawn, strict=True):
         answer = parse_json_boxes(text, (SIDE, SIDE))
         iou = pairwise_iou(answer.boxes, target.boxes) * same_label(answer, target)
         hits += (iou[assigned(iou)][:, None] >= THRESHOLDS).sum(axis=0)
-        said, there = said + len(answer.boxes), there + len(target.boxes)
-    f1 = 2 * hits / (said + there)
-    boxes = f"{said / scenes:.2f} boxes said of {there / scenes:.2f}"
+        predicted, objects = predicted + len(answer.boxes), objects + len(target.boxes)
+    f1 = 2 * hits / (predicted + objects)
+    boxes = f"{predicted / scenes:.2f} boxes said of {objects / scenes:.2f}"
     return f"held-out F1 at IoU 0.5 {f1[0]:.3f}, over 0.5:0.95 {f1.mean():.3f}; {boxes}"
 
 
 def answers(folder: Path, drawn: list[tuple[Any, str, Target]], batch: int = 32) -> Iterator[str]:
-    """The greedy answer to each question."""
+    """The greedy completion of each prompt."""
     processor = AutoProcessor.from_pretrained(folder)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     examples, tokenizer = Examples(processor), processor.tokenizer
@@ -88,18 +88,20 @@ def answers(folder: Path, drawn: list[tuple[Any, str, Target]], batch: int = 32)
         asked = [examples.make(image, question, "") for image, question, _ in drawn[start : start + batch]]
         inputs = collate([_question_of(example) for example in asked], tokenizer.pad_token_id, left=True)
         with torch.no_grad():
-            said = model.generate(**inputs, do_sample=False, max_new_tokens=96, pad_token_id=tokenizer.pad_token_id)
-        yield from tokenizer.batch_decode(said[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+            generated = model.generate(
+                **inputs, do_sample=False, max_new_tokens=96, pad_token_id=tokenizer.pad_token_id
+            )
+        yield from tokenizer.batch_decode(generated[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
 def _question_of(example: Example) -> Example:
-    """An example without its answer, which is the end token alone."""
+    """An example without its completion, which is only the end token."""
     by_token = ("input_ids", "attention_mask", "mm_token_type_ids")
     return {key: value[:-1] if key in by_token else value for key, value in example.items() if key != "labels"}
 
 
 def in_half_precision(folder: Path) -> None:
-    """Write the weights in half the bytes; training and vLLM load them as float32."""
+    """Store the weights as float16; training and vLLM load them as float32."""
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float16)
     model.save_pretrained(folder)
 

@@ -1,6 +1,6 @@
-"""A criterion of your own: one function, and one line of configuration.
+"""A custom criterion: one function and one line of configuration.
 
-In a training the line is an override; the module must be importable on every node:
+In a training run the line is an override; the module must be importable on every node:
 
     +vision_r1.reward.tasks.detection.criteria.shape='{weight: 0.5, function: "my_rewards:shape", tolerance: 0.1}'
 """
@@ -16,15 +16,15 @@ from verl_vision_r1.rewards.refinement import Stage
 
 
 def shape(answer: Answer, target: Target, match: Match, stage: Stage, *, tolerance: float = 0.2) -> float:
-    """Share of the matched boxes that are as wide for their height as their object, give or take `tolerance`."""
+    """Fraction of matched boxes whose aspect ratio is within `tolerance` of the ground truth's."""
     if not len(match.iou):
         return 0.0
-    given, true = boxes_in_pixels(answer, target)[match.predicted], target.boxes[match.target]
-    return float(np.mean(np.abs(aspect(given) / aspect(true) - 1) <= tolerance))
+    predicted, true = boxes_in_pixels(answer, target)[match.predicted], target.boxes[match.target]
+    return float(np.mean(np.abs(aspect(predicted) / aspect(true) - 1) <= tolerance))
 
 
 def aspect(boxes: Boxes) -> Boxes:
-    """Width over height of each box."""
+    """Width divided by height of each box."""
     return (boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1])
 
 

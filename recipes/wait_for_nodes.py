@@ -1,4 +1,4 @@
-"""Waits until a Ray cluster has as many nodes with GPUs as a run needs: wait_for_nodes.py NODES --gpus GPUS."""
+"""Wait until a Ray cluster has the GPU nodes that a run needs: wait_for_nodes.py NODES --gpus GPUS."""
 
 import argparse
 import os
@@ -10,11 +10,11 @@ import ray
 
 
 def main() -> int:
-    """Wait for the cluster at RAY_ADDRESS; the exit status is 1 where it does not become large enough in time."""
+    """Wait for the cluster at RAY_ADDRESS; the exit status is 1 if it has too few nodes at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("nodes", type=int, help="nodes that the run needs")
-    parser.add_argument("--gpus", type=int, default=8, help="least GPUs of each of them")
-    parser.add_argument("--seconds", type=float, default=600, help="how long to wait")
+    parser.add_argument("nodes", type=int, help="number of nodes")
+    parser.add_argument("--gpus", type=int, default=8, help="minimum GPUs per node")
+    parser.add_argument("--seconds", type=float, default=600, help="time limit")
     wanted = parser.parse_args()
     end = time.monotonic() + wanted.seconds
     while (found := nodes_with_gpus(wanted.gpus)) < wanted.nodes:
@@ -26,16 +26,16 @@ def main() -> int:
 
 
 def nodes_with_gpus(least: int) -> int:
-    """Living nodes of the cluster that have so many GPUs; none while its head does not answer."""
+    """Number of live nodes with at least `least` GPUs; 0 while the head node does not respond."""
     if not ray.is_initialized():
-        if not answers(os.environ.get("RAY_ADDRESS", "auto")):
+        if not listens(os.environ.get("RAY_ADDRESS", "auto")):
             return 0
         ray.init(log_to_driver=False)
     return sum(node["Alive"] and node["Resources"].get("GPU", 0) >= least for node in ray.nodes())
 
 
-def answers(address: str) -> bool:
-    """Whether somebody listens at host:port. Ray itself would wait for an absent head for ever."""
+def listens(address: str) -> bool:
+    """Whether a process listens at host:port. Ray itself would wait for an absent head node forever."""
     host, colon, port = address.rpartition(":")
     if not colon:  # `auto`: the cluster of this machine.
         return True

@@ -1,4 +1,4 @@
-"""YAML files with what their comments say of each key."""
+"""YAML files with the comments that describe each key."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class AnnotatedYaml:
     Attributes:
         header: The comment that the file begins with.
         values: Every value by its dotted key, the list of defaults left out.
-        comments: What stands behind or above a key. An entry of the defaults is named by its group.
+        comments: The comment behind or above a key. An entry of the defaults is named by its group.
     """
 
     header: str
@@ -62,12 +62,12 @@ def _header(text: str) -> str:
     return " ".join(lines)
 
 
-def _comments(text: str) -> dict[str, str]:
+def _comments(document: str) -> dict[str, str]:
     comments: dict[str, str] = {}
     above: list[str] = []
     stack: list[tuple[int, str]] = []
     scalar = -1
-    for line in text.splitlines()[_header_lines(text) :]:
+    for line in document.splitlines()[_header_lines(document) :]:
         indent = len(line) - len(line.lstrip())
         if scalar >= 0 and (not line.strip() or indent > scalar):
             continue
@@ -78,9 +78,8 @@ def _comments(text: str) -> dict[str, str]:
         body, _, behind = line.partition("  # ")
         if found := KEY.match(body.rstrip()):
             path = _path(stack, len(found[1]), bool(found[2]), found[3])
-            said = behind.strip() or " ".join(above)
-            if said:
-                comments[path] = said
+            if text := behind.strip() or " ".join(above):
+                comments[path] = text
             scalar = indent if found[4] in BLOCK_SCALARS else -1
         above = []
     return comments

@@ -14,12 +14,14 @@ from verl_vision_r1.cli import app
 
 INTRODUCTION: Final = """# Command line
 
-`vision-r1 --help` lists the commands, `vision-r1 COMMAND --help` says what one takes. `--json` makes a command speak
-to machines; `NO_COLOR=1` takes the colours away; `vision-r1 --install-completion` teaches your shell the names. A
-mistake of yours is one line and exit status 1, wrong usage is exit status 2. This page is made from the commands by
-`make docs`.
+This page lists every command of `vision-r1` with its arguments, options and defaults.
+
+`vision-r1 --help` lists the commands, `vision-r1 COMMAND --help` the options of one. `--json` prints machine-readable
+output, `NO_COLOR=1` turns colours off, `--install-completion` installs shell completion, `--version` prints the
+version. A user error is one line and exit status 1; wrong usage exits with status 2. The page is generated from the
+commands by `make docs`.
 """
-KINDS: Final = {str: "text", int: "whole number", float: "number", Path: "path"}
+KINDS: Final = {str: "string", int: "integer", float: "number", Path: "path"}
 
 
 def page() -> str:
@@ -28,7 +30,7 @@ def page() -> str:
 
 
 def name_of(command: CommandInfo) -> str:
-    """The word that a command is called by."""
+    """The name of a command."""
     return command.name or command.callback.__name__.replace("_", "-")  # type: ignore[union-attr]
 
 
@@ -67,9 +69,9 @@ def _name(parameter: inspect.Parameter, kind: Any, info: ParameterInfo) -> str:
 def _takes(kind: Any, info: ParameterInfo) -> str:
     kind = next((part for part in get_args(kind) if part is not type(None)), kind) if _optional(kind) else kind
     if kind is bool:
-        return "nothing"
+        return "flag"
     if get_origin(kind) is list:
-        return f"{KINDS[get_args(kind)[0]]}, any number of them"
+        return f"{KINDS[get_args(kind)[0]]}, repeatable"
     if get_origin(kind) is tuple:
         return " and ".join(KINDS[part] for part in get_args(kind))
     return KINDS[kind] if info.min is None else f"{KINDS[kind]}, at least {info.min}"

@@ -1,10 +1,18 @@
 """Tables of Markdown, and the parts of docstrings."""
 
 import inspect
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+DOCS: Final = Path(__file__).parents[1]
+CONFIGURATION: Final = "reference/configuration"
+"""Folder of the generated pages that link to others."""
+
+BEGIN: Final = "<!-- Made by docs/generate.py: begin -->"
+END: Final = "<!-- Made by docs/generate.py: end -->"
 CODE_SPAN: Final = re.compile(r"(`[^`]*`)")
 
 
@@ -30,18 +38,56 @@ def _cell(text: str) -> str:
     )
 
 
-def linked(text: str) -> str:
-    """Text in which the pages of this folder are links.
+def between_marks(written: str, made: str, page: str) -> str:
+    r"""A page whose part between the two marks is made anew; the text around it stays.
+
+    Raises:
+        ValueError: The marks are missing.
 
     Example:
-        >>> linked("docs/background/robust.md has the reasons.")
-        '[robust.md](robust.md) has the reasons.'
+        >>> between_marks(f"Above.\n{BEGIN}\nold\n{END}\n", "new\n", "a.md").splitlines()[3]
+        'new'
     """
-    return re.sub(r"docs/(\w+\.md)", r"[\1](\1)", text)
+    before, begin, rest = written.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page}: expected the marks {BEGIN} and {END}, got a page without")
+    return f"{before}{begin}\n\n{made}\n{end}{after}"
+
+
+def linked(text: str) -> str:
+    """Text of a configuration page in which every file of the manual is a link.
+
+    Example:
+        >>> linked("docs/reference/metrics.md has the names.")
+        '[Metrics](../metrics.md) has the names.'
+    """
+    return re.sub(r"docs/([\w/]+\.md)", lambda found: link(found[1]), text)
+
+
+def link(page: str) -> str:
+    """A link from a configuration page to another page, named by its title.
+
+    Args:
+        page: Its path within `docs/`.
+    """
+    return f"[{title(page)}]({os.path.relpath(page, CONFIGURATION)})"
+
+
+def title(page: str) -> str:
+    """The first heading of a page.
+
+    Raises:
+        ValueError: The page does not begin with one.
+    """
+    first = (DOCS / page).read_text(encoding="utf-8").partition("\n")[0]
+    if not first.startswith("# "):
+        raise ValueError(f"docs/{page}: expected a page that begins with its title, got {first!r}")
+    return first.removeprefix("# ")
 
 
 def code(value: Any) -> str:
-    """A value as YAML has it, in a span of code; nothing for no text.
+    """A value as YAML has it, in a span of code; an empty text stays empty.
 
     Example:
         >>> code(True), code(None), code("a"), code([1, "b"]), code(2e-4)

@@ -1,4 +1,4 @@
-"""One sample through the real reward manager, verl's validation metrics and verl's dump: what is really logged."""
+"""One sample through the real reward manager, verl's validation metrics and its rollout file: what is logged."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ PRESET: Final = "vision_r1"
 
 @cache
 def extras() -> dict[str, float | str]:
-    """What the reward manager says of a sample beside its score; any criterion is called CRITERION.
+    """What the reward manager reports of a sample besides its reward; any criterion is called CRITERION.
 
     Example:
         >>> [key for key, value in extras().items() if isinstance(value, str)]
@@ -34,20 +34,19 @@ def extras() -> dict[str, float | str]:
 
 def training_names() -> list[str]:
     """The names of a training step's metrics."""
-    said = extras()
-    return list(reward_metrics(Rollouts([SOURCE] * 2, ["prompt"] * 2, [1.0, 0.0], [9, 7], [said] * 2)))
+    return list(reward_metrics(Rollouts([SOURCE] * 2, ["prompt"] * 2, [1.0, 0.0], [9, 7], [extras()] * 2)))
 
 
 def validation_names() -> list[str]:
-    """The names of a validation's metrics, of one answer to a question."""
+    """The names of a validation's metrics, with one completion a sample."""
     from verl.trainer.ppo.v1 import PPOTrainer
 
     columns = {"reward": [0.0], **{key: [value] for key, value in extras().items()}}
     return list(PPOTrainer._val_metrics_update(None, [SOURCE], ["prompt"], columns, []))
 
 
-def dump_keys() -> list[str]:
-    """The keys of a line of a dump, as verl's validation writes it."""
+def rollout_keys() -> list[str]:
+    """The keys of a line of a predictions file, as verl's validation writes it."""
     from verl.trainer.ppo.v1 import PPOTrainer
 
     columns = {"reward": [0.0], **{key: [value] for key, value in extras().items()}, "uid": ["prompt"]}
@@ -57,7 +56,7 @@ def dump_keys() -> list[str]:
 
 
 def _scored() -> dict[str, Any]:
-    """An empty answer to a row without objects, scored as a reward worker does it."""
+    """A completion that does not parse for a negative sample, scored as a reward worker does it."""
     from transformers import AutoTokenizer
 
     import verl_vision_r1
@@ -80,8 +79,8 @@ def _sample() -> Any:
 
     ids = torch.ones(1, 4, dtype=torch.long)
     tensors = {"prompts": ids[:, :2], "responses": ids[:, 2:], "attention_mask": ids, "input_ids": ids}
-    truth = Target([], [], width=64, height=48).to_json()
-    columns = {"reward_model": {"ground_truth": truth}, "raw_prompt": [], "global_steps": 1}
+    ground_truth = Target([], [], width=64, height=48).to_json()
+    columns = {"reward_model": {"ground_truth": ground_truth}, "raw_prompt": [], "global_steps": 1}
     values = {name: np.array([value], dtype=object) for name, value in columns.items() if name != "raw_prompt"}
     values["raw_prompt"] = np.empty(1, dtype=object)
     values["raw_prompt"][0] = []

@@ -1,4 +1,4 @@
-"""The sections of docs/reference/configuration.md on recipes: what of verl's configuration they set, and why."""
+"""docs/reference/configuration/recipes.md: what recipes and groups set of verl's configuration, and why."""
 
 import contextlib
 import io
@@ -20,15 +20,28 @@ SHARED: Final = ("base", "gpu", "cpu")
 GROUPS: Final = ("method", "engine", "rollout", "mode", "tuning", "freeze", "evaluation")
 
 
-def sections() -> Iterator[str]:
-    """The sections, one after the other."""
+INTRODUCTION: Final = """# Recipes
+
+This page lists what every recipe and every group sets of verl's configuration, and why.
+
+`+recipe=NAME` starts from a recipe; `vision_r1/GROUP=NAME` swaps a group in it; any key can be overridden behind both.
+The folder `recipes/` of the repository has a page and a script for each recipe.
+"""
+
+
+def page() -> str:
+    """The page."""
+    return "\n".join([INTRODUCTION, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    yield from _training()
+    yield from _evaluations()
     yield "## What every recipe sets\n"
     for name in SHARED:
         yield from _shared(name)
     for group in GROUPS:
         yield from _group(group)
-    yield from _training()
-    yield from _evaluations()
 
 
 def why(file: AnnotatedYaml, key: str) -> str:
@@ -72,27 +85,29 @@ def _group(group: str) -> Iterator[str]:
     for name in names_in(group):
         file = read_annotated(CONFIG / group / f"{name}.yaml")
         yield f"### `vision_r1/{group}={name}`\n\n{linked(file.header)}\n"
-        rows = ((f"`{key}`", code(value), why(file, key)) for key, value in file.values.items())
-        yield table(("key", "value", "why"), rows) + "\n"
+        rows = [(f"`{key}`", code(value), why(file, key)) for key, value in file.values.items()]
+        if rows:
+            yield table(("key", "value", "why"), rows) + "\n"
 
 
 def _training() -> Iterator[str]:
-    yield "## The training recipes\n"
+    yield "## Training recipes\n"
     names = [name for name in names_of_recipes() if not name.startswith("eval_")]
     yield from (f"- `+recipe={name}`: {recipe(name).header}" for name in names)
-    yield "\nEach is made from one of the methods, or from another recipe, with:\n"
+    yield "\nEach builds on a method or on another recipe, and sets:\n"
     rows = (row for name in names for row in (*_parents(name), *_own_keys(name)))
     yield table(("recipe", "group or key", "value", "why"), rows) + "\n"
 
 
 def _parents(name: str) -> Iterator[tuple[str, ...]]:
     """What a recipe is made from, and the groups that it swaps."""
-    said = recipe(name).comments
+    comments = recipe(name).comments
     for entry in OmegaConf.load(RECIPES / f"{name}.yaml").defaults:
         if isinstance(entry, DictConfig):
             ((key, value),) = entry.items()
-            group = str(key).removeprefix("override /")
-            yield f"`{name}`", f"`{group}`", code(value), linked(said.get(group, ""))
+            group = str(key).removeprefix("override ").removeprefix("/")
+            if (group, value) != ("vision_r1/evaluation", "none"):
+                yield f"`{name}`", f"`{group}`", code(value), linked(comments.get(group, ""))
         elif entry != "_self_":
             yield f"`{name}`", "from", code(str(entry).removeprefix("/")), ""
 
@@ -104,8 +119,8 @@ def _own_keys(name: str) -> Iterator[tuple[str, ...]]:
 
 def _row(key: str, part: str, files: dict[str, AnnotatedYaml], configs: dict[str, DictConfig]) -> tuple[str, ...]:
     values = [_value(config, key) for config in configs.values()]
-    told = {name: reason for name, file in files.items() if key in file.values and (reason := why(file, key))}
-    reasons = (f"`{name}`: {reason}" if len(files) > 1 else reason for name, reason in told.items())
+    given = {name: reason for name, file in files.items() if key in file.values and (reason := why(file, key))}
+    reasons = (f"`{name}`: {reason}" if len(files) > 1 else reason for name, reason in given.items())
     return f"`{key.removeprefix(f'{part}.')}`", *values, " ".join(reasons)
 
 
@@ -118,12 +133,12 @@ def _value(config: DictConfig, key: str) -> str:
 
 
 def _evaluations() -> Iterator[str]:
-    yield "## The evaluation recipes\n"
+    yield "## Evaluation recipes\n"
     names = [name for name in names_of_recipes() if name.startswith("eval_")]
     files = {name: recipe(name) for name in names}
     for name in names:
         yield f"- `+recipe={name}`: {files[name].header}"
-    yield "\nEach is `vision_r1_qwen7b` with `vision_r1/evaluation=greedy`, and with:\n"
+    yield "\nEach only generates (`vision_r1/evaluation=greedy`), and sets:\n"
     configs = {name: composed(f"+recipe={name}") for name in names}
     keys = dict.fromkeys(key for file in files.values() for key in file.values)
     rows: list[tuple[Any, ...]] = [_row(key, "", files, configs) for key in keys]

@@ -1,6 +1,6 @@
-"""Found by Hydra itself, which scans the namespace package `hydra_plugins`: puts our recipes on its search path.
+"""Adds our recipes to Hydra's search path. Hydra finds this by scanning the namespace package `hydra_plugins`.
 
-Kept free of other imports: a slow plugin slows every Hydra application of the environment.
+Keep the imports light: Hydra loads this in every Hydra application of the environment.
 """
 
 import sys
@@ -12,10 +12,10 @@ CONFIGS = "pkg://verl_vision_r1.config"
 
 
 class VisionR1SearchPath(SearchPathPlugin):
-    """Appends our configurations after the application's own, which therefore win where names collide."""
+    """Appends our configurations after the application's own, which take precedence if names collide."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append them once: verl's entry point and Hydra's discovery both bring this class in."""
+        """Append the path once: both verl's entry point and Hydra's discovery load this class."""
         if any("vision_r1" in word for word in sys.argv[1:]):
             _refuse_old_names(sys.argv[1:])
         if all(element.path != CONFIGS for element in search_path.get_path()):
@@ -23,7 +23,7 @@ class VisionR1SearchPath(SearchPathPlugin):
 
 
 def _refuse_old_names(words: list[str]) -> None:
-    """Here, because Hydra's own message about an unknown name cannot say what it is called now."""
+    """Stop the run on a renamed option: Hydra's own message about an unknown name cannot give the new one."""
     from verl_vision_r1.renamed import check_overrides
 
     try:
