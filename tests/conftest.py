@@ -1,8 +1,23 @@
 """What several files share."""
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts a process is marked so: `make test-unit` and `make test-fast` leave it out."""
+    if not {"process", "engine"} & {mark.name for mark in request.node.iter_markers()}:
+        monkeypatch.setattr(subprocess.Popen, "__init__", _refuse)
+
+
+def _refuse(self: Any, args: Any, *rest: Any, **options: Any) -> None:
+    self.returncode = None
+    self._child_created = False
+    raise RuntimeError(f"expected @pytest.mark.process on a test that starts a process, got none: {args!r:.80}")
 
 
 @pytest.fixture(scope="module")

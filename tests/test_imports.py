@@ -114,7 +114,10 @@ def test_only_the_trainer_and_preflight_know_of_the_transfer_queue(path: Path) -
         assert "transfer_queue" not in {name.split(".")[0] for name in imported_by(path)}
 
 
-@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.split(".")[0] in ("rewards", *ORDER[0][1:6])))
+PURE = ("rewards", *ORDER[0][1:6])
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.split(".")[0] in PURE))
 def test_rewards_and_vocabulary_import_nothing_heavy(module: str) -> None:
     known = set(sys.stdlib_module_names) | LIGHT | {NAME}
     optional = {"math_verify"}  # The published code's first pass, where somebody asks for it.

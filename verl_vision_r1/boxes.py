@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from verl_vision_r1.shown import shown
+
 Boxes = NDArray[np.float64]
 """(N, 4) float64 `xyxy` boxes."""
 
@@ -48,13 +50,13 @@ def as_boxes(values: Any) -> Boxes:
     try:
         boxes = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"boxes: expected N lists of four numbers, got {values!r:.120}") from error
+        raise ValueError(f"boxes: expected N lists of four numbers, got {shown(values)}") from error
     if boxes.size == 0:
         return NO_BOXES
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes: expected shape (N, 4), got {boxes.shape}")
     if not np.isfinite(boxes).all():
-        raise ValueError(f"boxes: expected finite numbers, got {boxes.tolist()!r:.120}")
+        raise ValueError(f"boxes: expected finite numbers, got {shown(boxes.tolist())}")
     return boxes
 
 

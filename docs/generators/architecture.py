@@ -13,6 +13,8 @@ from generators.markdown import between_marks, table
 PACKAGE: Final = Path(str(resources.files("verl_vision_r1")))
 
 ROOMS: Final[dict[str, str]] = {
+    "shown": "values and texts in messages: short, on one line",
+    "documents": "JSON and YAML files, with errors of one line",
     "boxes": "box geometry: IoU, GIoU",
     "frames": "conversion between the model's frame and original-image pixels",
     "targets": "the ground truth of a sample",
@@ -24,7 +26,7 @@ ROOMS: Final[dict[str, str]] = {
     "rewards": "from a completion to a reward and its parts",
     "settings": "the configuration key `vision_r1`",
     "reward_manager": "adapter to verl's reward manager",
-    "data": "data sets to parquet; validation; verl's dataset class",
+    "data": "datasets to parquet; validation; verl's dataset class",
     "training": "metrics, advantages, frozen parts and rollout files for verl's trainer",
     "evaluation": "AP, F1 and accuracy from predictions files",
     "report": "the rollout page",
@@ -65,7 +67,7 @@ class Part(NamedTuple):
     modules: tuple[str, ...]
 
 
-VOCABULARY: Final = ("boxes", "frames", "targets", "prompts", "renamed", "supported", "__init__")
+VOCABULARY: Final = ("boxes", "frames", "targets", "prompts", "shown", "documents", "renamed", "supported", "__init__")
 INSIDE: Final = (
     ("verl starts", Part("plugin, compat", "registers recipes, reward manager, trainer modes", ("plugin", "compat"))),
     ("Hydra composes", Part("preflight.config_check", "checks configuration and data", ("preflight", "settings"))),

@@ -85,6 +85,7 @@ def read_all(descriptor: int) -> Iterator[bytes]:
         return
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", [["--help"], ["attacks", "--preset", "nothing"]], ids=["help", "error"])
 def test_colours_are_only_for_terminals_and_can_be_disabled(arguments: list[str]) -> None:
     colour = "\x1b[31m" if "attacks" in arguments else "\x1b["
@@ -95,6 +96,7 @@ def test_colours_are_only_for_terminals_and_can_be_disabled(arguments: list[str]
     assert b"\x1b[" not in piped.stdout + piped.stderr
 
 
+@pytest.mark.process
 def test_a_closed_pipe_is_no_error() -> None:
     command = shlex.join([*MODULE, "attacks", "--json"])
     script = f"set -o pipefail; {command} | head -n 1"
@@ -103,6 +105,7 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

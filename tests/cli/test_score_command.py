@@ -233,7 +233,7 @@ def colour(picture: Image.Image, x: int, y: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-@pytest.mark.parametrize("size", [(8, 6), (9000, 30), (10**9, 10**9)])
+@pytest.mark.parametrize("size", [(8, 6), (9000, 30), (10**6, 10**6)])
 def test_a_picture_has_a_suitable_size(size: tuple[int, int], tmp_path: Path) -> None:
     target = Target([[1, 1, 5, 5]], ["cat"], *size)
     printed(*one(COMPLETION, target), "--draw", tmp_path / "drawn.png")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from verl_vision_r1.cpu.patches import remembered
 
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.process]
 
 LOOK = """
 import importlib.metadata

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from verl_vision_r1.cpu import keep_bytecode
 
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.process]
 
 DRIVER = """
 import os

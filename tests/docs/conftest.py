@@ -1,11 +1,13 @@
 """A folder in which the commands of the pages can be run, and the generators of the pages."""
 
+import copy
 import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,24 @@ CASE = {
     "params": {"stage": "off"},
     "expected": {"format": 1, "recall": 1.0, "precision": 1.0, "total": 3.0},
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def composed_once() -> Iterator[None]:
+    """Hydra composes each configuration once, whoever asks: the pages, the generators and the doctor name the same."""
+    import hydra
+
+    compose, found = hydra.compose, {}
+
+    def once(name: str, overrides: list[str], **more: Any) -> Any:
+        key = (name, *overrides, *more.items())
+        if key not in found:
+            found[key] = compose(name, overrides=overrides, **more)
+        return copy.deepcopy(found[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hydra, "compose", once)
+        yield
 
 
 @pytest.fixture(scope="module")

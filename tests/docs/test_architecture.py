@@ -6,7 +6,7 @@ import pytest
 from generators import architecture
 
 ORDER = list(architecture.ROOMS)
-LIGHT = ("boxes", "frames", "targets", "prompts", "rewards")
+LIGHT = ("shown", "documents", "boxes", "frames", "targets", "prompts", "rewards")
 HEAVY = {"torch", "verl", "ray", "transformers", "vllm", "hydra", "omegaconf", "pyarrow", "PIL", "tensordict"}
 
 

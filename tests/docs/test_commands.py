@@ -28,7 +28,7 @@ from verl_vision_r1.data.readers.sources import SOURCES
 from verl_vision_r1.frames import FRAME_OF_FAMILY
 from verl_vision_r1.rewards.criteria import CRITERIA
 
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.process]
 REGISTRIES: tuple[dict[str, Any], ...] = (CRITERIA, SOURCES, FRAME_OF_FAMILY)
 """What the worked examples add to."""
 

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
-pytestmark = pytest.mark.skipif(find_spec("material") is None, reason="mkdocs-material is not installed")
+MISSING = [name for name in ("material", "mkdocstrings") if find_spec(name) is None]
+pytestmark = [pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"), pytest.mark.process]
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -42,8 +42,8 @@ def read(name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A title or link text as it is compared: one line, without marks of code, in lower case."""
-    return " ".join(text.replace("`", "").split()).lower()
+    """A title or link text as it is compared: one line, without marks of code and a first "the", in lower case."""
+    return " ".join(text.replace("`", "").split()).lower().removeprefix("the ")
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 TEACHING = ROOT / "examples" / "teach_the_demo_model.py"
 EXAMPLES = sorted({*(ROOT / "examples").glob("*.py")} - {TEACHING})

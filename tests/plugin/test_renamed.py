@@ -65,6 +65,7 @@ def test_an_old_option_names_the_new_one(command: str, old: str, new: str) -> No
     assert new in CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
 
 
+@pytest.mark.process
 @pytest.mark.verl
 def test_a_run_with_an_old_choice_ends_with_the_new_name() -> None:
     command = [sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=vision_r1_qwen7b", "vision_r1/freeze=nothing"]

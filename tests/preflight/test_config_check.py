@@ -63,8 +63,11 @@ def test_a_valid_configuration_passes(folder: Path) -> None:
             "actor_rollout_ref.model.path=/nowhere/model",
             r"model\.path: expected a model folder or a name .* '/nowhere",
         ),
-        ("data.val_files=/nowhere/val.parquet", r"/nowhere/val\.parquet"),
-        ("data.train_files=[/nowhere/train.parquet]", r"/nowhere/train\.parquet"),
+        (
+            "data.val_files=/nowhere/val.parquet",
+            r"data\.val_files: expected an existing file, got /nowhere/val\.parquet",
+        ),
+        ("data.train_files=[/nowhere/train.parquet]", r"data\.train_files: expected .*, got /nowhere/train\.parquet"),
         ("trainer.use_v1=false", r"trainer\.use_v1: expected True, got False"),
         (
             "custom_reward_function.path=mine.py",

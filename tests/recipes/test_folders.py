@@ -221,6 +221,7 @@ def test_a_script_is_four_lines_and_runs_its_recipe(name: str) -> None:
     assert (FOLDERS / name / "run_multinode.sh").is_file() == (name in TRAININGS)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_script_is_one_that_bash_can_read(script: Path) -> None:
     assert subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True).stderr == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from compositions import FOLDERS, TRAININGS, composed, nodes, training_gpus
 
-pytestmark = pytest.mark.verl
+pytestmark = [pytest.mark.verl, pytest.mark.process]
 
 RECORD = """#!/bin/bash
 echo "$(basename "$0") $*" >> {log}

@@ -14,6 +14,8 @@ from run_on_disk import Run, boxes_text
 from verl_vision_r1.report.writer import write_report
 from verl_vision_r1.targets import Target
 
+pytestmark = pytest.mark.process
+
 GROUND_TRUTH, FIRST, SECOND = (27, 120, 55), (213, 94, 0), (0, 114, 178)
 """Colours of the ground truth and of the first two rollouts."""
 TARGET = Target([[100, 60, 300, 240]], ["cat"], width=400, height=300)

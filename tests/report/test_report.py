@@ -35,7 +35,7 @@ def test_the_page_has_each_prompt_and_each_image_once(run: Run, tmp_path: Path) 
     assert (made.completions, made.total, made.size) == (5, 5, made.path.stat().st_size)
     assert [prompt["step"] for prompt in document["prompts"]] == [1, 1, 2]
     assert len(document["images"]) == 2
-    assert all(image.startswith("data:image/webp;base64,") for image in document["images"])
+    assert all(image["url"].startswith("data:image/webp;base64,") for image in document["images"])
     both = next(prompt for prompt in document["prompts"] if len(prompt["rollouts"]) == 2)
     totals = [rollout["total"] for rollout in both["rollouts"]]
     assert totals == pytest.approx([3.0, 1.0])  # IoU 0.9 is above xi2.
@@ -71,7 +71,7 @@ def test_a_task_without_boxes_has_its_criteria(run: Run, tmp_path: Path) -> None
     (rollout,) = document["prompts"][0]["rollouts"]
     names = [item.name for item in run.preset.tasks["classification"].criteria]
     assert list(rollout["criteria"]) == sorted(names)
-    assert {trace["legendgroup"] for trace in document["figures"]["all"]["data"]} == {"total", *names}
+    assert {trace["legendgroup"] for trace in document["figures"]["overall"]["data"]} == {"total", *names}
 
 
 def test_no_completion_can_end_the_script_element(run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from verl_vision_r1.data.parquet import make_row, write_rows
-from verl_vision_r1.report.thumbnails import SIDES, embedded_images, thumbnail
+from verl_vision_r1.report.thumbnails import SIDES, Thumbnail, embedded_images, thumbnail
 from verl_vision_r1.targets import Target
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (600, 900, 3), dtype=np.uint8))
@@ -24,26 +24,26 @@ def decoded(url: str) -> Image.Image:
 def test_the_largest_size_within_the_budget_is_used(tmp_path: Path) -> None:
     path = tmp_path / "noise.png"
     NOISE.save(path)
-    sizes = {budget: decoded(thumbnail(path, budget)).size for budget in (10_000_000, 60_000, 10)}
+    sizes = {budget: decoded(thumbnail(path, budget).url).size for budget in (10_000_000, 60_000, 10)}
     assert sizes[10_000_000] == (640, 427)
     assert 160 < sizes[60_000][0] < 640
-    assert len(thumbnail(path, 60_000)) <= 60_000
+    assert len(thumbnail(path, 60_000).url) <= 60_000
     assert sizes[10][0] == SIDES[-1]
 
 
 def test_a_small_image_is_not_enlarged(tmp_path: Path) -> None:
     path = tmp_path / "small.png"
     Image.new("RGB", (40, 30), "red").save(path)
-    assert decoded(thumbnail(path, 10_000)).size == (40, 30)
+    assert decoded(thumbnail(path, 10_000).url).size == (40, 30)
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n broken"])
-def test_an_invalid_image_gives_an_empty_url(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_image_gives_a_note(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(content)
-    assert thumbnail(path, 10_000) == ""
-    assert thumbnail(content, 10_000) == ""
-    assert thumbnail(tmp_path / "nowhere.png", 10_000) == ""
+    assert thumbnail(path, 10_000) == Thumbnail("", "image cannot be read")
+    assert thumbnail(content, 10_000) == Thumbnail("", "image cannot be read")
+    assert thumbnail(tmp_path / "nowhere.png", 10_000) == Thumbnail("", "image not found")
 
 
 def test_embedded_images_are_found_by_name(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from verl_vision_r1.rewards.answers import Answer
 from verl_vision_r1.rewards.attacks import PRESETS, Item, form_of
 from verl_vision_r1.rewards.criteria import CRITERIA
 from verl_vision_r1.rewards.explanation import Explanation, explain
-from verl_vision_r1.rewards.explanation.words import printable
 from verl_vision_r1.rewards.matching import match_by_assignment, match_nothing
 from verl_vision_r1.rewards.presets import preset_from_config, read_preset
 from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import TaskRules, WeightedCriterion, score_completion
+from verl_vision_r1.shown import printable
 
 SIDE = 1000
 FRAME = (SIDE, SIDE)

@@ -50,6 +50,7 @@ print(before, after, EngineRegistry.get_engine_cls("value_model", "fsdp2").__nam
 """
 
 
+@pytest.mark.process
 @pytest.mark.engine  # It starts no engine, but verl's imports take long.
 def test_verl_uses_the_engine_after_the_import() -> None:
     # In a subprocess, because the registry is global.

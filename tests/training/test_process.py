@@ -10,6 +10,8 @@ import pytest
 
 from verl_vision_r1.training.process import RunFolder, end_group, output_of, read_line, train
 
+pytestmark = pytest.mark.process
+
 SLEEP = "import signal, time; signal.signal(signal.SIGTERM, {}); print('one', flush=True); time.sleep(60)"
 IGNORES, ENDS = SLEEP.format("signal.SIG_IGN"), SLEEP.format("signal.SIG_DFL")
 

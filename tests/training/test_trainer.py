@@ -21,6 +21,7 @@ print([get_trainer_cls(mode).__mro__[2].__name__ for mode in modes])
 """
 
 
+@pytest.mark.process
 @pytest.mark.engine  # It starts no engine, but verl's imports take long.
 def test_verl_finds_our_modes_and_imports_them_lazily() -> None:
     done = subprocess.run([sys.executable, "-c", ASK], env=os.environ, capture_output=True, text=True, check=True)

@@ -7,12 +7,15 @@ error is raised as `SystemExit`.
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from verl_vision_r1 import cpu, supported
+
+if TYPE_CHECKING:
+    from verl_vision_r1.settings import Settings
 
 
 class Preflight(Callback):
@@ -35,7 +38,6 @@ def check(config: DictConfig) -> None:
     Raises:
         ValueError, FileNotFoundError: The message has the key, the expected value and the value found.
     """
-    from verl_vision_r1.data.parquet import check_rows
     from verl_vision_r1.settings import Settings
 
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
@@ -49,9 +51,22 @@ def check(config: DictConfig) -> None:
         files = config.data[key]
         paths = [files] if isinstance(files, str) else list(files)
         local = [Path(path).expanduser() for path in paths if "://" not in path]
-        samples = sum(check_rows(path, settings.preset.tasks, settings.prompts) for path in local)
+        samples = sum(_check_samples(f"data.{key}", path, settings) for path in local)
         if key == "train_files" and len(local) == len(paths):
             _check_batch(config, samples)
+
+
+def _check_samples(key: str, path: Path, settings: "Settings") -> int:
+    from verl_vision_r1.data.parquet import check_rows
+
+    try:
+        return check_rows(path, settings.preset.tasks, settings.prompts)
+    except FileNotFoundError as error:
+        if path.exists():
+            raise
+        raise FileNotFoundError(
+            f"{key}: expected an existing file, got {path}; correct the path, or run vision-r1 prepare"
+        ) from error
 
 
 def _check_trainer(config: DictConfig) -> None:

@@ -6,15 +6,20 @@ Source: Vision-R1 (arXiv 2503.18013), section 3.3 and its ablations.
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from verl_vision_r1.shown import shown
+
 Value = TypeVar("Value", float, NDArray[np.float64])
 SLACK: Final = 1e-9
 """Tolerance for rounding errors of frame conversion: an IoU equal to a threshold on paper must reach it here too."""
+
+MAX_STEP: Final = 1_000_000_000
 
 HINT_IOU: Final = 0.4
 HINT: Final = 0.25
@@ -52,13 +57,15 @@ class Stage:
             if value is None and name == "precision_xi0":
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise ValueError(f"curriculum stage {self.index}: {name}: expected a number in [0, 1], got {value!r}")
+                raise ValueError(
+                    f"curriculum stage {self.index}: {name}: expected a number in [0, 1], got {shown(value)}"
+                )
         if not self.xi2:
             raise ValueError(f"curriculum stage {self.index}: xi2: expected a number above 0, got {self.xi2!r}")
         if self.xi1 > self.xi2:
             raise ValueError(f"curriculum stage {self.index}: expected xi1 <= xi2, got {self.xi1} and {self.xi2}")
-        if self.at_step is not None and (not isinstance(self.at_step, int) or self.at_step < 0):
-            raise ValueError(f"curriculum stage {self.index}: at_step: expected a step, got {self.at_step!r}")
+        if self.at_step is not None and (not isinstance(self.at_step, int) or not 0 <= self.at_step <= MAX_STEP):
+            raise ValueError(f"curriculum stage {self.index}: at_step: expected a step, got {shown(self.at_step)}")
 
     def begin(self, total_steps: int) -> float:
         """Number of completed steps at which the stage starts."""
@@ -106,9 +113,9 @@ class Curriculum:
         if not self.stages:
             raise ValueError("curriculum.stages: expected at least one stage, got none")
         if self.interpolation not in ("step", "linear"):
-            raise ValueError(f"curriculum.interpolation: expected step or linear, got {self.interpolation!r}")
+            raise ValueError(f"curriculum.interpolation: expected step or linear, got {shown(self.interpolation)}")
         if self.validation not in ("last", "first"):
-            raise ValueError(f"curriculum.validation: expected last or first, got {self.validation!r}")
+            raise ValueError(f"curriculum.validation: expected last or first, got {shown(self.validation)}")
         if self.stages[0].begin(1) > 0:
             first = self.stages[0]
             start = f"at={first.at}" if first.at_step is None else f"at_step={first.at_step}"
@@ -123,22 +130,22 @@ class Curriculum:
                 )
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Curriculum":
+    def from_config(cls, config: Mapping[str, Any]) -> "Curriculum":
         """Read the Hydra group `vision_r1/curriculum`.
 
         Raises:
             ValueError: A key is unknown or missing, or a value is out of range.
         """
         known = {"stages", "interpolation", "validation"}
-        if set(config) - known or not isinstance(config.get("stages"), list):
+        if not isinstance(config, Mapping) or set(config) - known or not isinstance(config.get("stages"), list):
             raise ValueError(
-                f"vision_r1.curriculum: expected a list of stages and the keys {sorted(known)}, got {config}"
+                f"vision_r1.curriculum: expected a list of stages and the keys {sorted(known)}, got {shown(config)}"
             )
         fields = {"at", "at_step", "xi0", "xi1", "xi2", "precision_xi0"}
         for index, stage in enumerate(config["stages"]):
-            if not {"xi0", "xi1", "xi2"} <= set(stage) <= fields:
+            if not isinstance(stage, Mapping) or not {"xi0", "xi1", "xi2"} <= set(stage) <= fields:
                 raise ValueError(
-                    f"vision_r1.curriculum.stages[{index}]: expected keys of {sorted(fields)}, got {stage}"
+                    f"vision_r1.curriculum.stages[{index}]: expected keys of {sorted(fields)}, got {shown(stage)}"
                 )
         stages = tuple(Stage(**stage, index=index) for index, stage in enumerate(config["stages"]))
         return cls(stages, **{key: value for key, value in config.items() if key != "stages"})

@@ -1,8 +1,9 @@
 """Scores one completion: the total and all its components. Pure functions: no state, no clock, no verl."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers import Answer, Parser
@@ -47,6 +48,11 @@ class TaskRules:
     def names(self) -> tuple[str, ...]:
         """The names of the criteria, in order."""
         return tuple(item.name for item in self.criteria)
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The parser, the matcher and the functions of the criteria."""
+        return (self.parser, self.matcher, *(item.function for item in self.criteria))
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,11 @@ class Scores:
         return {name: float(value) for name, value in values.items()}
 
     def __str__(self) -> str:
-        parts = "  ".join(f"{name} {value:.3f}" for name, value in self.parts.items())
-        flags = ", ".join(name for name, value in self.flags.items() if value)
-        boxes = f"{self.predicted} predicted, {self.targets} true, mean IoU {self.mean_iou:.3f}"
-        return f"total {self.total:.3f}  =  {parts}   ({boxes}; {flags})"
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in self.parts.items())
+        facts = [f"{self.predicted} predicted, {self.targets} true, mean IoU {self.mean_iou:.3f}"]
+        facts += [] if self.flags["parsed"] else ["not parsed"]
+        facts += [name for name, value in self.flags.items() if value and name != "parsed"]
+        return f"total {self.total:.3f} = {parts} ({', '.join(facts)})"
 
 
 def score_completion(completion: str, target: Target, rules: TaskRules, frame: Size, stage: Stage = OFF) -> Scores:

@@ -1,6 +1,6 @@
 """Estimated memory of small models, compared with torch's allocations and vLLM's cache size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,15 @@ FAMILIES = {
         "deepstack_visual_indexes": [1], "num_position_embeddings": 256,
     },
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The models are so small that more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def config_of(family: str, vocabulary: int = 4096) -> Any:

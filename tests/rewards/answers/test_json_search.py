@@ -171,11 +171,11 @@ def test_the_own_form_of_glm_is_well_formed_in_robust() -> None:
     ],
 )
 def test_hostile_texts_take_no_time(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for grounding in (False, True):
         parse_json_boxes(text, FRAME, grounding=grounding)
         parse_robust_boxes(text, FRAME, grounding=grounding)
-    assert time.perf_counter() - begin < 0.8
+    assert time.process_time() - begin < 0.8
 
 
 def test_boxes_behind_a_text_that_takes_all_of_the_budget_are_read() -> None:

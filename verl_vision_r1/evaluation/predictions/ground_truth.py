@@ -9,6 +9,7 @@ import numpy as np
 from verl_vision_r1.boxes import area, as_boxes
 from verl_vision_r1.data.readers.coco import images_of, load, names_of, stem_of
 from verl_vision_r1.data.readers.entries import LARGEST, Entry, corners, value_of
+from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
 from verl_vision_r1.targets import Target
 
@@ -104,7 +105,8 @@ def with_files(truth: GroundTruth, known: dict[str, str]) -> GroundTruth:
     """The ground truth with other image files, by image name, in place of those that do not exist."""
     pairs = zip(truth.images, truth.files, strict=True)
     return replace(
-        truth, files=tuple(file if file and Path(file).is_file() else known.get(image, file) for image, file in pairs)
+        truth,
+        files=tuple(file if file and is_regular_file(Path(file)) else known.get(image, file) for image, file in pairs),
     )
 
 

@@ -6,14 +6,18 @@ is missing.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from verl_vision_r1.data.readers.folders import contents
-from verl_vision_r1.frames import Size, read_size
+from verl_vision_r1.frames import MAX_FRAME, Size, read_size
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
+MAX_STEP: Final = 1_000_000_000
+"""Maximum step of a line."""
 KEYS: Final = ("input", "output", "gts", "data_source", "image_id", "question", "subject", "image", "frame")
 
 
@@ -77,7 +81,8 @@ def read_predictions(path: Path) -> PredictionsFile:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The folder has no such file or several, no line is JSON, or a line does not identify its sample.
+        ValueError: The folder has no such file or several, no line is JSON, or a line does not identify its sample or
+            has a number that is not finite.
     """
     path = _file(path)
     lines, broken = [], []
@@ -102,7 +107,7 @@ def _file(path: Path) -> Path:
         raise FileNotFoundError(f"{path}: expected a predictions file of verl's validation, got no such file")
     if not path.is_dir():
         return path
-    files = sorted(path.glob("*.jsonl"))
+    files = sorted(file for file in path.glob("*.jsonl") if file.is_file())
     if len(files) != 1:
         raise ValueError(
             f"{path}: expected a folder with one predictions file (STEP.jsonl), got {contents(path)}; pass the file"
@@ -134,10 +139,22 @@ def _line(entry: dict[str, Any], number: int, path: Path) -> Line:
         ground_truth=entry["gts"],
         target=_target(entry["gts"], where),
         clipped=bool(entry.get("clipped")),
-        step=entry["step"] if isinstance(entry.get("step"), int) else 0,
-        values={key: float(value) for key, value in entry.items() if isinstance(value, int | float)},
+        step=_step(entry.get("step", 0), where),
+        values={key: _number(value, key, where) for key, value in entry.items() if isinstance(value, int | float)},
         **{name: entry[name] for name in ("data_source", "image_id", "question", "subject", "image")},
     )
+
+
+def _number(value: int | float, key: str, where: str) -> float:
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{where}: {shown(key, 60)}: expected a finite number, got {shown(value)}")
+    return float(value)
+
+
+def _step(value: Any, where: str) -> int:
+    if not isinstance(value, int) or not 0 <= value <= MAX_STEP:
+        raise ValueError(f"{where}: step: expected a whole number from 0 to {MAX_STEP:,}, got {shown(value)}")
+    return value
 
 
 def _target(text: str, where: str) -> Target:
@@ -150,5 +167,5 @@ def _target(text: str, where: str) -> Target:
 def _frame(text: str, where: str) -> Size:
     size = read_size(text)
     if size is None:
-        raise ValueError(f"{where}: frame: expected WIDTHxHEIGHT, got {text!r}")
+        raise ValueError(f"{where}: frame: expected WIDTHxHEIGHT, each from 1 to {MAX_FRAME:,}, got {shown(text, 60)}")
     return size

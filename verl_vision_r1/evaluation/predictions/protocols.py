@@ -12,7 +12,7 @@ from typing import Final
 from verl_vision_r1.evaluation.predictions import published_parsers
 from verl_vision_r1.rewards.answers import Answer, Parser
 from verl_vision_r1.rewards.answers.tagged import answer_content
-from verl_vision_r1.targets import normalise_label
+from verl_vision_r1.targets import plain_label
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Naming:
 
 STATED: Final = Naming(str.lower, stated=True, asked=False)
 ASKED: Final = Naming(str, stated=False, asked=True)
-STATED_OR_ASKED: Final = Naming(normalise_label, stated=True, asked=True)
+STATED_OR_ASKED: Final = Naming(plain_label, stated=True, asked=True)
 
 ANY: Final = ("categories", "category", "own")
 """Kinds of questions about boxes of categories."""
@@ -200,9 +200,9 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
             "lenient parsing, not from a publication",
             "the score of a box is the predicted confidence, otherwise 1: without confidences AP measures one"
             " operating point instead of a ranking, and depends on the order of boxes",
-            "a JSON list, bare, fenced or between answer tags; items that are not boxes are skipped; a box whose label"
-            " is not a category name (case and blanks ignored) is dropped; a box without a label has the category of"
-            " the question",
+            "JSON lists and objects in any text, or names with boxes; items that are not boxes are skipped; a box"
+            " whose label is not a category name (case, blanks, `_` and `-` ignored) is dropped; a box without a label"
+            " has the category of the question",
             "classes and counts: the text between answer tags, otherwise the whole completion",
             "at most 1, 10 and 100 boxes per category and image",
         ),

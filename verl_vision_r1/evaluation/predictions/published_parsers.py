@@ -14,6 +14,7 @@ import numpy as np
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers import Answer, parse_json_boxes
 from verl_vision_r1.rewards.answers.answer import fit
+from verl_vision_r1.rewards.answers.marked_boxes import MARK, parse_marked_boxes
 from verl_vision_r1.rewards.answers.tagged import NOTHING, answer_content, parse_tagged_boxes, parse_tagged_corners
 from verl_vision_r1.rewards.releases import visual_rft
 
@@ -111,16 +112,18 @@ def read_first_corners(completion: str, frame: Size) -> Answer:
 
 
 def read_any(completion: str, frame: Size) -> Answer:
-    """Parse any supported format: JSON boxes, bare, fenced or tagged; boxes with confidence; corners of one box.
+    """Parse any supported format: JSON boxes in any text, boxes with confidence, names with boxes, corners of a box.
 
     Example:
         >>> read_any("<answer>(1,2),(30,40)</answer>", (100, 100)).boxes.tolist()
         [[1.0, 2.0, 30.0, 40.0]]
     """
     completion = completion[:LONGEST]
-    content = answer_content(completion)
-    tagged = [parse_tagged_boxes(completion, frame), parse_tagged_corners(completion, frame)]
-    answers = [parse_json_boxes(content or completion, frame), *tagged]
+    parsers = [parse_json_boxes, parse_tagged_boxes, parse_tagged_corners, parse_marked_boxes]
+    # Marks first: a list of numbers between them is JSON, without the names.
+    if MARK.search(completion):
+        parsers = parsers[::-1]
+    answers = [parser(completion, frame) for parser in parsers]
     with_boxes = (answer for answer in answers if len(answer.boxes))
     parsed = (answer for answer in answers if answer.parsed)
     return next(with_boxes, next(parsed, answers[0]))

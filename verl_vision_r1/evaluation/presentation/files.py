@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from verl_vision_r1.documents import replaced
 from verl_vision_r1.evaluation.compare import Difference, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import Measured
 from verl_vision_r1.evaluation.presentation.tables import Grid, changes, few, grids, inputs, markdown, notes
+from verl_vision_r1.shown import printable
 
 FIGURES: Final = (
     *("precision_recall.png", "by_category.png", "by_size.png", "confusion.png", "calibration.png"),
@@ -66,6 +68,16 @@ def write_results(out: Path, evaluation: Evaluation, against: Against | None) ->
         The paths of `results.json` and `table.md`.
     """
     out.mkdir(parents=True, exist_ok=True)
+    results, table = out / "results.json", out / "table.md"
+    _write(results, json.dumps(document_of(evaluation, against), indent=2, ensure_ascii=False) + "\n")
+    parts = [markdown(grid) for grid in tables(evaluation, against)]
+    parts.append("\n".join(f"- {printable(line, None)}" for line in sentences(evaluation, against)))
+    _write(table, "\n\n".join(parts) + "\n")
+    return [results, table]
+
+
+def document_of(evaluation: Evaluation, against: Against | None) -> dict[str, Any]:
+    """The content of `results.json`, as strict JSON."""
     document = evaluation.as_dict()
     if against is not None:
         document["against"] = against.before.as_dict() | {"resamples": against.resamples}
@@ -73,17 +85,14 @@ def write_results(out: Path, evaluation: Evaluation, against: Against | None) ->
             name: {value: found.as_dict() for value, found in by_value.items()}
             for name, by_value in against.differences.items()
         }
-    results, table = out / "results.json", out / "table.md"
-    _write(results, json.dumps(plain(document), indent=2, ensure_ascii=False) + "\n")
-    parts = [markdown(grid) for grid in tables(evaluation, against)]
-    parts.append("\n".join(f"- {line}" for line in sentences(evaluation, against)))
-    _write(table, "\n\n".join(parts) + "\n")
-    return [results, table]
+    strict: dict[str, Any] = plain(document)
+    return strict
 
 
 def _write(path: Path, text: str) -> None:
-    # A prompt may contain lone surrogates, which UTF-8 cannot encode.
-    path.write_text(text, encoding="utf-8", errors="replace")
+    with replaced(path) as unfinished:
+        # A prompt may contain lone surrogates, which UTF-8 cannot encode.
+        unfinished.write_text(text, encoding="utf-8", errors="replace")
 
 
 def plain(value: Any) -> Any:

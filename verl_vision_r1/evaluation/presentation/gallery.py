@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from verl_vision_r1.data.picture_grid import CELL, draw_boxes, draw_cells, fitted
+from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.measures.f1 import Counts
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
+from verl_vision_r1.evaluation.presentation.image_files import NoImageError, open_reduced
 
 GROUND_TRUTH_COLOUR: Final = "#1b7837"
 """Green."""
@@ -80,10 +82,11 @@ def draw_before_after(
 
 def _cell(truth: GroundTruth, detections: Detections, index: int) -> Image.Image:
     try:
-        with Image.open(truth.files[index] or "nowhere") as opened:
-            image, scale = fitted(opened)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return _unreadable(truth.files[index])
+        opened, size = open_reduced(Path(truth.files[index] or "nowhere"), max(CELL))
+    except NoImageError as error:
+        return _without_image(error.note)
+    image, scale = fitted(opened)
+    scale *= opened.width / size[0]
     for table, colour in ((truth, GROUND_TRUTH_COLOUR), (detections, PREDICTION_COLOUR)):
         own = table.image == index
         labels = [truth.categories[category] for category in table.category[own].tolist()]
@@ -95,16 +98,15 @@ def _cell(truth: GroundTruth, detections: Detections, index: int) -> Image.Image
     return image
 
 
-def _unreadable(file: str) -> Image.Image:
+def _without_image(note: str) -> Image.Image:
     """A grey cell with the reason."""
     cell = Image.new("RGB", (CELL[0] - 8, CELL[1] - 8), "grey")
-    reason = "image cannot be read" if file and Path(file).is_file() else "image not found"
-    ImageDraw.Draw(cell).text((12, 12), reason, fill="white")
+    ImageDraw.Draw(cell).text((12, 12), note, fill="white")
     return cell
 
 
 def _caption(truth: GroundTruth, detections: Detections, index: int, f1: float) -> str:
     objects = int(((truth.image == index) & ~truth.crowd).sum())
     predicted = int((detections.image == index).sum())
-    missing = "" if Path(truth.files[index] or "nowhere").is_file() else " (image not found)"
+    missing = "" if is_regular_file(Path(truth.files[index] or "nowhere")) else " (image not found)"
     return f"{truth.images[index]}{missing}\nF1 {f1:.2f}, {objects} objects (green), {predicted} predicted (orange)"

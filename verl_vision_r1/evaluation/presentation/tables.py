@@ -13,6 +13,7 @@ from verl_vision_r1.evaluation.compare import FEW, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import TASKS, Measured
 from verl_vision_r1.evaluation.predictions.coverage import PROBLEMS
+from verl_vision_r1.shown import printable
 
 COLUMNS: Final = {
     "detection": (
@@ -188,13 +189,17 @@ def few(evaluation: Evaluation) -> list[str]:
 def show(grids: Sequence[Grid], console: Console) -> None:
     """Print tables to the terminal."""
     for grid in grids:
-        # As Text: a name may contain rich markup.
-        table = Table(title=Text(grid.title), title_justify="left")
+        table = Table(title=_text(grid.title), title_justify="left")
         for index, name in enumerate(grid.heading):
-            table.add_column(Text(name), justify="right" if index else "left", overflow="fold")
+            table.add_column(_text(name), justify="right" if index else "left", overflow="fold")
         for row in grid.rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*map(_text, row))
         console.print(table)
+
+
+def _text(cell: str) -> Text:
+    """A cell without rich markup and control characters, which a name may contain."""
+    return Text(printable(cell, None))
 
 
 def markdown(grid: Grid) -> str:
@@ -208,7 +213,8 @@ def markdown(grid: Grid) -> str:
         |---|---:|
         | 1 | 2\|3 |
     """
-    cells = [[" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in (grid.heading, *grid.rows)]
+    lines = (grid.heading, *grid.rows)
+    cells = [[printable(" ".join(cell.split()), None).replace("|", "\\|") for cell in line] for line in lines]
     rows = [" | ".join(row) for row in cells]
     rule = "|".join(["---", *["---:"] * (len(grid.heading) - 1)])
     return "\n".join([f"**{grid.title}**", "", f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])])

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from verl_vision_r1.preflight.doctor.check import Case, Check, FailedError, check
 from verl_vision_r1.preflight.doctor.cluster import Environment, environment
-from verl_vision_r1.training.process import end_group
+from verl_vision_r1.training.process import end_group, start_group
 
 NAME: Final = "Ray workers"
-SKIPPED: Final = Check(NAME, None, "skipped by --no-ray")
+SKIPPED: Final = Check(NAME, None, "--no-ray")
 TIMEOUT: Final = 120.0
 """Seconds until the check fails."""
 WORKER_FRACTION: Final = 0.75
@@ -88,15 +88,8 @@ def _folder() -> str:
 
 def _run_cluster(init: dict[str, Any], runtime_env: dict[str, Any]) -> list[Environment]:
     arguments = {"init": {**init, "runtime_env": runtime_env}, "seconds": TIMEOUT * WORKER_FRACTION}
-    process = subprocess.Popen(
-        [*COMMAND, json.dumps(arguments)],
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    variables = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    process = start_group([*COMMAND, json.dumps(arguments)], variables, stderr=subprocess.PIPE)
     try:
         output, errors = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired as error:

@@ -9,6 +9,7 @@ from typing import Final
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers.answer import Answer
 from verl_vision_r1.rewards.answers.json_boxes import parse_json_boxes, write_json_boxes
+from verl_vision_r1.rewards.answers.marked_boxes import parse_marked_boxes
 from verl_vision_r1.rewards.answers.robust_boxes import parse_robust_boxes
 from verl_vision_r1.rewards.answers.tagged import (
     parse_tagged_boxes,
@@ -25,6 +26,7 @@ Parser = Callable[[str, Size], Answer]
 PARSERS: Final[dict[str, Parser]] = {
     "json_boxes": parse_json_boxes,
     "robust_boxes": parse_robust_boxes,
+    "marked_boxes": parse_marked_boxes,
     "tagged_boxes": parse_tagged_boxes,
     "tagged_corners": parse_tagged_corners,
     "tagged_text": parse_tagged_text,

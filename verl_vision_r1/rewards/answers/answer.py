@@ -38,6 +38,7 @@ class Answer:
         malformed: Items of the answer that are no box.
         text: The whole completion.
         frame: (width, height) of the frame that the boxes are in.
+        form: The form that the boxes were read in, in words; empty where none was found.
     """
 
     boxes: Boxes = field(default_factory=lambda: NO_BOXES)
@@ -52,6 +53,7 @@ class Answer:
     malformed: int = 0
     text: str = ""
     frame: Size = (1.0, 1.0)
+    form: str = ""
 
 
 def fit(boxes: Boxes, frame: Size) -> tuple[Boxes, bool]:

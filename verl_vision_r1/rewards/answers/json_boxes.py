@@ -81,10 +81,12 @@ def read_json_boxes(
     items = _items(document, grounding)
     closed = items is not None and rest.strip() == (FENCE if opened else "")
     boxes, labels, exact = _read_items(items or []) if closed else (NO_BOXES, [], False)
-    if not closed or len(boxes) < len(items or []):
+    kind = "JSON in a fence" if opened else "JSON"
+    if not closed or (len(boxes) < len(items or []) and (_nested(items or []) or (grounding and not len(boxes)))):
         found, boxes, labels, bare = _searched(text.rpartition(THOUGHT)[2], grounding)
         exact = closed and bare_form and bare
         items = max(items or [], found, key=len)
+        kind = "bare boxes" if grounding and len(boxes) and not found else "JSON inside other text"
     boxes, outside = fit(boxes, frame)
     return Answer(
         boxes=boxes,
@@ -97,6 +99,7 @@ def read_json_boxes(
         malformed=max(len(items or []) - len(boxes), 0),
         text=completion,
         frame=frame,
+        form=kind if closed or len(boxes) else "",
     )
 
 
@@ -105,6 +108,11 @@ def _items(document: Any, grounding: bool) -> list[Any] | None:
     if isinstance(document, list):
         return document
     return [document] if grounding and isinstance(document, dict) else None
+
+
+def _nested(items: list[Any]) -> bool:
+    """Whether an item may hold boxes without being one."""
+    return any(isinstance(item, list) or (isinstance(item, dict) and box_of(item) is None) for item in items)
 
 
 def _searched(text: str, grounding: bool) -> tuple[list[Any], Boxes, Labels, bool]:

@@ -24,7 +24,7 @@ SLIP: Final = re.compile(
 """A quoted text, a comment, a comma before a closing bracket, or a word of Python's."""
 
 PYTHON_WORDS: Final = {"None": "null", "True": "true", "False": "false"}
-BUDGET: Final = 1_000_000
+BUDGET: Final = 500_000
 """Characters that may be decoded in vain; beyond it only objects without inner braces are looked for."""
 PER_ERROR: Final = 200
 NESTED: Final = 5_000

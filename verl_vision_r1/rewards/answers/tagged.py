@@ -116,6 +116,7 @@ def parse_tagged_boxes(completion: str, frame: Size) -> Answer:
         malformed=len(items or []) - len(boxes),
         text=completion,
         frame=frame,
+        form="boxes with confidences between answer tags" if items is not None else "",
     )
 
 

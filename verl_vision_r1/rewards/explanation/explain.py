@@ -8,10 +8,10 @@ from typing import Any
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers import Answer
 from verl_vision_r1.rewards.explanation.reasons import Scene, reason
-from verl_vision_r1.rewards.explanation.words import printable
 from verl_vision_r1.rewards.explanation.worth import worths
 from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules, score_completion
+from verl_vision_r1.shown import printable
 from verl_vision_r1.targets import Target
 
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from verl_vision_r1.boxes import Boxes, pairwise_iou
 from verl_vision_r1.rewards.answers.answer import Answer, fit
 from verl_vision_r1.rewards.criteria import detection, robust
-from verl_vision_r1.rewards.explanation.words import printable
 from verl_vision_r1.rewards.matching import Match, boxes_in_pixels, match_by_confidence, match_nothing
 from verl_vision_r1.rewards.refinement import SLACK, Stage, credit, refine
 from verl_vision_r1.rewards.scoring import TaskRules
+from verl_vision_r1.shown import printable
 from verl_vision_r1.targets import Target, normalise_label
 
 BY_CREDIT: Final = (robust.robust_recall, robust.robust_precision, robust.f1)
