@@ -38,23 +38,25 @@ ablations: install
 
 PYTEST := $(RUN) -m pytest -q
 PARALLEL := --numprocesses 2 --dist loadfile
+# Of torch's threads in two processes on two cores most would wait for each other.
+ONE := OMP_NUM_THREADS=1
 # Rooms that import neither verl nor torch.
 PURE := vocabulary rewards data evaluation report
 
 test: install
-	$(PYTEST) -m "not engine" $(PARALLEL)
+	$(ONE) $(PYTEST) -m "not engine" $(PARALLEL)
 	$(PYTEST) -m engine
 
 # Everything that is pure: no verl, no process, no browser.
 test-fast: install
-	$(PYTEST) -m "not (engine or process or verl or slow)" $(PARALLEL) $(PURE:%=tests/%) verl_vision_r1/rewards
+	$(ONE) $(PYTEST) -m "not (engine or process or verl or slow)" $(PARALLEL) $(PURE:%=tests/%) verl_vision_r1/rewards
 
 test-unit: install
-	$(PYTEST) -m "not (engine or process)" $(PARALLEL)
+	$(ONE) $(PYTEST) -m "not (engine or process)" $(PARALLEL)
 
 # Tests that start a process, Ray on this machine or a browser.
 test-process: install
-	$(PYTEST) -m process $(PARALLEL)
+	$(ONE) $(PYTEST) -m process $(PARALLEL)
 
 test-engine: install
 	$(PYTEST) -m engine

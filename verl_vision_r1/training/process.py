@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -103,15 +103,7 @@ def output_of(command: list[str], environment: dict[str, str], log: Path) -> Ite
     Raises:
         ChildProcessError: The command failed; the message has the end of its log.
     """
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    process = start_group(command, environment)
     try:
         with log.open("w", encoding="utf-8") as file:
             for line in process.stdout or ():
@@ -125,11 +117,32 @@ def output_of(command: list[str], environment: dict[str, str], log: Path) -> Ite
         raise ChildProcessError(f"the training ended with status {process.returncode}; the end of {log}:\n{end}")
 
 
+def start_group(
+    command: Sequence[str], environment: Mapping[str, str], stderr: int = subprocess.STDOUT
+) -> "subprocess.Popen[str]":
+    """Start a command in its own process group, for `end_group`. Its output is text.
+
+    Args:
+        command: The program and its arguments.
+        environment: Its environment variables.
+        stderr: `subprocess.STDOUT` to merge its errors into its output, or `subprocess.PIPE`.
+    """
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
 def end_group(process: "subprocess.Popen[Any]", polite: float = POLITE) -> None:
     """End a process and its children, which are in their own process group.
 
     Args:
-        process: Started with `start_new_session=True`.
+        process: From `start_group`, or started with `start_new_session=True`.
         polite: Seconds between SIGTERM and SIGKILL.
     """
     for signal_, seconds in ((signal.SIGTERM, polite), (signal.SIGKILL, None)):
