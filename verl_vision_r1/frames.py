@@ -6,6 +6,7 @@ This is the only module that converts.
 """
 
 import math
+from numbers import Real
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,9 @@ Size = tuple[float, float]
 """(width, height) of a frame, in its own units."""
 
 FRAMES: Final = ("resized_pixels", "relative_1000", "relative_1")
+
+MAX_FRAME: Final = 1_000_000
+"""Maximum width and height of a frame in its own units."""
 
 FRAME_OF_FAMILY: Final = {
     "qwen2_5_vl": "resized_pixels",
@@ -38,11 +42,26 @@ def read_size(text: object) -> Size | None:
         >>> read_size("644x476"), read_size("644x0"), read_size("wide")
         ((644.0, 476.0), None, None)
     """
+    if not isinstance(text, str):
+        return None
     try:
-        width, height = map(float, str(text).split("x"))
+        width, height = map(float, text.split("x"))
     except ValueError:
         return None
-    return (width, height) if 0 < width < math.inf and 0 < height < math.inf else None
+    return (width, height) if is_frame((width, height)) else None
+
+
+def is_frame(size: object) -> bool:
+    """Whether a value is the size of a frame: two numbers from 1 to `MAX_FRAME`.
+
+    Example:
+        >>> is_frame((1000, 1000)), is_frame((0, 0)), is_frame(None)
+        (True, False, False)
+    """
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        return False
+    numbers = (isinstance(side, Real) and not isinstance(side, bool) for side in size)
+    return all(numbers) and all(1 <= float(side) <= MAX_FRAME for side in size)
 
 
 def resolve_frame(name: str, family: str) -> str:

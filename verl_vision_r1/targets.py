@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import Boxes, as_boxes
+from verl_vision_r1.shown import shown
 
 SEPARATORS: Final = re.compile(r"[\s_-]+")
 
@@ -27,6 +28,11 @@ LabelCodes = tuple[NDArray[np.intp], dict[str, int]]
 
 TASKS = ("detection", "grounding", "classification", "counting")
 
+MAX_SIDE: Final = 1_000_000
+"""Maximum width and height of an image in pixels."""
+MAX_COUNT: Final = 1_000_000_000
+"""Maximum number of objects."""
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -35,8 +41,8 @@ class Target:
     Attributes:
         boxes: (M, 4) float64 `xyxy` in original-image pixels, `x1 < x2` and `y1 < y2`. M = 0 is a negative sample.
         labels: M names, one per box. For classification: one name, the class, and no boxes.
-        width: Width of the original image in pixels.
-        height: Height of the original image in pixels.
+        width: Width of the original image in pixels, at most `MAX_SIDE`.
+        height: Height of the original image in pixels, at most `MAX_SIDE`.
         categories: The names that the prompt lists; empty if the prompt has no closed list.
         task: One of `TASKS`.
         count: Number of objects, if it is not the number of boxes. Required for counting.
@@ -44,7 +50,8 @@ class Target:
 
     Raises:
         ValueError: A box is inverted, not finite or outside the image; the numbers of boxes and labels differ; a label
-            is missing, blank or not among the categories; the task is unknown; the count is missing or invalid.
+            is missing, blank (`_` counts as a blank) or not among the categories; a side of the image is out of
+            range; the task is unknown; the count is missing or invalid.
 
     Example:
         >>> target = Target([[10, 20, 110, 220]], ["cat"], width=640, height=480)
@@ -71,7 +78,7 @@ class Target:
         _check_labels(self.labels, self.categories, _labels_expected(self.task, len(self.boxes)))
         _check_count(self.task, self.count)
         if self.solution is not None and not isinstance(self.solution, str):
-            raise ValueError(f"ground_truth.solution: expected a string, got {self.solution!r:.120}")
+            raise ValueError(f"ground_truth.solution: expected a string, got {shown(self.solution)}")
 
     @classmethod
     def unchecked(cls, boxes: Any, labels: tuple[str, ...], width: int, height: int, **fields: Any) -> "Target":
@@ -138,15 +145,15 @@ class Target:
         try:
             fields: Any = json.loads(text)
         except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"ground_truth: expected one JSON string, got {text!r:.120}: {error}") from error
+            raise ValueError(f"ground_truth: expected one JSON string, got {shown(text)}: {error}") from error
         if not isinstance(fields, dict):
-            raise ValueError(f"ground_truth: expected a JSON object, got {text!r:.120}")
+            raise ValueError(f"ground_truth: expected a JSON object, got {shown(text)}")
         known = {"task", "boxes", "labels", "categories", "width", "height", "count", "solution"}
         missing = {"boxes", "labels", "width", "height"} - fields.keys()
         if missing or fields.keys() - known:
             raise ValueError(
-                f"ground_truth: expected the keys {sorted(known)}, got {sorted(fields)}"
-                f" (missing {sorted(missing)}, unknown {sorted(fields.keys() - known)})"
+                f"ground_truth: expected the keys {sorted(known)}, got {shown(sorted(fields))}"
+                f" (missing {sorted(missing)}, unknown {shown(sorted(fields.keys() - known))})"
             )
         return cls(**fields)
 
@@ -173,19 +180,21 @@ def plain_label(label: str) -> str:
 
 def _names(key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"ground_truth.{key}: expected a list of strings, got {value!r:.120}")
+        raise ValueError(f"ground_truth.{key}: expected a list of strings, got {shown(value)}")
     return tuple(value)
 
 
 def _check_task(task: str) -> None:
     if task not in TASKS:
-        raise ValueError(f"ground_truth.task: expected one of {', '.join(TASKS)}, got {task!r}")
+        raise ValueError(f"ground_truth.task: expected one of {', '.join(TASKS)}, got {shown(task)}")
 
 
 def _check_size(width: int, height: int) -> None:
     for name, value in (("width", width), ("height", height)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"ground_truth.{name}: expected a whole number of pixels above 0, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
+            raise ValueError(
+                f"ground_truth.{name}: expected a whole number of pixels from 1 to {MAX_SIDE:,}, got {shown(value)}"
+            )
 
 
 def _check_boxes(boxes: Boxes, width: int, height: int) -> None:
@@ -211,15 +220,17 @@ def _labels_expected(task: str, boxes: int) -> int:
 def _check_count(task: str, count: Any) -> None:
     if count is None and task != "counting":
         return
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(f"ground_truth.count: expected a whole number of objects, got {count!r}")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+        raise ValueError(
+            f"ground_truth.count: expected a whole number of objects, at most {MAX_COUNT:,}, got {shown(count)}"
+        )
 
 
 def _check_labels(labels: tuple[str, ...], categories: tuple[str, ...], count: int) -> None:
     if len(labels) != count:
         raise ValueError(f"ground_truth.labels: expected {count}, one for each box or one class, got {len(labels)}")
     for index, label in enumerate(labels):
-        if not label.strip():
-            raise ValueError(f"ground_truth.labels[{index}]: expected a name, got {label!r}")
+        if not label.replace("_", "").strip():
+            raise ValueError(f"ground_truth.labels[{index}]: expected a name, got {shown(label)}")
         if categories and label not in categories:
-            raise ValueError(f"ground_truth.labels[{index}]: expected one of the categories, got {label!r}")
+            raise ValueError(f"ground_truth.labels[{index}]: expected one of the categories, got {shown(label)}")

@@ -75,7 +75,7 @@ def page() -> str:
     """The page.
 
     Raises:
-        ValueError: A key of ours has no description beside it.
+        ValueError: A key of ours has no comment that describes it.
     """
     return "\n".join([INTRODUCTION, *_keys(), *_groups()])
 

@@ -275,8 +275,8 @@ def test_markup_is_printed_verbatim() -> None:
 BAD_LINES = {
     "no JSON at all": "expected a JSON object with output and gts",
     "[1, 2]": "expected a JSON object with output and gts",
-    '{"completion": "x"}': "got the keys completion",
-    '{"output": "x"}': "got the keys output",
+    '{"completion": "x"}': "got the keys ['completion']",
+    '{"output": "x"}': "got the keys ['output']",
     '{"completion": 3, "target": {}}': "completion: expected a string, got 3",
     '{"completion": "x", "target": {}}': "target: ground_truth: expected the keys",
     '{"completion": "x", "target": [1]}': "target: ground_truth: expected a JSON object",

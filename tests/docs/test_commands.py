@@ -44,7 +44,7 @@ ON_THE_HUB = "laolao77/"
 
 MODEL = ROOT / "verl_vision_r1" / "demo" / "model"
 STANDING_ON = {"robust.md": ("vision_r1/reward=robust",)}
-"""What overrides of a page stand on, beside the recipe for 7B."""
+"""What overrides of a page stand on, besides the recipe for 7B."""
 
 EVALUATED: list[str] = []
 """The predictions files that were evaluated so far."""
@@ -98,7 +98,7 @@ def compose_run(words: list[str]) -> None:
 
 
 def run_script(words: list[str], page: Path) -> None:
-    """`bash run.sh ...` beside a recipe's page, `bash recipes/NAME/run.sh ...`, or `bash run_multinode.sh ray ...`."""
+    """`bash run.sh ...` in a recipe's folder, `bash recipes/NAME/run.sh ...`, or `bash run_multinode.sh ray ...`."""
     script = (ROOT if "/" in words[0] else page.parent) / words[0]
     (line,) = [line for line in script.read_text(encoding="utf-8").splitlines() if line.startswith("exec ")]
     recipe = re.search(r"(\+recipe=\w+)", line)

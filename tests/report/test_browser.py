@@ -1,6 +1,7 @@
 """The page in Chromium: boxes are at their coordinates, filters and keys work, and text is never markup."""
 
 import io
+import json
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_the_page_opens_and_sends_no_requests(page: Path, opened: Callable[..., 
 def test_boxes_are_at_their_coordinates(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     shown.choose("step", "1")
-    shown.choose("source", "a/detection")
+    shown.choose("source", '"a/detection"')
     shown.tab.locator("#prompts tbody tr").click()
     pixels = shown.pixels()
     assert all(has_box(pixels, (100, 60, 300, 240), GROUND_TRUTH))
@@ -125,7 +126,7 @@ def test_boxes_are_at_their_coordinates(page: Path, opened: Callable[..., Opened
 def test_boxes_are_toggled(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     shown.choose("step", "1")
-    shown.choose("source", "a/detection")
+    shown.choose("source", '"a/detection"')
     shown.tab.locator("#rollouts input").nth(0).click()
     assert not any(edge for box in BOXES for edge in has_box(shown.pixels(), box, FIRST))
     shown.tab.locator("#truth").click()
@@ -152,12 +153,25 @@ def test_boxes_are_drawn_without_the_image(run: Run, tmp_path: Path, opened: Cal
     assert all(has_box(shown.pixels(), (100, 60, 300, 240), GROUND_TRUTH))
 
 
+def test_a_source_of_any_name_can_be_selected(run: Run, tmp_path: Path, opened: Callable[..., Opened]) -> None:
+    sources = ("all", "none", "__proto__", '"', "b")
+    for source in sources:
+        run.add(["[]"], TARGET, image="/dev/null", source=source)
+    shown = opened(write_report(run.write(), tmp_path / "page.html").path)
+    for source in sources:
+        shown.choose("source", json.dumps(source))
+        assert shown.column(3) == [source]
+    shown.choose("source", "all")
+    assert len(shown.column(3)) == len(sources)
+    assert shown.errors == []
+
+
 @pytest.mark.parametrize(
     ("name", "value", "listed"),
     [
         ("kind", "validation", [("validation", "4", "a")]),
         ("step", "1", [("training", "1", "a"), ("training", "1", "b")]),
-        ("source", "b/detection", [("training", "4", "b"), ("training", "1", "b")]),
+        ("source", '"b/detection"', [("training", "4", "b"), ("training", "1", "b")]),
         ("flag", "unparsed", [("training", "1", "b")]),
     ],
 )
@@ -246,7 +260,7 @@ def test_keys_move_through_prompts_and_rollouts(page: Path, opened: Callable[...
 def test_the_numbers_of_a_rollout_are_those_of_its_file(page: Path, opened: Callable[..., Opened], run: Run) -> None:
     shown = opened(page)
     shown.choose("step", "1")
-    shown.choose("source", "a/detection")
+    shown.choose("source", '"a/detection"')
     (first, _second) = [line for line in run.lines["training", 1] if line["image_id"] == "a"]
     cells = shown.tab.locator("#rollouts tr").nth(1).locator("td").all_inner_texts()
     assert float(cells[2]) == pytest.approx(first["total"], abs=5e-4)
@@ -270,7 +284,7 @@ def test_curves_follow_the_data_source(page: Path, opened: Callable[..., Opened]
     shown = opened(page)
     figure = "() => document.getElementById('figure').data.find((trace) => trace.name === 'total').y"
     every = shown.tab.evaluate(figure)
-    shown.choose("source", "b/detection")
+    shown.choose("source", '"b/detection"')
     assert shown.tab.evaluate(figure) != every
 
 

@@ -55,3 +55,34 @@ def test_embedded_images_are_found_by_name(tmp_path: Path) -> None:
     write_rows(tmp_path / "samples.parquet", samples, embedded=True)
     files = [tmp_path / "nowhere.parquet", tmp_path / "samples.parquet"]
     assert embedded_images(files, [("pets", "1"), ("pets", "9")]) == {("pets", "1"): image.read_bytes()}
+
+
+def test_a_large_image_is_decoded_reduced_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl_vision_r1.evaluation.presentation import image_files
+
+    picture = Image.new("RGB", (800, 400), "red")
+    picture.save(tmp_path / "a.jpg")
+    picture.save(tmp_path / "a.png")
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 400 * 200)
+    monkeypatch.setattr(image_files, "LARGE", 0)
+    image, size = image_files.open_reduced(tmp_path / "a.jpg", 300)
+    assert (image.size, size) == ((300, 150), (800, 400))
+    assert thumbnail(tmp_path / "a.png", 10_000) == Thumbnail("", "image too large")
+    with pytest.raises(ValueError, match=r"a\.png: expected at most 80,000 pixels, got 800x400"):
+        image_files.open_reduced(tmp_path / "a.png", 300)
+
+
+def test_large_images_do_not_add_up_in_memory(tmp_path: Path) -> None:
+    """Eight images of 178 million pixels each, as many as Pillow accepts: 530 MB decoded, a few kB as a file."""
+    import zlib
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    side = 13_370
+    head = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    for index in range(8):
+        (tmp_path / f"{index}.png").write_bytes(content)
+    shown = {thumbnail(tmp_path / f"{index}.png", 10_000) for index in range(8)} | {thumbnail(content, 10_000)}
+    assert shown == {Thumbnail("", "image too large")}

@@ -47,6 +47,11 @@ CASE: dict[str, Any] = {
 }
 
 
+def of(**changes: Any) -> str:
+    """A file of one case with other values."""
+    return json.dumps({"cases": [{**CASE, **changes}]})
+
+
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded cases are not available")
 @pytest.mark.parametrize("name", FILES)
 def test_every_recorded_case_matches(name: str) -> None:
@@ -68,6 +73,7 @@ def test_every_recorded_case_matches(name: str) -> None:
         ({"expected": {"raises": "ValueError", "partial": {"recall": 0.5}}}, "published code raised"),
         ({"expected": {"recall": "NaN", "precision": 1.0}}, "published code gave no number"),
         ({"expected": {"recall": "NaN", "precision": 0.5}}, "differ"),
+        ({"expected": {"recall": 10**400}}, "published code gave no number"),
     ],
 )
 def test_the_verdict(changes: dict[str, Any], verdict: str) -> None:
@@ -94,10 +100,26 @@ def test_the_preset_follows_from_the_case(params: dict[str, Any], expected: dict
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "expected a JSON object with a list of cases"),
-        ('{"cases": []}', "expected a list of cases, got "),
-        ('{"cases": [{"id": "one"}]}', r"cases\[0\]: expected the keys id, completion, target, params, expected"),
-        (json.dumps({"cases": [{**CASE, "params": {}}]}), r"cases\[0\]: expected scores of a known preset, got"),
+        ("{", r"cases\.json: expected JSON, got an error: "),
+        ("[" * 100_000, r"cases\.json: expected JSON, got a document that is nested too deeply"),
+        ("[]", r"cases\.json: expected a JSON object with a list of cases, got \[\]"),
+        ('{"cases": []}', "expected a JSON object with a list of cases, got "),
+        ('{"cases": 5}', "expected a JSON object with a list of cases, got "),
+        ('{"cases": [7]}', r"cases\[0\]: expected the keys id \(text\), .*, got 7"),
+        (
+            '{"cases": [{"id": "one"}]}',
+            r"cases\[0\]: expected .*missing completion, target, params, expected",
+        ),
+        (of(params={}), r"cases\[0\]: expected scores of a known preset, got"),
+        (of(completion=None), r"cases\[0\]: expected the keys .*: wrong or missing completion"),
+        (of(target=[1]), r"cases\[0\]: expected the keys .*: wrong or missing target"),
+        (of(params={"stage": "noon"}), r"cases\[0\]: expected the target, .*KeyError: 'noon'"),
+        (of(params={"stage": [1]}), r"cases\[0\]: expected the target, parameters and scores of a recorded case, got"),
+        (of(target={**TARGET, "boxes": [["a"]]}), r"cases\[0\]: expected the target, .*TypeError"),
+        (of(target={**TARGET, "boxes": [[1, 2]]}), r"cases\[0\]: expected the target, .*ValueError"),
+        (of(target={**TARGET, "input_width": 0}), r"cases\[0\]: expected the target, .*frame: expected"),
+        (of(expected={"recall": [1.0]}), r"cases\[0\]: expected the target, .*TypeError"),
+        (of(expected={"recall": 1.0, "partial": 3}), r"cases\[0\]: expected the target, .*TypeError"),
     ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:

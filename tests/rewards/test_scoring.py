@@ -6,6 +6,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +129,21 @@ def test_any_text_scores(text: str, stage: Stage) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_perfect_prediction_scores_the_maximum(stage: Stage) -> None:
     assert score(json.dumps(PERFECT), TARGET, stage=stage).total == 3.0
+
+
+@pytest.mark.parametrize(
+    "frame", [(0, 0), (640,), (640, -1), (float("nan"), 1), (640, 2e6), "640x480", 5, (True, True)]
+)
+def test_a_frame_of_another_form_is_refused(frame: Any) -> None:
+    with pytest.raises(ValueError, match=r"frame: expected \(width, height\), two numbers from 1 to 1,000,000, got"):
+        score("[]", TARGET, frame=frame)
+
+
+def test_a_frame_may_be_of_numpy() -> None:
+    assert score(json.dumps(PERFECT), TARGET, frame=(np.int64(TARGET.width), np.float32(TARGET.height))).total == 3.0
+
+
+@pytest.mark.parametrize("completion", [None, b"[]", 3])
+def test_a_completion_that_is_no_string_is_refused(completion: Any) -> None:
+    with pytest.raises(ValueError, match="completion: expected a string, got "):
+        score(completion, TARGET)

@@ -17,18 +17,23 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from verl_vision_r1 import Target, load_curriculum, load_preset
-from verl_vision_r1.rewards.attacks import ATTACKS, FORMS, PRESETS, TRUTH
+from verl_vision_r1.rewards.attacks import ATTACKS, FORMS, OBJECTS, PRESETS
 from verl_vision_r1.rewards.refinement import OFF
 from verl_vision_r1.rewards.scoring import score_completion
 
 LIMIT_MS = 50.0
 LONGEST = 200_000
 """Characters: more than a model writes in 65,536 tokens."""
+STRUCTURED = 64_000
+"""Characters of a structured completion, which many objects may face."""
+MOST_OBJECTS = 300
 FRAME = (1000.0, 1000.0)
 STAGES = (OFF, *load_curriculum("halfway").stages)
 TARGETS = {
-    "detection": Target([box for box, _ in TRUTH], [name for _, name in TRUTH], 1000, 1000, ("cat", "dog", "person")),
-    "grounding": Target([TRUTH[0][0]], ["the cat"], 1000, 1000, task="grounding"),
+    "detection": Target(
+        [box for box, _ in OBJECTS], [name for _, name in OBJECTS], 1000, 1000, ("cat", "dog", "person")
+    ),
+    "grounding": Target([OBJECTS[0][0]], ["the cat"], 1000, 1000, task="grounding"),
     "classification": Target([], ["garden phlox"], 1000, 1000, task="classification"),
     "counting": Target([], [], 1000, 1000, task="counting", count=3),
 }
@@ -44,7 +49,7 @@ TOKENS = [
 
 
 def completions(generator: random.Random) -> Iterator[str]:
-    """Noise, fragments in any order, mutated attacks, one fragment over and over, answers of thousands of boxes."""
+    """Noise, fragments in any order, mutated attacks, lists of odd items, one fragment over and over, many boxes."""
     while True:
         kind = generator.random()
         if kind < 0.1:
@@ -53,8 +58,10 @@ def completions(generator: random.Random) -> Iterator[str]:
             )
         elif kind < 0.4:
             yield "".join(generator.choices(TOKENS, k=generator.randrange(1, 60)))
-        elif kind < 0.995:
+        elif kind < 0.965:
             yield mutated(generator.choice(SEEDS), generator)
+        elif kind < 0.995:
+            yield structured(generator)
         elif kind < 0.999:
             yield ("".join(generator.choices(TOKENS, k=2)) * generator.randrange(1, 10_000))[:LONGEST]
         else:
@@ -89,6 +96,49 @@ def many_boxes(generator: random.Random) -> str:
     return form.answer(items)
 
 
+def structured(generator: random.Random) -> str:
+    """A list of one odd item over and over, with a few others and one very long part among them."""
+    room, form = generator.randrange(100, STRUCTURED), generator.choice(list(FORMS.values()))
+    common, long = odd_item(generator, 1), odd_item(generator, room // 2)
+    items = [common] * min((room - len(long)) // (len(common) + 1), generator.choice((10, 1000, 100_000)))
+    for item in (long, *(odd_item(generator, 1) for _ in range(generator.randrange(3)))):
+        items.insert(generator.randrange(len(items) + 1), item)
+    text = form.whole("[" + generator.choice((",", ", ", ",\n")).join(items) + generator.choice(("]", "]", "")))
+    return mutated(text, generator) if generator.random() < 0.3 else text
+
+
+def odd_item(generator: random.Random, length: int) -> str:
+    """An item of a list: a box, or what stands in its place; a part of it has about `length` characters."""
+    parts = ['"{}"', "{}", "-{}", "0.{}", "[{}]", "{{}}", '"{}\\"']
+    filler = {"{}": "1", "-{}": "1", "0.{}": "1"}
+    part = generator.choice(parts)
+    long = part.replace("{}", generator.choice((filler.get(part, "a"), "[", '\\"', "9")) * length, 1)
+    corners = [
+        generator.choice((long, '""', "1", "500", "null", "NaN")) for _ in range(generator.choice((4, 4, 3, 5)))
+    ]
+    label = generator.choice((long, '"cat"', "null", "7", "[]"))
+    return generator.choice(
+        (
+            long,
+            generator.choice(("1", "{}", "[]", "null", "[1, 2, 3, 4]", '"bbox_2d"')),
+            f'{{"bbox_2d": [{", ".join(corners)}], "label": {label}}}',
+            f"{{'Position': [{', '.join(corners)}], 'Confidence': {generator.choice((long, '1', '0.5'))}}}",
+            f'{{"bbox_2d": {long}, "bbox_2d": [1, 2, 30, 40], {long}: 1, "label": "cat"}}',
+        )
+    )
+
+
+def crowd(generator: random.Random) -> Target:
+    """A target of up to 300 objects, some of them close together."""
+    names = ("cat", "dog", "person")
+    spread = generator.choice((3, 100, 900))
+    corners = [
+        [generator.randrange(spread) for _ in range(2)] for _ in range(generator.randrange(1, MOST_OBJECTS + 1))
+    ]
+    boxes = [[x, y, x + generator.randrange(1, 99), y + generator.randrange(1, 99)] for x, y in corners]
+    return Target(boxes, [generator.choice(names) for _ in boxes], 1000, 1000, names)
+
+
 def run(seed: int, count: int) -> tuple[dict[str, list[float]], list[str]]:
     """Score `count` completions; by preset [number, sum of ms, greatest ms], and what went wrong."""
     generator = random.Random(seed)
@@ -96,7 +146,11 @@ def run(seed: int, count: int) -> tuple[dict[str, list[float]], list[str]]:
     for _ in range(count):
         text = next(texts)
         name, task, rules = generator.choice(RULES)
-        target = NEGATIVE if task == "detection" and generator.random() < 0.1 else TARGETS[task]
+        target = TARGETS[task]
+        if task == "detection" and len(text) <= STRUCTURED and generator.random() < 0.3:
+            target = crowd(generator)
+        elif task == "detection" and generator.random() < 0.1:
+            target = NEGATIVE
         arguments = (text, target, rules, FRAME, generator.choice(STAGES))
         try:
             taken, finite = timed(arguments)

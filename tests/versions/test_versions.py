@@ -46,6 +46,7 @@ def test_an_interpreter_that_is_not_installed_is_named() -> None:
         environments.interpreter("3.99")
 
 
+@pytest.mark.process
 def test_what_cannot_be_resolved_is_said_in_uvs_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uv = tmp_path / "uv"
     uv.write_text("#!/bin/sh\necho no solution >&2\nexit 1\n")
@@ -99,5 +100,5 @@ def test_the_page_gets_the_table_of_all_results(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_page_of_the_project_has_the_columns_of_the_table() -> None:
-    page = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "development" / "versions.md").read_text(encoding="utf-8")
     assert matrix.table([]).splitlines()[0] in page

@@ -1,5 +1,6 @@
 """The command-line application and its error messages."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -8,8 +9,25 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from verl_vision_r1.shown import printable, printable_lines
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 """The option of every command that prints a result."""
+
+
+def one_line(text: str) -> str:
+    """A text as one printable line, with control characters as escapes."""
+    return printable(text, None)
+
+
+def echo(text: str) -> None:
+    """Print lines of text, with control characters as escapes: a file name or label may contain any."""
+    typer.echo(printable_lines(text))
+
+
+def echo_json(value: Any) -> None:
+    """Print strict JSON in ASCII, so that no text in it can contain terminal control characters."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False).replace("\x7f", "\\u007f"))
 
 
 class _Commands(TyperGroup):
@@ -45,7 +63,7 @@ def _print_error(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text(message, style="red"))
+    Console(stderr=True, soft_wrap=True).print(Text(one_line(message), style="red"))
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")

@@ -1,182 +1,92 @@
-"""Data: `vision-r1 prepare`, `validate` and `view`."""
+"""Data: `vision-r1 prepare`, `validate`, `view` and `convert`."""
 
-import json
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from verl_vision_r1.cli.app import AsJson, app, names_of
+from verl_vision_r1.cli import prepare_options as options
+from verl_vision_r1.cli.app import AsJson, app, echo, echo_json, names_of, one_line
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
-from verl_vision_r1.data.readers import DATASETS
-
-LISTED: Final = "\n\n".join(f"{kind.capitalize()}: {', '.join(names)}." for kind, names in DATASETS.items())
-"""The datasets for the help text, one kind per line."""
-
-QUESTIONS, SELECTION, IMAGES, OUTPUT = "Questions", "Selection", "Images", "Output"
-"""Panels of the help text."""
-
-
-def _complete_dataset(incomplete: str) -> list[str]:
-    names = chain(("mix",), *DATASETS.values())
-    return [name for name in names if name.startswith(incomplete)]
 
 
 @app.command(
     epilog="Example: vision-r1 prepare coco --source /data/coco --out data --negatives 0.1", rich_help_panel="Data"
 )
 def prepare(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help=f"Dataset to read.\n\n{LISTED}\n\nSeveral datasets at once: mix.",
-            show_default=False,
-            autocompletion=_complete_dataset,
-        ),
-    ],
-    source: Annotated[
-        str, typer.Option(help="Folder of the dataset, its name on the Hugging Face Hub, or the YAML file of a mix.")
-    ],
-    out: Annotated[Path, typer.Option(help="Output folder for train.parquet and val.parquet.")],
-    split: Annotated[str | None, typer.Option(help="Read only this split.", show_default="train and val")] = None,
-    ask: Annotated[
-        str,
-        typer.Option(
-            help="Question about annotated boxes: categories (all in one prompt), category (one per prompt),"
-            " referring, class or count.",
-            rich_help_panel=QUESTIONS,
-        ),
-    ] = "categories",
-    negatives: Annotated[
-        float, typer.Option(help="Negative samples per other sample.", rich_help_panel=QUESTIONS)
-    ] = 0.0,
-    keep_empty: Annotated[
-        bool,
-        typer.Option(
-            "--keep-empty",
-            help="Keep images without boxes and images with crowds, for an evaluation.",
-            rich_help_panel=QUESTIONS,
-        ),
-    ] = False,
-    category_list: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON file of the categories to ask each image about, with --ask category.",
-            show_default="none",
-            rich_help_panel=QUESTIONS,
-        ),
-    ] = None,
-    prompt: Annotated[
-        str,
-        typer.Option(
-            help="Prompt template, a name of the Hydra group vision_r1/prompt.",
-            autocompletion=names_of("prompt"),
-            rich_help_panel=QUESTIONS,
-        ),
-    ] = "vision_r1",
-    min_boxes: Annotated[
-        int,
-        typer.Option(help="Minimum boxes per image (images without boxes are kept).", rich_help_panel=SELECTION),
-    ] = 1,
-    max_boxes: Annotated[
-        int | None, typer.Option(help="Maximum boxes per image.", show_default="no limit", rich_help_panel=SELECTION)
-    ] = None,
-    hard_fraction: Annotated[
-        float | None,
-        typer.Option(
-            help="Fraction of images with more than 10 boxes.", show_default="unchanged", rich_help_panel=SELECTION
-        ),
-    ] = None,
-    difficulty: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON file {image_id: number}, such as a model's mean scores.",
-            show_default="none",
-            rich_help_panel=SELECTION,
-        ),
-    ] = None,
-    difficulty_range: Annotated[
-        tuple[float, float], typer.Option(help="Range of --difficulty to keep.", rich_help_panel=SELECTION)
-    ] = (0.0, 1.0),
-    max_images: Annotated[
-        int | None, typer.Option(help="Maximum number of images.", show_default="all", rich_help_panel=SELECTION)
-    ] = None,
-    max_samples: Annotated[
-        int | None,
-        typer.Option(help="Maximum number of training samples.", show_default="all", rich_help_panel=SELECTION),
-    ] = None,
-    min_pixels: Annotated[
-        int, typer.Option(help="Minimum image area after the resize, in pixels.", rich_help_panel=IMAGES)
-    ] = MIN_PIXELS,
-    max_pixels: Annotated[
-        int, typer.Option(help="Maximum image area after the resize, in pixels.", rich_help_panel=IMAGES)
-    ] = MAX_PIXELS,
-    image_check: Annotated[
-        str,
-        typer.Option(
-            help="How to verify images: decode (all pixels), header (size only) or none.", rich_help_panel=IMAGES
-        ),
-    ] = "decode",
-    embed: Annotated[
-        bool,
-        typer.Option(
-            "--embed", help="Store the images in the parquet files, not their paths.", rich_help_panel=IMAGES
-        ),
-    ] = False,
-    val_fraction: Annotated[
-        float,
-        typer.Option(
-            help="Fraction of images for val.parquet, if the dataset has no validation split; 1 writes val.parquet"
-            " only.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = 0.2,
-    alias: Annotated[
-        str | None,
-        typer.Option(help="Dataset name in data_source.", show_default="NAME", rich_help_panel=OUTPUT),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Random seed for sampling, split and shuffle.", rich_help_panel=OUTPUT)
-    ] = 0,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict/--skip-bad",
-            help="Stop at defects, or skip the defective boxes and images.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = True,
+    name: options.Name,
+    out: options.Out,
+    source: options.Source = "",
+    split: options.Split = None,
+    annotations: options.Annotations = None,
+    images: options.ImageFolder = None,
+    clip: options.Clip = False,
+    crowd_as_box: options.CrowdAsBox = False,
+    drop_duplicates: options.DropDuplicates = False,
+    follow_symlinks: options.FollowSymlinks = False,
+    strict: options.Strict = True,
+    ask: options.Ask = "categories",
+    negatives: options.Negatives = 0.0,
+    keep_empty: options.KeepEmpty = False,
+    category_list: options.CategoryList = None,
+    prompt: options.Prompt = "vision_r1",
+    min_boxes: options.MinBoxes = 1,
+    max_boxes: options.MaxBoxes = None,
+    hard_fraction: options.HardFraction = None,
+    difficulty: options.Difficulty = None,
+    difficulty_range: options.DifficultyRange = (0.0, 1.0),
+    max_images: options.MaxImages = None,
+    max_samples: options.MaxSamples = None,
+    min_pixels: options.MinPixels = MIN_PIXELS,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
+    image_check: options.ImageCheck = "decode",
+    embed: options.Embed = False,
+    val_fraction: options.ValFraction = 0.2,
+    alias: options.Alias = None,
+    seed: options.Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Convert datasets to the parquet files that verl trains on."""
+    from verl_vision_r1.data.images import CHECKS
     from verl_vision_r1.data.mix import read_mix
     from verl_vision_r1.data.options import Source, Writing
     from verl_vision_r1.data.prepare import prepare as run
     from verl_vision_r1.data.selection import Selection
 
+    if images is not None and str(images) in CHECKS:
+        raise ValueError(f"images: expected a folder of images, got {images}, a value of --image-check")
     writing = Writing(prompt, val_fraction, seed, min_pixels, max_pixels, image_check, embed, strict)
     if name == "mix":
         wanted = read_mix(Path(source))
     else:
         chosen = Selection(min_boxes, max_boxes, hard_fraction, difficulty, difficulty_range, max_images)
-        wanted = [Source(name, source, split, ask, negatives, max_samples, chosen, alias, keep_empty, category_list)]
+        where = {"name": name, "source": source, "split": split, "annotations": annotations, "images": images}
+        leniency = {"clip": clip, "crowd_as_box": crowd_as_box, "drop_duplicates": drop_duplicates}
+        asked = {"ask": ask, "negatives": negatives, "keep_empty": keep_empty, "category_list": category_list}
+        others = {"max_samples": max_samples, "alias": alias, "follow_symlinks": follow_symlinks}
+        given: dict[str, Any] = {**where, **leniency, **asked, **others}
+        wanted = [Source(**given, selection=chosen)]
     prepared = run(wanted, out, writing)
     if as_json:
-        typer.echo(json.dumps(asdict(prepared), indent=2))
+        echo_json(asdict(prepared))
         return
     for account in prepared.accounts:
         _print_table({"dataset": account.source, "images": account.images} | _account_lines(account))
-    typer.echo(", ".join(f"{out / file}.parquet: {count} samples" for file, count in prepared.rows.items()))
+        for note in account.notes:
+            echo(one_line(note))
+    echo(", ".join(f"{out / file}.parquet: {count} samples" for file, count in prepared.rows.items()))
     if prepared.defects:
-        typer.echo(f"defective boxes and images skipped: {prepared.defects}, listed in {out / 'defects.txt'}")
+        echo(f"defective boxes and images skipped: {prepared.defects}, listed in {out / 'defects.txt'}")
 
 
 def _account_lines(account: Any) -> dict[str, Any]:
     lines = {f"samples in {file}.parquet": count for file, count in account.rows.items()}
     lines |= {"boxes": account.boxes, "negative samples": account.negatives}
-    return lines | {f"left out: {reason}": count for reason, count in account.left_out.items()}
+    lines |= {f"left out: {reason}": count for reason, count in account.left_out.items()}
+    lines |= {"annotations": sum(account.annotations.values())}
+    lines |= {f"  {reason}": count for reason, count in account.annotations.items()}
+    return lines | ({"boxes clipped to their images": account.clipped} if account.clipped else {})
 
 
 @app.command(epilog="Example: vision-r1 validate data", rich_help_panel="Data")
@@ -207,7 +117,7 @@ def validate(
         raise ValueError(f"image_check: expected one of {', '.join(CHECKS)}, got {image_check!r}")
     report = run(source, image_check=image_check, lengths=_lengths(model, prompt), max_prompt_length=max_prompt_length)
     if as_json:
-        typer.echo(json.dumps(report.as_dict(), indent=2))
+        echo_json(report.as_dict())
     else:
         from verl_vision_r1.data.validate_table import show
 
@@ -247,18 +157,33 @@ def view(
         for sheet in run(file, out or file.parent / "view", count=count, seed=seed):
             sheets.append(str(sheet))
             if not as_json:
-                typer.echo(sheet)
+                echo(str(sheet))
     if as_json:
-        typer.echo(json.dumps(sheets, indent=2))
+        echo_json(sheets)
+
+
+@app.command(
+    epilog="Example: vision-r1 convert data/train.parquet --to swift --out swift.jsonl", rich_help_panel="Data"
+)
+def convert(
+    source: Annotated[Path, typer.Argument(help="Sample file, or a folder with exactly one.")],
+    to: Annotated[str, typer.Option(help="Format of the other trainer: swift (ms-swift) or easyr1 (EasyR1).")],
+    out: Annotated[Path, typer.Option(help="File to write: .jsonl, or .parquet with embedded images (EasyR1 only).")],
+) -> None:
+    """Convert prepared samples to those of another trainer."""
+    from verl_vision_r1.data.convert import convert as run
+
+    echo(f"{out}: {run(source, to, out)} samples")
 
 
 def _print_table(rows: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right")
     for label, value in rows.items():
-        table.add_row(label, str(value))
+        table.add_row(Text(one_line(label)), Text(one_line(str(value))))
     Console().print(table)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from verl_vision_r1.cli.app import AsJson, app
+from verl_vision_r1.cli.app import AsJson, app, echo, echo_json, one_line
 
 
 @app.command(
@@ -61,15 +61,15 @@ def evaluate(
     out = out or files.folder_of(found.predictions, protocol)
     written = files.write_results(out, found, other)
     if as_json:
-        typer.echo(written[0].read_text(encoding="utf-8"), nl=False)
+        echo_json(files.document_of(found, other))
     else:
         show(files.tables(found, other), Console())
-        typer.echo("\n".join(files.sentences(found, other)))
+        echo("\n".join(map(one_line, files.sentences(found, other))))
     # Last, so that an error in drawing does not lose the metrics.
     if figures:
         written += files.draw_results(out, found, other)
     if not as_json:
-        typer.echo(f"written: {out}/ {', '.join(str(path.relative_to(out)) for path in written)}")
+        echo(f"written: {one_line(str(out))}/ {', '.join(str(path.relative_to(out)) for path in written)}")
 
 
 @app.command(
@@ -83,6 +83,12 @@ def report(
     ] = 2000,
     follow: Annotated[bool, typer.Option("--follow", help="Update the page whenever there are new rollouts.")] = False,
     seconds: Annotated[int, typer.Option(help="With --follow: seconds between two checks.", min=1)] = 15,
+    trust_run: Annotated[
+        bool,
+        typer.Option(
+            "--trust-run", help="Import and call the custom functions that the run's files name: they run code."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write an HTML page of a run's rollouts: images, boxes, matches, criteria, flags and reward curves."""
@@ -91,11 +97,12 @@ def report(
     page = out or run / "report.html"
 
     def make(cache: writer.Cache | None = None) -> writer.Report:
-        return writer.write_report(run, page, limit, refresh=seconds if follow else 0, cache=cache)
+        refresh = seconds if follow else 0
+        return writer.write_report(run, page, limit, refresh=refresh, cache=cache, trust_run=trust_run)
 
     for found in writer.follow(make, run, seconds) if follow else [make()]:
         if as_json:
             typer.echo(json.dumps(asdict(found) | {"path": str(found.path)}))
         else:
-            typer.echo(f"{found.path}: {found.completions} of {found.total} completions, {found.size / 1e6:.1f} MB")
-            typer.echo("".join(f"{note}\n" for note in found.notes), nl=False)
+            page_line = f"{found.path}: {found.completions} of {found.total} completions, {found.size / 1e6:.1f} MB"
+            echo("\n".join(map(one_line, (page_line, *found.notes))))

@@ -1,12 +1,11 @@
 """Rewards: `vision-r1 score`, `attacks` and `conformance`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from verl_vision_r1.cli.app import AsJson, app, names_of
+from verl_vision_r1.cli.app import AsJson, app, echo, echo_json, names_of, one_line
 
 
 @app.command(
@@ -82,7 +81,10 @@ def attacks(
         return
     stage = load_curriculum(curriculum).stages[-1]
     names = preset or PRESETS
-    typer.echo(json.dumps(fractions(names, stage), indent=2) if as_json else table(names, stage))
+    if as_json:
+        echo_json(fractions(names, stage))
+    else:
+        echo(table(names, stage))
 
 
 def _policies(presets: list[str], as_json: bool) -> None:
@@ -92,9 +94,11 @@ def _policies(presets: list[str], as_json: bool) -> None:
     from verl_vision_r1.rewards.presets import load_curriculum, load_preset
 
     loaded = {name: load_preset(name) for name in presets}
+    if without := [name for name, preset in loaded.items() if "detection" not in preset.tasks]:
+        raise ValueError(f"--policies: expected presets for detection, got {', '.join(without)}")
     stages = {"none": load_curriculum("none").stages[0], "advanced": load_curriculum("halfway").stages[-1]}
     if not as_json:
-        typer.echo(table(loaded, stages))
+        echo(table(loaded, stages))
         return
     found = [
         {"preset": name, "refinement": refinement, **asdict(cell), **asdict(outcome)}
@@ -102,7 +106,7 @@ def _policies(presets: list[str], as_json: bool) -> None:
         for refinement, stage in stages.items()
         for cell, outcome in outcomes(preset, stage).items()
     ]
-    typer.echo(json.dumps(found, indent=2))
+    echo_json(found)
 
 
 @app.command(epilog="Example: vision-r1 conformance cases.json", rich_help_panel="Rewards")
@@ -115,8 +119,8 @@ def conformance(
 
     reports = [check_file(path) for path in files]
     if as_json:
-        typer.echo(json.dumps(summary(reports), indent=2))
+        echo_json(summary(reports))
     else:
-        typer.echo("\n".join(line for report in reports for line in lines(report)))
+        echo("\n".join(one_line(line) for report in reports for line in lines(report)))
     if not all(report.conforms for report in reports):
         raise typer.Exit(1)

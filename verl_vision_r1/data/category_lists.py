@@ -6,13 +6,13 @@ numbers.
 """
 
 import json
-import reprlib
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from verl_vision_r1.data.questions import about_category
 from verl_vision_r1.data.readers.samples import Sample
+from verl_vision_r1.shown import shown
 
 ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """Extensions of image files, which an `image_id` does not have."""
@@ -43,8 +43,8 @@ def read_category_list(path: Path) -> dict[str, list[str]]:
     for image, names in items:
         key = _without_ending(image)
         if key in found:
-            raise ValueError(f"{path}: expected each image once, got {key!r:.160} again")
-        found[key] = _checked(names, f"{image!r:.160}", path)
+            raise ValueError(f"{path}: expected each image once, got {shown(key)} again")
+        found[key] = _checked(names, f"{shown(image)}", path)
     return found
 
 
@@ -56,12 +56,12 @@ def _checked(names: Any, image: str, path: Path) -> list[str]:
     if type(names) is not list or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{path}: {EXPECTED}, got {_shown(names)} for {image}")
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise ValueError(f"{path}: expected each category once for {image}, got {repeated[0]!r:.160} again")
+        raise ValueError(f"{path}: expected each category once for {image}, got {shown(repeated[0])} again")
     return names
 
 
 def _shown(value: Any) -> str:
-    return reprlib.repr(dict(value) if isinstance(value, _Items) else value)
+    return shown(dict(value) if isinstance(value, _Items) else value)
 
 
 def _without_ending(image: str) -> str:
@@ -87,12 +87,12 @@ def ask_existing(samples: list[Sample], path: Path) -> list[Sample]:
     questions = []
     for image, names in read_category_list(path).items():
         if image not in by_id:
-            raise ValueError(f"{path}: expected one of the {len(by_id)} images of the split, got {image!r:.160}")
+            raise ValueError(f"{path}: expected one of the {len(by_id)} images of the split, got {shown(image)}")
         categories = set(by_id[image].target.categories)
         for name in names:
             if name not in categories:
                 raise ValueError(
-                    f"{path}: expected one of the {len(categories)} categories of {image!r:.160}, got {name!r:.160}"
+                    f"{path}: expected one of the {len(categories)} categories of {shown(image)}, got {shown(name)}"
                 )
             questions.append(about_category(by_id[image], name))
     return questions

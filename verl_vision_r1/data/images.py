@@ -1,7 +1,6 @@
 """Verify the images of a dataset against their annotations: each is decoded once, as verl's workers will."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +13,7 @@ from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.readers.image_size import ROTATED_BY_90, Size, read_size
 from verl_vision_r1.data.readers.problems import OnProblem, fail
 from verl_vision_r1.data.readers.samples import Sample
+from verl_vision_r1.documents import replaced
 
 LARGEST_RATIO: Final = 200
 """Aspect ratio above which `qwen_vl_utils` rejects an image."""
@@ -84,7 +84,7 @@ def _check_orientation(path: Path, size: Size, expected: Size, orientation: int)
             f"{path}: expected {expected[0]}x{expected[1]} pixels as annotated, got {size[0]}x{size[1]}"
             f" (EXIF orientation {orientation})"
         )
-    if size == expected and (orientation not in (0, 1, *ROTATED_BY_90) or _is_square_and_rotated(size, orientation)):
+    if size == expected and (orientation not in (1, *ROTATED_BY_90) or _is_square_and_rotated(size, orientation)):
         raise ValueError(
             f"{path}: expected an image without EXIF orientation, got orientation {orientation}; its size does not"
             " show whether it was annotated as stored or as displayed; rotate the pixels and remove the tag"
@@ -101,8 +101,6 @@ def _upright_copy(image: Path, folder: Path) -> Path:
     copy = folder / f"{image.stem}-{name}.png"
     if not copy.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
-        with Image.open(image) as opened:
+        with replaced(copy) as unfinished, Image.open(image) as opened:
             ImageOps.exif_transpose(opened).save(unfinished, format="PNG")
-        os.replace(unfinished, copy)
     return copy

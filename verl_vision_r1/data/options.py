@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
 from verl_vision_r1.data.images import CHECKS
 from verl_vision_r1.data.questions import ASK
 from verl_vision_r1.data.selection import Selection
+
+MOST_PIXELS: Final = 10**10
+"""Maximum of `max_pixels`, more than any image has."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,8 @@ class Source:
 
     Attributes:
         name: One of `sources.SOURCES`.
-        source: Folder of the dataset, or its name on the Hugging Face Hub.
+        source: Folder of the dataset, or one annotation file, or its name on the Hugging Face Hub. Empty if
+            `annotations` is given.
         split: The only split to read. By default "train" and "val"; a dataset without these is split by image.
         ask: The question about annotated boxes, one of `questions.ASK`.
         negatives: Negative samples per other sample.
@@ -25,10 +30,16 @@ class Source:
         keep_empty: Whether to keep images without objects and categories with crowds, for evaluation: it covers every
             image, and a prediction inside a crowd is neither a true nor a false positive.
         category_list: JSON file {image: [category, ...]}: with `ask="category"`, one sample per entry.
+        annotations: Annotation file that is not in the folder of its dataset; for VOC, the folder of the XML files.
+        images: Folder of the images of that file.
+        clip: Whether to clip boxes that exceed their images.
+        crowd_as_box: Whether to read crowds as boxes.
+        drop_duplicates: Whether to remove boxes that are annotated twice.
+        follow_symlinks: Whether images may be symbolic links to files outside the dataset's folder.
     """
 
     name: str
-    source: str
+    source: str = ""
     split: str | None = None
     ask: str = "categories"
     negatives: float = 0.0
@@ -37,8 +48,22 @@ class Source:
     alias: str | None = None
     keep_empty: bool = False
     category_list: Path | None = None
+    annotations: Path | None = None
+    images: Path | None = None
+    clip: bool = False
+    crowd_as_box: bool = False
+    drop_duplicates: bool = False
+    follow_symlinks: bool = False
+
+    @property
+    def place(self) -> str:
+        """The dataset's location, for messages."""
+        return self.source or str(self.annotations)
 
     def __post_init__(self) -> None:
+        if bool(self.source) == (self.annotations is not None):
+            got = f"{self.source!r} and {self.annotations}" if self.source else "neither"
+            raise ValueError(f"source, annotations: expected one of --source and --annotations, got {got}")
         if self.ask not in ASK:
             raise ValueError(f"ask: expected one of {', '.join(ASK)}, got {self.ask!r}")
         if not 0 <= self.negatives < float("inf"):
@@ -100,7 +125,8 @@ class Writing:
             raise ValueError(f"val_fraction: expected a number above 0 and at most 1, got {self.val_fraction}")
         if self.image_check not in CHECKS:
             raise ValueError(f"image_check: expected one of {', '.join(CHECKS)}, got {self.image_check!r}")
-        if not 0 < self.min_pixels <= self.max_pixels:
+        if not 0 < self.min_pixels <= self.max_pixels <= MOST_PIXELS:
             raise ValueError(
-                f"min_pixels, max_pixels: expected 0 < min <= max, got {self.min_pixels} and {self.max_pixels}"
+                f"min_pixels, max_pixels: expected 0 < min <= max <= {MOST_PIXELS}, got {self.min_pixels} and"
+                f" {self.max_pixels}"
             )

@@ -4,7 +4,6 @@ A sample stores the path of its image, and only verl's workers decode it. `min_p
 resize by `qwen_vl_utils` there, so that the resize by the model's processor afterwards changes nothing.
 """
 
-import os
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
 from verl_vision_r1.data.parquet_checks import check_rows, validate_row
+from verl_vision_r1.documents import replaced
 from verl_vision_r1.targets import Target
 
 __all__ = ["Row", "check_rows", "make_row", "schema", "validate_row", "write_rows"]
@@ -117,17 +117,12 @@ def write_rows(path: Path, rows: Iterable[Row], *, embedded: bool = False) -> in
     Raises:
         ValueError: There are no samples.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    remaining, count = iter(rows), 0
-    try:
-        columns = schema(embedded)
+    remaining, count, columns = iter(rows), 0, schema(embedded)
+    with replaced(path) as unfinished:
         with pq.ParquetWriter(unfinished, columns) as writer:
             while batch := list(islice(remaining, BATCH)):
                 writer.write_table(pa.Table.from_pylist(batch, schema=columns))
                 count += len(batch)
         if not count:
             raise ValueError(f"{path}: expected at least one sample to write, got none")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return count

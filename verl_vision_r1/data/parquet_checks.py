@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.readers.entries import json_lines
+from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.prompts import PLACEHOLDERS, QUESTIONS, Prompts
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import TASKS, Target
 
 COLUMNS = ("data_source", "prompt", "images", "ability", "reward_model", "extra_info")
@@ -78,6 +80,8 @@ def checked_rows(
     """
     if path.suffix not in READERS:
         raise ValueError(f"{path}: expected a file that ends in {' or '.join(READERS)}, got {path.suffix!r}")
+    if path.exists() and not is_regular_file(path):
+        raise ValueError(f"{path}: expected a file of samples, got something else")
     if not path.stat().st_size:
         raise ValueError(f"{path}: expected samples, got an empty file (0 bytes)")
     count = 0
@@ -89,7 +93,7 @@ def checked_rows(
             )
         _check_question(row, prompts, where)
         for image in row["images"] if images else ():
-            if "image" in image and not Path(image["image"]).is_file():
+            if "image" in image and not is_regular_file(Path(image["image"])):
                 raise ValueError(f"{where}: expected an image file, got {image['image']}, which does not exist")
         count += 1
         yield row, target
@@ -99,8 +103,10 @@ def checked_rows(
 
 def _check_question(row: Mapping[str, Any], prompts: Prompts | None, where: str) -> None:
     question = row["extra_info"].get("question") or "own"
-    if question not in QUESTIONS:
-        raise ValueError(f"{where}: extra_info: question: expected one of {', '.join(QUESTIONS)}, got {question!r}")
+    if not isinstance(question, str) or question not in QUESTIONS:
+        raise ValueError(
+            f"{where}: extra_info: question: expected one of {', '.join(QUESTIONS)}, got {shown(question)}"
+        )
     if prompts is not None and prompts.templates and question != "own" and question not in prompts.templates:
         raise ValueError(
             f"{where}: expected a question with a template in vision_r1.prompt ({', '.join(prompts.templates)}), got"
@@ -110,16 +116,16 @@ def _check_question(row: Mapping[str, Any], prompts: Prompts | None, where: str)
 
 def _field(entry: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
     if key not in entry:
-        raise ValueError(f"{where}: expected the key {key!r}, got only {sorted(entry)}")
+        raise ValueError(f"{where}: expected the key {key!r}, got only {shown(sorted(map(str, entry)))}")
     if not isinstance(entry[key], kind):
-        raise ValueError(f"{where}: {key}: expected {kind.__name__}, got {entry[key]!r:.120}")
+        raise ValueError(f"{where}: {key}: expected {kind.__name__}, got {shown(entry[key])}")
     return entry[key]
 
 
 def _entries(row: Mapping[str, Any], key: str, where: str) -> list[dict[str, Any]]:
     entries = _field(row, key, list, where)
     if not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{where}: {key}: expected at least one entry, each with named fields, got {entries!r:.120}")
+        raise ValueError(f"{where}: {key}: expected at least one entry, each with named fields, got {shown(entries)}")
     return list(entries)
 
 
@@ -141,7 +147,7 @@ def _check_prompt(messages: list[dict[str, Any]], images: int, where: str) -> No
     text = "".join(_field(message, "content", str, f"{where}: prompt") for message in messages)
     for placeholder, expected in zip(PLACEHOLDERS, (images, 0, 0), strict=True):
         if (count := text.count(placeholder)) != expected:
-            raise ValueError(f"{where}: prompt: expected {expected} {placeholder}, got {count} in {text!r:.120}")
+            raise ValueError(f"{where}: prompt: expected {expected} {placeholder}, got {count} in {shown(text)}")
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -162,7 +168,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _check_columns(names: list[str], path: Path) -> None:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise ValueError(f"{path}: expected the columns {list(COLUMNS)}, got {names} (missing {missing})")
+        raise ValueError(f"{path}: expected the columns {list(COLUMNS)}, got {shown(names)} (missing {missing})")
 
 
 READERS: Final[Mapping[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]]] = {

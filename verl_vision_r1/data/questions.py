@@ -7,7 +7,7 @@ A detection dataset has boxes but no questions; this module makes them. Datasets
 import bisect
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,19 +25,44 @@ centres of the two leftmost (or rightmost) boxes."""
 
 
 def ask_categories(sample: Sample) -> list[Sample]:
-    """One question about all categories."""
-    return [sample]
+    """One question about all categories, except those with missing boxes; none if there are no others."""
+    if not sample.uncertain:
+        return [sample]
+    names = tuple(name for name in sample.target.categories if _is_certain(sample, name))
+    if not names:
+        return []
+    kept = [place for place, label in enumerate(sample.target.labels) if label in set(names)]
+    labels = tuple(sample.target.labels[place] for place in kept)
+    target = replace(sample.target, boxes=sample.target.boxes[kept], labels=labels, categories=names)
+    return [replace(sample, target=target, uses=used(sample, kept))]
+
+
+def uncertain_places(sample: Sample) -> list[int]:
+    """The boxes whose categories cannot be asked for, because other boxes of them are missing."""
+    return [place for place, label in enumerate(sample.target.labels) if not _is_certain(sample, label)]
+
+
+def _is_certain(sample: Sample, name: str) -> bool:
+    return name not in sample.uncertain and "" not in sample.uncertain
+
+
+def used(sample: Sample, places: Sequence[int]) -> Sequence[int]:
+    """The annotations that some boxes of a sample were made from."""
+    one_each = len(sample.uses) == len(sample.target.boxes)
+    return [sample.uses[place] for place in places] if one_each else sample.uses
 
 
 def ask_category(sample: Sample) -> list[Sample]:
     """One question per category in the image, except categories with missing boxes."""
     names = dict.fromkeys(sample.target.labels)
-    return [about_category(sample, name) for name in names if name not in sample.uncertain]
+    return [about_category(sample, name) for name in names if _is_certain(sample, name)]
 
 
 def about_category(sample: Sample, name: str) -> Sample:
     """The question that asks for all objects of one category."""
-    return replace(sample, target=of_category(sample.target, name), question="category", subject=name)
+    places = [place for place, label in enumerate(sample.target.labels) if label == name]
+    target = of_category(sample.target, name)
+    return replace(sample, target=target, question="category", subject=name, uses=used(sample, places))
 
 
 def of_category(target: Target, name: str) -> Target:
@@ -50,13 +75,15 @@ def ask_referring(sample: Sample) -> list[Sample]:
     """Ask for "the largest dog", "the leftmost dog" or "the rightmost dog", where that is unambiguous."""
     questions = []
     for name in dict.fromkeys(sample.target.labels):
-        if name in sample.uncertain:
+        if not _is_certain(sample, name):
             continue
-        boxes = sample.target.boxes[[label == name for label in sample.target.labels]]
+        places = [place for place, label in enumerate(sample.target.labels) if label == name]
+        boxes, size = sample.target.boxes[places], (sample.target.width, sample.target.height)
         for word, index in _superlatives(boxes):
             expression = f"the {word} {name}"
-            target = Target(boxes[[index]], (expression,), sample.target.width, sample.target.height, task="grounding")
-            questions.append(replace(sample, target=target, question="expression", subject=expression))
+            target = Target(boxes[[index]], (expression,), *size, task="grounding")
+            uses = used(sample, [places[index]])
+            questions.append(replace(sample, target=target, question="expression", subject=expression, uses=uses))
     return questions
 
 

@@ -3,12 +3,11 @@
 Source: Vision-R1 (arXiv 2503.18013), Table 7, and its release: 1 to 30 objects per image; more than 10 are hard.
 """
 
-import json
 import random
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_vision_r1.data.readers.entries import load_json
 from verl_vision_r1.data.readers.samples import Sample
 
 HARD = 10
@@ -51,7 +50,7 @@ class Selection:
             raise ValueError(f"difficulty_range: expected low <= high, got {self.difficulty_range}")
 
 
-def select(samples: list[Sample], selection: Selection, seed: int) -> tuple[list[Sample], dict[str, int]]:
+def select(samples: list[Sample], selection: Selection, seed: int) -> tuple[list[Sample], dict[str, list[Sample]]]:
     """Select images and shuffle them.
 
     Args:
@@ -60,21 +59,23 @@ def select(samples: list[Sample], selection: Selection, seed: int) -> tuple[list
         seed: Random seed for sampling and shuffle.
 
     Returns:
-        The samples kept, and the number left out by reason.
+        The samples kept, and those left out by reason.
     """
-    left_out: Counter[str] = Counter()
+    left_out: dict[str, list[Sample]] = {}
     difficulty = _difficulty(selection)
     kept = []
     for sample in sorted(samples, key=lambda sample: (sample.collection, sample.image_id, sample.subject)):
         reason = _reason(sample, selection, difficulty)
         if reason:
-            left_out[reason] += 1
+            left_out.setdefault(reason, []).append(sample)
         else:
             kept.append(sample)
     random.Random(seed).shuffle(kept)
     chosen = _with_hard_fraction(kept, selection.hard_fraction, selection.max_images)
-    left_out["over max_images or hard_fraction"] += len(kept) - len(chosen)
-    return chosen, {reason: count for reason, count in left_out.items() if count}
+    if len(chosen) < len(kept):
+        names = {id(sample) for sample in chosen}
+        left_out["over max_images or hard_fraction"] = [sample for sample in kept if id(sample) not in names]
+    return chosen, left_out
 
 
 def _reason(sample: Sample, selection: Selection, difficulty: dict[str, float] | None) -> str:
@@ -92,10 +93,10 @@ def _reason(sample: Sample, selection: Selection, difficulty: dict[str, float] |
 def _difficulty(selection: Selection) -> dict[str, float] | None:
     if selection.difficulty is None:
         return None
+    document = load_json(selection.difficulty, "JSON {image_id: number}")
     try:
-        document = json.loads(selection.difficulty.read_bytes())
         return {str(name): float(value) for name, value in document.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{selection.difficulty}: expected JSON {{image_id: number}}, got {error}") from error
 
 

@@ -12,10 +12,13 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from verl_vision_r1.boxes import area
+from verl_vision_r1.data.consistency import Together
 from verl_vision_r1.data.parquet_checks import READERS, validate_row
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.prompt_length import PromptLength
 from verl_vision_r1.data.readers.image_size import Size, read_size
+from verl_vision_r1.documents import is_regular_file
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 SIZES: Final = {"small": 32.0**2, "medium": 96.0**2, "large": np.inf}
@@ -85,19 +88,23 @@ def validate(
     report = Report()
     files: Files = defaultdict(list)
     for path in sample_files(source):
-        report.rows[str(path)] = 0
+        report.rows[str(path)], together = 0, Together(path)
         try:
             for where, row in progress(READERS[path.suffix](path), desc=path.name, unit="sample"):
                 report.rows[str(path)] += 1
                 target = _check_row(row, where, report)
                 if target is not None:
+                    together.add(row, target)
                     _count(row, target, report)
                     _measure(row, target, where, report, lengths, max_prompt_length)
                     size = (target.width, target.height)
                     for image in row["images"] if image_check != "none" else ():
                         _check_image(image, size, where, report, files, image_check == "decode")
-        except ValueError as error:
+            if not report.rows[str(path)]:
+                raise ValueError(f"{path}: expected at least one sample, got none")
+        except (ValueError, OSError) as error:
             report.defects.append(("file", str(error)))
+        report.defects += together.defects()
     _check_files(files, image_check == "decode", report)
     return report
 
@@ -109,14 +116,16 @@ def sample_files(source: Path) -> list[Path]:
         FileNotFoundError: The folder or file does not exist.
         ValueError: It contains no samples.
     """
-    if source.is_file():
-        files = [source] if source.suffix in READERS else []
-    else:
-        files = sorted(path for path in source.glob("[!.]*") if path.suffix in READERS)
-    if not source.exists():
+    expected = f"{source}: expected files that end in {' or '.join(READERS)}"
+    if is_regular_file(source):
+        if source.suffix not in READERS:
+            raise ValueError(f"{expected}, got one that ends in {source.suffix!r}")
+        return [source]
+    if not source.is_dir():
         raise FileNotFoundError(f"{source}: expected a folder of samples, or one sample file, got no such path")
+    files = sorted(path for path in source.glob("[!.]*") if path.suffix in READERS and is_regular_file(path))
     if not files:
-        raise ValueError(f"{source}: expected files that end in {' or '.join(READERS)}, got none")
+        raise ValueError(f"{expected}, got none")
     return files
 
 
@@ -136,11 +145,11 @@ def _box_defects(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]
     try:
         ground_truth = json.loads(row["reward_model"]["ground_truth"])
         boxes = np.array(ground_truth["boxes"], dtype=np.float64).reshape(-1, 4)
-        labels, categories = list(ground_truth["labels"]), set(ground_truth.get("categories", []))
-        width, height = ground_truth["width"], ground_truth["height"]
+        labels, categories = list(map(str, ground_truth["labels"])), set(ground_truth.get("categories", []))
+        width, height = int(ground_truth["width"]), int(ground_truth["height"])
         size = np.array([width, height] * 2, dtype=np.float64)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return  # `validate_row` names what is wrong.
     with np.errstate(invalid="ignore"):
         sides = boxes[:, 2:] - boxes[:, :2]
         kinds = {
@@ -154,11 +163,11 @@ def _box_defects(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]
             yield kind, f"{where}: boxes[{index}]: {boxes[index].tolist()} in {width}x{height} pixels"
     for index, label in enumerate(labels):
         if categories and label not in categories:
-            yield "label not among the categories", f"{where}: labels[{index}]: {label!r}"
+            yield "label not among the categories", f"{where}: labels[{index}]: {shown(label)}"
     seen: set[Any] = set()
-    for index, key in enumerate(zip(map(tuple, boxes.tolist()), map(str, labels), strict=False)):
+    for index, key in enumerate(zip(map(tuple, boxes.tolist()), labels, strict=False)):
         if key in seen:
-            yield "duplicate box", f"{where}: boxes[{index}]: {list(key[0])} {key[1]!r} appears twice"
+            yield "duplicate box", f"{where}: boxes[{index}]: {list(key[0])} {shown(key[1])} appears twice"
         seen.add(key)
 
 
@@ -221,7 +230,7 @@ def _compare(result: Size | Exception, rows: list[tuple[str, Size]], report: Rep
 
 
 def _read(image: Path | BinaryIO, decode: bool) -> Size | Exception:
-    if isinstance(image, Path) and not image.is_file():
+    if isinstance(image, Path) and not is_regular_file(image):
         return FileNotFoundError(f"{image}: expected an image, got no such file")
     try:
         return read_size(image, decode)[0]

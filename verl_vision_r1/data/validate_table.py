@@ -5,8 +5,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from verl_vision_r1.data.validate import Report
+from verl_vision_r1.shown import printable
 
 MOST = 10
 """Maximum rows of each table, and maximum defects of each kind."""
@@ -33,10 +35,11 @@ def _table(console: Console, name: str, unit: str, rows: dict[Any, int]) -> None
     table = Table(box=None)
     table.add_column(name, overflow="fold")
     table.add_column(unit, justify="right")
-    greatest = max(rows.values())
+    greatest = max(*rows.values(), 1)
     table.add_column("", no_wrap=True)
     for key, count in list(rows.items())[:MOST]:
-        table.add_row(str(key), str(count), "#" * round(30 * count / greatest))
+        # Labels and file names may contain anything, also marks of rich and of the terminal.
+        table.add_row(Text(printable(str(key), None)), str(count), "#" * round(30 * count / greatest))
     if len(rows) > MOST:
         table.add_row(f"... {len(rows) - MOST} more", str(sum(list(rows.values())[MOST:])), "")
     console.print(table)
@@ -62,6 +65,6 @@ def _defects(console: Console, report: Report) -> None:
     for kind in kinds:
         messages = [message for found, message in report.defects if found == kind]
         for message in messages[:MOST]:
-            console.print(f"{kind}: {message}", markup=False, highlight=False, soft_wrap=True)
+            console.print(Text(printable(f"{kind}: {message}", None)), soft_wrap=True)
         if len(messages) > MOST:
             console.print(f"{kind}: {len(messages) - MOST} more (--json lists all)")

@@ -13,6 +13,8 @@ from PIL import Image
 from verl_vision_r1.data.parquet_checks import checked_rows
 from verl_vision_r1.data.picture_grid import COLUMNS, ROWS, draw_boxes, draw_cells, fitted
 from verl_vision_r1.data.progress import progress
+from verl_vision_r1.data.readers.image_size import read_size
+from verl_vision_r1.documents import replaced
 from verl_vision_r1.targets import Target
 
 COLOURS: Final = (
@@ -43,13 +45,15 @@ def view(file: Path, out: Path, *, count: int = 24, seed: int = 0) -> list[Path]
     Raises:
         FileNotFoundError, ValueError: As in `parquet_checks.checked_rows`.
     """
-    out.mkdir(parents=True, exist_ok=True)
     pictures = _sampled(file, count, random.Random(seed))
+    out.mkdir(parents=True, exist_ok=True)
     sheets = [pictures[start : start + COLUMNS * ROWS] for start in range(0, len(pictures), COLUMNS * ROWS)]
     written = []
     for index, sheet in enumerate(progress(sheets, desc="sheets", unit="sheet")):
         path = out / f"{file.stem}-{index}.jpg"
-        draw_sheet(sheet).save(path, quality=88)
+        drawn = draw_sheet(sheet)
+        with replaced(path) as unfinished:
+            drawn.save(unfinished, quality=88)
         written.append(path)
     return written
 
@@ -72,7 +76,9 @@ def draw_sheet(pictures: Sequence[Picture]) -> Image.Image:
 def draw(picture: Picture) -> Image.Image:
     """The image of a sample, scaled to fit its cell, with its boxes and labels."""
     stored, target = picture.row["images"][0], picture.target
-    with Image.open(io.BytesIO(stored["bytes"]) if "bytes" in stored else stored["image"]) as opened:
+    content = io.BytesIO(stored["bytes"]) if "bytes" in stored else Path(stored["image"])
+    read_size(content)  # Raises unless the image decodes and has no more pixels than Pillow considers safe.
+    with Image.open(content) as opened:
         image, scale = fitted(opened)
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(target.labels))}
     named = target.labels[: len(target.boxes)]

@@ -15,6 +15,7 @@ from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import Measured
 from verl_vision_r1.evaluation.measures.accuracy import Numbers
 from verl_vision_r1.evaluation.measures.bootstrap import resampled_average_precision, weights
+from verl_vision_r1.shown import shown
 
 INTERVAL: Final = (2.5, 97.5)
 FEW: Final = 20
@@ -95,7 +96,9 @@ def _paired_sets(before: Evaluation, after: Evaluation) -> list[tuple[Measured, 
         raise ValueError(f"--against: expected the protocol {after.protocol.name}, got {before.protocol.name}")
     first, second = ({measured.name: measured for measured in run.sets} for run in (before, after))
     if first.keys() != second.keys():
-        raise ValueError(f"{before.predictions}: expected the data sets {sorted(second)}, got {sorted(first)}")
+        raise ValueError(
+            f"{before.predictions}: expected the data sets {shown(sorted(second))}, got {shown(sorted(first))}"
+        )
     for name, measured in first.items():
         only = measured.asked ^ second[name].asked
         if only or measured.images != second[name].images:

@@ -11,6 +11,7 @@ from verl_vision_r1.evaluation.predictions.annotations import read_annotations
 from verl_vision_r1.evaluation.predictions.coverage import Coverage, assign, expect_complete
 from verl_vision_r1.evaluation.predictions.predictions_file import PredictionsFile, read_predictions
 from verl_vision_r1.evaluation.predictions.protocols import Protocol, protocol_of
+from verl_vision_r1.shown import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,8 @@ def _no_common_image(predictions: PredictionsFile, annotations: Path) -> str:
     line = predictions.lines[0]
     return (
         f"{predictions.path}: expected predictions for the questions of {annotations}, got none; the first prediction"
-        f" is for {line.data_source} image {line.image_id} ({line.question} {line.subject}".rstrip()
+        f" is for {printable(line.data_source)} image {printable(line.image_id)} ({printable(line.question)}"
+        f" {printable(line.subject)}".rstrip()
         + ")"
     )
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-from verl_vision_r1.evaluation.predictions.predictions_file import PredictionsFile
+from verl_vision_r1.evaluation.predictions.predictions_file import Line, PredictionsFile
 from verl_vision_r1.evaluation.presentation.style import CURVES
 from verl_vision_r1.report.rollout_files import RolloutFolder
 
-ALL: Final = "all"
-"""Key of the means over all data sources."""
 THRESHOLDS: Final = ("xi0", "xi1", "xi2")
 
 
@@ -22,7 +20,8 @@ class Means:
     """The means over the completions of one step.
 
     Attributes:
-        by_source: For each data source and `ALL`, the mean of every number in the lines, by key.
+        overall: The mean of every number in the lines, by key.
+        by_source: The same for each data source.
         stage: Index of the current stage of the curriculum.
         thresholds: xi0, xi1, xi2.
         tasks: The tasks of the samples.
@@ -30,6 +29,7 @@ class Means:
         broken: Number of truncated lines in the file.
     """
 
+    overall: dict[str, float]
     by_source: dict[str, dict[str, float]]
     stage: int
     thresholds: tuple[float, ...]
@@ -40,21 +40,23 @@ class Means:
 
 def means_of(file: PredictionsFile) -> Means:
     """The means over the completions of one step, from its rollout file or predictions file."""
-    sources = {ALL: file.lines}
+    sources: dict[str, list[Line]] = {}
     for line in file.lines:
         sources.setdefault(line.data_source, []).append(line)
     first = file.lines[0].values
     return Means(
-        {
-            source: {name: fmean(line.values.get(name, 0.0) for line in own) for name in own[0].values}
-            for source, own in sources.items()
-        },
+        _means(file.lines),
+        {source: _means(own) for source, own in sources.items()},
         int(first.get("stage", 0)),
         tuple(first.get(name, 0.0) for name in THRESHOLDS),
         frozenset(line.target.task for line in file.lines),
         len(file.lines),
         len(file.broken),
     )
+
+
+def _means(lines: list[Line]) -> dict[str, float]:
+    return {name: fmean(line.values.get(name, 0.0) for line in lines) for name in lines[0].values}
 
 
 def criteria_of(values: dict[str, float]) -> list[str]:
@@ -79,7 +81,7 @@ def read_means(
 
 
 def figures(means: dict[str, dict[int, Means]], criteria: Sequence[str]) -> dict[str, Any]:
-    """One figure for each data source, as plotly JSON: `{"data": [...], "layout": {...}}`.
+    """A figure of all completions, and one for each data source, as plotly JSON: `{"data": [...], "layout": {...}}`.
 
     Training is a line; raw values (without refinement) are dotted, unless they are equal. Validation is markers. A
     vertical line marks the start of each stage, with its thresholds.
@@ -87,13 +89,20 @@ def figures(means: dict[str, dict[int, Means]], criteria: Sequence[str]) -> dict
     Args:
         means: The means by kind and step, from `read_means`.
         criteria: The criteria to draw, in addition to the total reward.
+
+    Returns:
+        `overall` and `by_source`.
     """
     sources = dict.fromkeys(source for steps in means.values() for mean in steps.values() for source in mean.by_source)
     names = ["total", *criteria]
-    return {source: {"data": _traces(means, source, names), "layout": _layout(means)} for source in sources}
+
+    def figure(source: str | None) -> dict[str, Any]:
+        return {"data": _traces(means, source, names), "layout": _layout(means)}
+
+    return {"overall": figure(None), "by_source": {source: figure(source) for source in sources}}
 
 
-def _traces(means: dict[str, dict[int, Means]], source: str, names: Sequence[str]) -> list[dict[str, Any]]:
+def _traces(means: dict[str, dict[int, Means]], source: str | None, names: Sequence[str]) -> list[dict[str, Any]]:
     traces = []
     for index, name in enumerate(names):
         colour = CURVES[index % len(CURVES)][0]
@@ -117,12 +126,11 @@ def _traces(means: dict[str, dict[int, Means]], source: str, names: Sequence[str
 _SYMBOL: Final = {"training": "circle", "validation": "diamond-open"}
 
 
-def _points(steps: dict[int, Means], source: str, key: str) -> list[tuple[int, float]]:
-    return [
-        (step, mean.by_source[source][key])
-        for step, mean in sorted(steps.items())
-        if key in mean.by_source.get(source, ())
-    ]
+def _points(steps: dict[int, Means], source: str | None, key: str) -> list[tuple[int, float]]:
+    """The mean of a number at each step; of all data sources if `source` is None."""
+    ordered = sorted(steps.items())
+    values = [(step, mean.overall if source is None else mean.by_source.get(source, {})) for step, mean in ordered]
+    return [(step, found[key]) for step, found in values if key in found]
 
 
 def _layout(means: dict[str, dict[int, Means]]) -> dict[str, Any]:

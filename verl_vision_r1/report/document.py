@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from itertools import repeat
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, Final
 
+from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.report.prompts import Prompt
 from verl_vision_r1.report.rollout_files import RolloutFolder
@@ -69,12 +71,13 @@ def _images(
     folders: Sequence[RolloutFolder],
     keys: Sequence[tuple[str, str]],
     progress: Callable[..., Any],
-) -> list[str]:
+) -> list[dict[str, str]]:
     files = {_image(prompt.lines[0]): prompt.lines[0].image for prompt in prompts}
-    missing = [key for key in keys if not files[key] or not Path(files[key]).is_file()]
+    missing = [key for key in keys if not files[key] or not is_regular_file(Path(files[key]))]
     samples = dict.fromkeys(path for folder in folders for path in folder.samples)
     embedded = embedded_images(samples, missing) if missing else {}
     budget = min(IMAGE_BUDGET // max(len(keys), 1), MAX_IMAGE)
     sources = [embedded[key] if key in embedded else Path(files[key] or "nowhere") for key in keys]
     with ThreadPoolExecutor() as pool:  # Pillow releases the GIL while it decodes and encodes.
-        return list(progress(pool.map(thumbnail, sources, repeat(budget)), total=len(sources), unit="image"))
+        made = progress(pool.map(thumbnail, sources, repeat(budget)), total=len(sources), unit="image")
+        return [asdict(image) for image in made]

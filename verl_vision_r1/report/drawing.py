@@ -9,10 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from verl_vision_r1.boxes import Boxes
 from verl_vision_r1.data.picture_grid import LINE, draw_boxes
-from verl_vision_r1.data.readers.image_size import read_size
 from verl_vision_r1.evaluation.presentation.gallery import GROUND_TRUTH_COLOUR, PREDICTION_COLOUR
+from verl_vision_r1.evaluation.presentation.image_files import open_reduced
 from verl_vision_r1.rewards.explanation import Explanation, Verdict
-from verl_vision_r1.rewards.explanation.words import printable
+from verl_vision_r1.shown import printable
 from verl_vision_r1.targets import Target
 
 SIDES: Final = (640, 1600)
@@ -25,24 +25,20 @@ Rectangle = tuple[float, float, float, float]
 
 
 def open_image(path: Path, target: Target) -> Image.Image:
-    """Open the image of a sample.
+    """Open the image of a sample, reduced to `SIDES`.
 
     Args:
         path: The image file.
         target: The ground truth.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file is not an image, or its size is not that of the target.
+        ValueError: The file does not exist, is not an image or is too large, or its size is not that of the target.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected an image file, got no such file")
-    size, _ = read_size(path)
+    image, size = open_reduced(path, SIDES[1])
     if size != (target.width, target.height):
         expected = f"{target.width}x{target.height}"
         raise ValueError(f"{path}: expected {expected} pixels as in the target, got {size[0]}x{size[1]}")
-    with Image.open(path) as opened:
-        return opened.convert("RGB")
+    return image
 
 
 def draw(explanation: Explanation, image: Image.Image | None = None) -> Image.Image:
@@ -50,7 +46,7 @@ def draw(explanation: Explanation, image: Image.Image | None = None) -> Image.Im
 
     Args:
         explanation: The explained reward of the completion.
-        image: The image, in the size of the target; None draws on grey.
+        image: The image, in the proportions of the target; None draws on grey.
 
     Returns:
         The drawing; its longer side is within `SIDES`.

@@ -32,11 +32,12 @@ class RolloutFolder:
     note: str = ""
 
 
-def find_rollout_files(run: Path) -> list[RolloutFolder]:
+def find_rollout_files(run: Path, trust_run: bool = False) -> list[RolloutFolder]:
     """Find the rollout files and predictions files of one run.
 
     Args:
         run: The folder of its checkpoints, or of its rollout files.
+        trust_run: Whether custom functions that its `run.yaml` names are imported.
 
     Returns:
         At most one folder for training and one for validation.
@@ -45,7 +46,7 @@ def find_rollout_files(run: Path) -> list[RolloutFolder]:
         FileNotFoundError: The folder does not exist.
         ValueError: It has no such files, or those of several runs.
     """
-    found = rollout_files_so_far(run)
+    found = rollout_files_so_far(run, trust_run)
     if not found:
         raise ValueError(
             f"{run}: expected rollout files (STEP.jsonl) at most {DEPTH} folders deep, got none; verl writes them to"
@@ -54,11 +55,11 @@ def find_rollout_files(run: Path) -> list[RolloutFolder]:
     return found
 
 
-def rollout_files_so_far(run: Path) -> list[RolloutFolder]:
+def rollout_files_so_far(run: Path, trust_run: bool = False) -> list[RolloutFolder]:
     """Like `find_rollout_files`, for a run that may have no files yet."""
     if not run.is_dir():
         raise FileNotFoundError(f"{run}: expected the folder of a run, got no such folder")
-    found = [_folder(path, files) for path, files in _with_rollout_files(run, DEPTH)]
+    found = [_folder(path, files, trust_run) for path, files in _with_rollout_files(run, DEPTH)]
     for kind in KINDS:
         same = [str(folder.path) for folder in found if folder.kind == kind]
         if len(same) > 1:
@@ -78,7 +79,7 @@ def _with_rollout_files(folder: Path, depth: int) -> list[tuple[Path, dict[int, 
     return here + [found for path in below if depth for found in _with_rollout_files(path, depth - 1)]
 
 
-def _folder(path: Path, files: dict[int, Path]) -> RolloutFolder:
+def _folder(path: Path, files: dict[int, Path], trust_run: bool) -> RolloutFolder:
     file = path / NAME
     if not file.is_file():
         # verl writes the key `reward` next to `score` in validation only.
@@ -86,5 +87,5 @@ def _folder(path: Path, files: dict[int, Path]) -> RolloutFolder:
             validated = '"reward": ' in next(lines, "").replace('\\"', "")
         kind = KINDS[validated or path.name.startswith("val")]
         return RolloutFolder(path, kind, files, note=f"{path} has no {NAME}, which the vision_r1 trainer modes write")
-    found = read_run_file(file)
+    found = read_run_file(file, trust_run)
     return RolloutFolder(path, found.kind, files, found.rules, found.samples, found.note)

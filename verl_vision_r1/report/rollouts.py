@@ -10,6 +10,7 @@ from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.predictions.published_parsers import read_any
 from verl_vision_r1.report.curves import criteria_of
 from verl_vision_r1.rewards.matching import NO_PAIRS, Match
+from verl_vision_r1.rewards.presets import Unevaluated
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import TaskRules, score_completion
 from verl_vision_r1.training.run_file import Rules
@@ -39,7 +40,7 @@ class Parsed:
         labels: A label for each box, or None; empty for formats without labels.
         confidences: A confidence for each box; None for formats without confidences.
         matches: (prediction index, object index, IoU, whether the labels are equal).
-        total: The total reward, computed again; None if the reward configuration is unknown.
+        total: The total reward, computed again; None if the reward configuration is unknown or not evaluated.
     """
 
     boxes: list[list[float]]
@@ -50,14 +51,19 @@ class Parsed:
 
 
 def parse(line: Line, rules: TaskRules | None, stage: Stage | None) -> Parsed:
-    """Parse and match a completion by the reward configuration; without one parse any format, and match nothing."""
-    if rules is None or stage is None:
-        answer, match, total = read_any(line.text, line.frame), NO_PAIRS, None
+    """Parse and match a completion by the reward configuration; without one parse any format, and match nothing.
+
+    The same goes for a custom parser or matcher that was not imported. With a custom criterion there is no total.
+    """
+    total = None
+    if rules is None or stage is None or any(isinstance(item, Unevaluated) for item in rules.functions[:2]):
+        answer, match = read_any(line.text, line.frame), NO_PAIRS
     else:
         answer = rules.parser(line.text, line.frame)
         match = rules.matcher(answer, line.target, stage)
         fixed = replace(rules, parser=lambda text, frame: answer, matcher=lambda answer, target, stage: match)
-        total = score_completion(line.text, line.target, fixed, line.frame, stage).total
+        if not any(isinstance(item, Unevaluated) for item in rules.functions):
+            total = score_completion(line.text, line.target, fixed, line.frame, stage).total
     boxes = np.round(boxes_in_pixels(answer, line.target), 2)
     return Parsed(
         boxes.tolist(),

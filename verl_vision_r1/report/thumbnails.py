@@ -2,47 +2,57 @@
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+from verl_vision_r1.documents import is_regular_file
+from verl_vision_r1.evaluation.presentation.image_files import NoImageError, open_reduced
+from verl_vision_r1.shown import shown
 
 SIDES: Final = (640, 448, 320, 224, 160, 96)
 """Candidates for the longer side in pixels; a thumbnail has the largest that fits its budget."""
 QUALITY: Final = 70
 EFFORT: Final = 2
 """WebP compression effort, 0 to 6: half the time of Pillow's default for a few percent of the size."""
-MAX_PIXELS: Final = 178_956_970
-"""Larger images are not opened: Pillow's limit, above which it warns."""
 
 
-def thumbnail(source: Path | bytes, budget: int) -> str:
+@dataclass(frozen=True)
+class Thumbnail:
+    """A thumbnail.
+
+    Attributes:
+        url: The image as a WebP `data:` URL; empty if there is none.
+        note: Why there is none.
+    """
+
+    url: str
+    note: str = ""
+
+
+def thumbnail(source: Path | bytes, budget: int) -> Thumbnail:
     """Encode an image as a WebP `data:` URL.
 
     Args:
         source: The file, or its content.
         budget: Maximum length of the URL in characters; if no size fits, the smallest of `SIDES` is used.
-
-    Returns:
-        The URL; empty if the image does not exist or cannot be read.
     """
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                return ""
-            opened.draft("RGB", (SIDES[0], SIDES[0]))  # JPEG can be decoded at half its size or less.
-            image = opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return ""
+        image, _ = open_reduced(source, SIDES[0])
+    except NoImageError as error:
+        return Thumbnail("", error.note)
     url, sides = "", [*SIDES]
     while sides and (not url or len(url) > budget):
         side = sides.pop(0)
         url = _data_url(image, side)
         # The length grows with the area: sizes that are clearly too large are skipped.
         sides = [other for other in sides if len(url) * (other / side) ** 2 < 1.3 * budget] or sides[-1:]
-    return url
+    return Thumbnail(url)
 
 
 def _data_url(image: Image.Image, side: int) -> str:
@@ -62,15 +72,33 @@ def embedded_images(files: Iterable[Path], wanted: Sequence[tuple[str, str]]) ->
 
     Returns:
         The encoded images that were found.
+
+    Raises:
+        ValueError: A file has another format.
     """
     missing, found = set(wanted), {}
     for file in files:
-        if missing and file.is_file():
-            for batch in pq.ParquetFile(file).iter_batches(64, columns=["data_source", "images", "extra_info"]):
-                for row in batch.to_pylist():
-                    key = (row["data_source"], str((row["extra_info"] or {}).get("image_id")))
-                    content = next((image.get("bytes") for image in row["images"] or ()), None)
-                    if key in missing and content:
-                        found[key] = content
-                        missing.discard(key)
+        if missing and is_regular_file(file):
+            for row in _rows(file):
+                key = (row["data_source"], str((row["extra_info"] or {}).get("image_id")))
+                content = next((image.get("bytes") for image in row["images"] or ()), None)
+                if key in missing and isinstance(content, bytes):
+                    found[key] = content
+                    missing.discard(key)
     return found
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a parquet file, with the columns that identify its images."""
+    kinds = {"data_source": str, "images": list | None, "extra_info": dict | None}
+    try:
+        for batch in pq.ParquetFile(file).iter_batches(64, columns=list(kinds)):
+            for row in batch.to_pylist():
+                wrong = [key for key, kind in kinds.items() if key not in row or not isinstance(row[key], kind)]
+                wrong += [] if wrong or all(isinstance(image, dict) for image in row["images"] or ()) else ["images"]
+                if wrong:
+                    raise ValueError(f"other values in {', '.join(wrong)}: {shown(row)}")
+                yield row
+    except (ValueError, OSError, pa.ArrowException) as error:
+        got = " ".join(str(error).split())[:300]
+        raise ValueError(f"{file}: expected a parquet file of samples, got {got}") from error

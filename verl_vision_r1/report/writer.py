@@ -1,6 +1,5 @@
 """`vision-r1 report`: write the page of a run, once or whenever the run adds files."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from verl_vision_r1.data.progress import progress
+from verl_vision_r1.documents import replaced
 from verl_vision_r1.evaluation.predictions.predictions_file import read_predictions
-from verl_vision_r1.report.curves import ALL, Means, criteria_of, figures, means_of, read_means
+from verl_vision_r1.report.curves import Means, criteria_of, figures, means_of, read_means
 from verl_vision_r1.report.document import document
 from verl_vision_r1.report.page import render
 from verl_vision_r1.report.prompts import choose
 from verl_vision_r1.report.rollout_files import RolloutFolder, find_rollout_files, rollout_files_so_far
+from verl_vision_r1.shown import printable
 
 LIMIT: Final = 2000
 """Default maximum number of completions on a page."""
@@ -54,7 +55,14 @@ class Cache:
         return self.means[key]
 
 
-def write_report(run: Path, out: Path, limit: int = LIMIT, refresh: int = 0, cache: Cache | None = None) -> Report:
+def write_report(
+    run: Path,
+    out: Path,
+    limit: int = LIMIT,
+    refresh: int = 0,
+    cache: Cache | None = None,
+    trust_run: bool = False,
+) -> Report:
     """Write the page of a run.
 
     Args:
@@ -63,12 +71,13 @@ def write_report(run: Path, out: Path, limit: int = LIMIT, refresh: int = 0, cac
         limit: Maximum number of completions on the page; the curves use all.
         refresh: Seconds after which the browser reloads the page; 0 for never.
         cache: The means of files that were read before.
+        trust_run: Whether the custom functions that the run's files name are imported and called.
 
     Raises:
         FileNotFoundError: The folder does not exist.
         ValueError: It has no rollout files, or one of another format; or plotly or itables is not installed.
     """
-    folders = find_rollout_files(run)
+    folders = find_rollout_files(run, trust_run)
     means = read_means(folders, (cache or Cache()).read, progress)
     prompts = choose(folders, limit)
     steps = [step for kind in means.values() for step in kind.values()]
@@ -86,8 +95,13 @@ def _criteria(folders: Sequence[RolloutFolder], steps: Sequence[Means]) -> list[
     tasks = {task for step in steps for task in step.tasks}
     presets = [folder.rules.preset for folder in folders if folder.rules]
     used = {name for preset in presets for task in tasks & set(preset.tasks) for name in preset.tasks[task].names}
-    known = dict.fromkeys(name for step in steps for name in criteria_of(step.by_source[ALL]))
+    known = dict.fromkeys(name for step in steps for name in criteria_of(step.overall))
     return [name for name in known if not presets or name in used]
+
+
+MAX_NAMED: Final = 20
+"""Maximum number of custom functions in a note."""
+TRUST: Final = "--trust-run imports and calls them; use it only for a run whose files you trust."
 
 
 def _notes(folders: list[RolloutFolder], shown: int, total: int, broken: int) -> list[str]:
@@ -101,8 +115,13 @@ def _notes(folders: list[RolloutFolder], shown: int, total: int, broken: int) ->
         )
     if broken:
         notes.append(f"{broken:,} truncated lines of the rollout files are skipped.")
-    unknown = [folder for folder in folders if folder.rules is None]
-    return notes + [f"The matches of {folder.kind} completions are unknown: {folder.note}." for folder in unknown]
+    for folder in folders:
+        if folder.rules is None:
+            notes.append(f"The matches of {folder.kind} completions are unknown: {folder.note}.")
+        elif custom := folder.rules.preset.unevaluated:
+            names = ", ".join(f"{function.key} {printable(function.name, 100)}" for function in custom[:MAX_NAMED])
+            notes.append(f"Custom functions of the {folder.kind} rewards are not evaluated: {names}. {TRUST}")
+    return notes
 
 
 KEYS: Final = {"training": "trainer.rollout_data_dir", "validation": "trainer.validation_data_dir"}
@@ -110,14 +129,10 @@ KEYS: Final = {"training": "trainer.rollout_data_dir", "validation": "trainer.va
 
 
 def _write(out: Path, page: str) -> None:
-    """Replace the page atomically: a browser may be loading the previous one."""
+    """Replace the page in one step: a browser may be loading the previous one."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with replaced(out) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def follow(make: Callable[[Cache], Report], run: Path, seconds: float) -> Iterator[Report]:

@@ -5,7 +5,6 @@ case follows from its expected scores and its parameters.
 """
 
 import functools
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from verl_vision_r1.documents import parse_json, read_text
 from verl_vision_r1.frames import Size
+from verl_vision_r1.rewards.answers.json_search import as_float
 from verl_vision_r1.rewards.api import score
 from verl_vision_r1.rewards.presets import Preset, load_curriculum, load_preset, preset_from_config, read_preset
 from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import Scores
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 TOLERANCE: Final = 1e-5
@@ -80,13 +82,10 @@ def check_file(path: Path) -> Report:
         ValueError: The file has another form, or the preset of a case is unknown; the message says where.
         FileNotFoundError: The file does not exist.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        cases = document["cases"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected a JSON object with a list of cases, got {error}") from error
+    document = parse_json(read_text(path), str(path))
+    cases = document.get("cases") if isinstance(document, dict) else None
     if not isinstance(cases, list) or not cases:
-        raise ValueError(f"{path}: expected a list of cases, got {cases!r:.60}")
+        raise ValueError(f"{path}: expected a JSON object with a list of cases, got {shown(document)}")
     return Report(path, tuple(check_case(case, f"{path}: cases[{index}]") for index, case in enumerate(cases)))
 
 
@@ -94,28 +93,41 @@ def check_case(case: Case, where: str = "case") -> Result:
     """Score one recorded case and compare.
 
     Raises:
-        ValueError: A key is missing, or the preset of the case is unknown.
+        ValueError: A key is missing or of another type, the preset of the case is unknown, or its target, parameters
+            or scores are not those of the preset.
     """
-    missing = {"id", "completion", "target", "params", "expected"} - set(case)
-    if missing:
-        raise ValueError(f"{where}: expected the keys id, completion, target, params, expected; missing {missing}")
+    wrong = [name for name, kind in KEYS.items() if not isinstance(case, dict) or not isinstance(case.get(name), kind)]
+    if wrong:
+        kinds = ", ".join(f"{name} ({KINDS_IN_WORDS[kind]})" for name, kind in KEYS.items())
+        raise ValueError(f"{where}: expected the keys {kinds}, got {shown(case)}: wrong or missing {', '.join(wrong)}")
     scorer = next((scorer for fits, scorer in KINDS if fits(case)), None)
     if scorer is None:
         raise ValueError(
-            f"{where}: expected scores of a known preset, got {sorted(case['expected'])}"
-            f" with the parameters {sorted(case['params'])}"
+            f"{where}: expected scores of a known preset, got {shown(sorted(case['expected']))}"
+            f" with the parameters {shown(sorted(case['params']))}"
         )
-    given = {name: float(value) for name, value in scorer(case).items()}
-    numbers = _numbers({**case["expected"], **case["expected"].get("partial", {})})
-    equal = all(name in given and abs(given[name] - value) <= TOLERANCE for name, value in numbers.items())
-    return Result(case["id"], _verdict(case, equal), given, case["expected"], equal)
+    try:
+        given = {name: float(value) for name, value in scorer(case).items()}
+        numbers = _numbers({**case["expected"], **case["expected"].get("partial", {})})
+        equal = all(name in given and abs(given[name] - value) <= TOLERANCE for name, value in numbers.items())
+        return Result(case["id"], _verdict(case, equal), given, case["expected"], equal)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = shown(f"{type(error).__name__}: {error}", 300)
+        raise ValueError(
+            f"{where}: expected the target, parameters and scores of a recorded case, got {shown(case)}: {problem}"
+        ) from error
+
+
+KEYS: Final[dict[str, type]] = {"id": str, "completion": str, "target": dict, "params": dict, "expected": dict}
+"""The keys of a case."""
+KINDS_IN_WORDS: Final[dict[type, str]] = {str: "text", dict: "object"}
 
 
 def _verdict(case: Case, equal: bool) -> str:
     expected = case["expected"]
     if "raises" in expected:
         return RAISED
-    if any(isinstance(value, str) or not math.isfinite(value) for value in expected.values()):
+    if any(isinstance(value, str) or not math.isfinite(as_float(value)) for value in expected.values()):
         return NO_NUMBER if equal else DIFFERS
     if case.get("tie"):
         return TIE
@@ -125,7 +137,8 @@ def _verdict(case: Case, equal: bool) -> str:
 
 
 def _numbers(expected: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in expected.items() if isinstance(value, int | float) and math.isfinite(value)}
+    numbers = {name: as_float(value) for name, value in expected.items() if isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def _target(case: Case, **fields: Any) -> Target:
@@ -276,6 +289,6 @@ def lines(report: Report) -> Iterator[str]:
 
 def _brief(scores: dict[str, Any]) -> str:
     return ", ".join(
-        f"{name} {value:.6g}" if isinstance(value, int | float) else f"{name} {value}"
+        f"{name} {as_float(value):.6g}" if isinstance(value, int | float) else f"{name} {shown(value, 60)}"
         for name, value in scores.items()
     )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from verl_vision_r1.documents import parse_yaml, read_text
 from verl_vision_r1.rewards.presets import Preset, preset_from_config
-from verl_vision_r1.rewards.refinement import Curriculum, Stage
+from verl_vision_r1.rewards.refinement import MAX_STEP, Curriculum, Stage
+from verl_vision_r1.shown import shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -55,29 +57,40 @@ class RunFile:
     note: str = ""
 
 
-def read_run_file(file: Path) -> RunFile:
+def read_run_file(file: Path, trusted: bool = False) -> RunFile:
     """Read `run.yaml`.
+
+    Args:
+        file: The file, which may be from anybody.
+        trusted: Whether the custom functions that it names are imported; see `preset_from_config`.
 
     Raises:
         ValueError: The file was not written by `write_run_file`.
     """
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = parse_yaml(read_text(file), str(file))
     expected = {"kind", "total_steps", "samples", "vision_r1"}
     if not isinstance(content, dict) or not expected <= set(content) or content["kind"] not in KINDS:
-        raise ValueError(f"{file}: expected the keys {', '.join(sorted(expected))}, got {content!r:.160}")
+        raise ValueError(
+            f"{file}: expected the keys {', '.join(sorted(expected))}, with kind {' or '.join(KINDS)},"
+            f" got {shown(content, 160)}"
+        )
+    if not isinstance(content["samples"], list) or not all(isinstance(path, str) for path in content["samples"]):
+        raise ValueError(f"{file}: samples: expected a list of paths, got {shown(content['samples'])}")
     samples = tuple(map(Path, content["samples"]))
     try:
-        return RunFile(content["kind"], samples, _rules(content))
+        return RunFile(content["kind"], samples, _rules(content, trusted))
     except ValueError as error:
         return RunFile(content["kind"], samples, None, f"{file}: {error}")
 
 
-def _rules(content: Mapping[str, Any]) -> Rules:
-    settings = content["vision_r1"]
+def _rules(content: Mapping[str, Any], trusted: bool) -> Rules:
+    settings, steps = content["vision_r1"], content["total_steps"]
+    if not isinstance(settings, Mapping) or not {"reward", "curriculum"} <= set(settings):
+        raise ValueError(f"vision_r1: expected the keys reward and curriculum, got {shown(settings)}")
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MAX_STEP:
+        raise ValueError(f"total_steps: expected a number of steps, got {shown(steps)}")
     return Rules(
-        preset_from_config(settings["reward"]),
-        Curriculum.from_config(settings["curriculum"]),
-        int(content["total_steps"]),
+        preset_from_config(settings["reward"], trusted), Curriculum.from_config(settings["curriculum"]), steps
     )
 
 

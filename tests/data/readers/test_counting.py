@@ -82,7 +82,7 @@ CLEVR_ERRORS = [
     (asked("How many?", None), "question 0: expected 'answer' to be text"),
     (asked("How many?", "1", 7), r"question 0: expected the image CLEVR_train_000007\.png in .*, got no such file"),
     (asked("How many?", "1") | {"image_filename": "../a.png"}, "question 0: expected the path of an image within"),
-    (asked("How many?", "1") | {"image_filename": "a" * 300}, "too long"),
+    (asked("How many?", "1") | {"image_filename": "a" * 300}, "got no such file"),
     ("How many?", "question 0: expected an object, got 'How many"),
 ]
 

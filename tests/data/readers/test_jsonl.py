@@ -105,7 +105,7 @@ ERRORS: list[tuple[Line | str, str]] = [
     (CAT | {"task": ["detection"]}, "expected 'task' to be one of"),
     (without(CAT, "image"), "expected 'image' to be text, got None"),
     (CAT | {"image": "../a.jpg"}, "expected the path of an image within the dataset's folder, got '../a.jpg'"),
-    (CAT | {"image": "x" * 300}, "File name too long"),
+    (CAT | {"image": "x" * 300}, "got no such file"),
     (without(CAT, "boxes"), "expected 'boxes' to be a list, got"),
     (without(CAT, "labels"), "expected 'labels' to be a list, got"),
     (CAT | {"labels": []}, "expected one label for each box, got 1 boxes and 0 labels"),
@@ -119,7 +119,7 @@ ERRORS: list[tuple[Line | str, str]] = [
     (CAT | {"boxes": [[5, 2, 50, 4]]}, r"boxes\[0\]: expected a box inside 40x30 pixels"),
     (CAT | {"boxes": [[5, 2, float("nan"), 4]]}, "of four numbers, got .*nan"),
     (CAT | {"width": 40}, "expected 'height' to be a whole number, got None"),
-    (CAT | {"width": 40, "height": "30"}, "expected 'height' to be a whole number, got '30'"),
+    (CAT | {"width": 40, "height": "tall"}, "expected 'height' to be a whole number, got 'tall'"),
     (CAT | {"image_id": None}, "expected 'image_id' to be text or a whole number, got None"),
     (CAT | {"image_id": "b"}, "expected one image_id for each image, got 'b' for .*a.jpg and another"),
     (CAT | {"prompt": " "}, "expected 'prompt' to be text, got"),
@@ -128,9 +128,9 @@ ERRORS: list[tuple[Line | str, str]] = [
     (GROUNDING | {"boxes": [[5, 2, 5, 4]]}, r"boxes\[0\]: expected x1 < x2"),
     (CLASS | {"label": ""}, "expected 'label' to be text, got"),
     (CLASS | {"categories": ["manx"]}, "expected one of the categories, got 'siamese'"),
-    (without(COUNT, "count"), "count: expected a whole number of objects, got None"),
-    (COUNT | {"count": -1}, "count: expected a whole number of objects, got -1"),
-    (COUNT | {"count": [1]}, r"count: expected a whole number of objects, got \[1\]"),
+    (without(COUNT, "count"), "count: expected a whole number of objects.*, got None"),
+    (COUNT | {"count": -1}, "count: expected a whole number of objects.*, got -1"),
+    (COUNT | {"count": [1]}, r"count: expected a whole number of objects.*, got \[1\]"),
 ]
 
 

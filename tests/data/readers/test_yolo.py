@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from verl_vision_r1.data.readers.samples import Sample
-from verl_vision_r1.data.readers.yolo import find
+from verl_vision_r1.data.readers.yolo_layouts import find
 
 WIDTH, HEIGHT = 40, 30
 BOX = "1 0.5 0.5 0.25 0.4\n"
@@ -58,8 +58,8 @@ def test_lines_become_boxes_and_other_images_negative_samples(tmp_path: Path) ->
     assert [len(sample.target.boxes) for sample in read(source, "val")] == [1, 0]
 
 
-def test_a_polygon_becomes_its_bounding_box_and_a_line_counts_once(tmp_path: Path) -> None:
-    sample = one_line(tmp_path, BOX + "0 0.1 0.2 0.5 0.2 0.25 0.9\n" + BOX)
+def test_a_polygon_becomes_its_bounding_box(tmp_path: Path) -> None:
+    sample = one_line(tmp_path, BOX + "0 0.1 0.2 0.5 0.2 0.25 0.9\n")
     assert sample.target.boxes.ravel().tolist() == pytest.approx([*CORNERS, 4, 6, 20, 27])
     assert sample.target.labels == ("dog", "cat")
 
@@ -227,7 +227,7 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"names": ["cat", "cat"]}, r"expected unique class names, got \['cat', 'cat'\]"),
     (
         {"train": None, "val": None},
-        r"expected images of 'train', 'val' or 'test', got none \(the keys are path, train",
+        r"expected images of 'train', 'val' or 'test', got none \(the keys are \['path', 'train'",
     ),
     ({"train": 3}, "expected 'path' and 'train' to be folders, got '.' and 3"),
     ({"path": ["a"]}, r"expected 'path' and 'train' to be folders, got \['a'\]"),
@@ -250,7 +250,7 @@ def test_a_wrong_configuration_is_named(tmp_path: Path, document: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(b"a: [", "expected YAML, got"), (b"- a", "expected a YAML mapping"), (b"\xff", "expected text in UTF-8")],
+    [(b"a: [", "expected YAML, got"), (b"- a", "expected a YAML mapping"), (b"\xff", "expected YAML in UTF-8")],
 )
 def test_another_file_is_named(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / "data.yaml").write_bytes(text)

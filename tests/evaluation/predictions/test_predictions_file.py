@@ -44,7 +44,7 @@ def test_broken_lines_are_counted(tmp_path: Path) -> None:
             {"image_id": None},
             r"0.jsonl line 1: expected strings in the keys input.*got none in image_id; set reward.reward_manager",
         ),
-        ({"frame": "644"}, r"0.jsonl line 1: frame: expected WIDTHxHEIGHT, got '644'"),
+        ({"frame": "644"}, r"0.jsonl line 1: frame: expected WIDTHxHEIGHT, each from 1 to 1,000,000, got '644'"),
         ({"frame": "0x9"}, "frame: expected"),
         ({"gts": "{}"}, "0.jsonl line 1: gts: ground_truth: expected the keys"),
         ({"frame": "nanx9"}, "frame: expected"),

@@ -106,10 +106,10 @@ HOSTILE = [
 @pytest.mark.parametrize("read", ALL)
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_completions_do_not_raise(read: Parser, text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     answer = read(text, FRAME)
     assert np.isfinite(answer.boxes).all()
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 TOKENS = st.sampled_from(

@@ -1,6 +1,7 @@
 """The output of `vision-r1 evaluate`: printed tables and written files."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from verl_vision_r1.cli import app
 from verl_vision_r1.data.parquet import write_rows
 from verl_vision_r1.evaluation.presentation.tables import Grid, markdown
+from verl_vision_r1.shown import printable
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_results_have_the_settings_and_the_earlier_run(tmp_path: Path, scattered
     assert results["against"]["sets"]["made_up/a/detection"]["reading"]["unparsed"] == 30
 
 
-@pytest.mark.parametrize("name", ["coco/[/x]", "..", "a|b\nc", "x" * 300, "coco/[red]"])
+@pytest.mark.parametrize("name", ["coco/[/x]", "..", "a|b\nc", "x" * 300, "coco/[red]", "\x1b]0;x\x07\x9b31m"])
 def test_any_name_is_safe_in_tables_and_folders(tmp_path: Path, scattered: list[Any], name: str) -> None:
     samples = [{**row, "data_source": name if index % 2 else "other"} for index, row in enumerate(scattered[:20])]
     write_rows(tmp_path / "samples.parquet", samples)
@@ -131,7 +133,8 @@ def test_any_name_is_safe_in_tables_and_folders(tmp_path: Path, scattered: list[
     )
     arguments = ["--annotations", str(tmp_path / "samples.parquet"), "--protocol", "plain", "--permutations", "0"]
     printed = run(str(predictions), *arguments, "--out", str(tmp_path / "deep" / "out"))
-    assert "".join(name.split())[:30] in "".join(printed.split()).replace("│", "")
+    assert "".join(printable(name).split())[:20] in "".join(printed.split()).replace("│", "")
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", printed)
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"out"}
     assert len([path for path in (tmp_path / "deep" / "out").iterdir() if path.is_dir()]) == 2
 

@@ -1,14 +1,13 @@
 """`vision-r1 score`: explain one completion, or score all completions of a file."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import typer
 from rich.console import Console
 from rich.text import Text
 
+from verl_vision_r1.cli.app import echo_json, one_line
 from verl_vision_r1.cli.score.inputs import Completion, Scorer, read_completion, read_line, read_lines
 from verl_vision_r1.cli.score.table import Scored, means, show_completion, show_explanation, show_lines
 from verl_vision_r1.data.progress import progress
@@ -63,14 +62,14 @@ def explain_one(request: Request, scorer: Scorer, as_json: bool) -> None:
     explanation = scorer.explain(completion)
     drawn = None if request.draw is None else _draw(explanation, completion, request.draw, request.image)
     if as_json:
-        _print_json({**explanation.as_dict(), **({} if drawn is None else {"drawn": str(request.draw)})})
+        echo_json({**explanation.as_dict(), **({} if drawn is None else {"drawn": str(request.draw)})})
         return
     console = Console()
     if request.source is not None:
         show_completion(completion.text, console)
     show_explanation(explanation, scorer.rules_of(completion), console)
     if drawn is not None:
-        console.print(Text(drawn), soft_wrap=True)
+        console.print(Text(one_line(drawn)), soft_wrap=True)
 
 
 def score_all(request: Request, scorer: Scorer, as_json: bool) -> None:
@@ -85,26 +84,23 @@ def score_all(request: Request, scorer: Scorer, as_json: bool) -> None:
     if not scored:
         raise ValueError(f"{source}: expected one JSON line per completion, got none")
     if as_json:
-        _print_json({"lines": [item.as_dict() for item in scored], "mean": means(scored)})
+        echo_json({"lines": [item.as_dict() for item in scored], "mean": means(scored)})
     else:
         show_lines(scored, Console())
 
 
 def _draw(explanation: Explanation, completion: Completion, out: Path, image: Path | None) -> str:
     """Draw the boxes, on grey if the image is not available; return the message."""
+    from verl_vision_r1.documents import is_regular_file
     from verl_vision_r1.report.drawing import draw, open_image
 
-    known = image or (Path(completion.image) if completion.image and Path(completion.image).is_file() else None)
+    found = Path(completion.image) if completion.image else None
+    known = image or (found if found is not None and is_regular_file(found) else None)
     picture = draw(explanation, None if known is None else open_image(known, completion.target))
     out.parent.mkdir(parents=True, exist_ok=True)
     picture.save(out)
     return f"drawn: {out}" + ("" if known else ", on grey: the image was not found")
 
 
-def _print_json(values: dict[str, Any]) -> None:
-    """Print strict ASCII JSON, so that model output cannot contain terminal control characters."""
-    typer.echo(json.dumps(values, indent=2, allow_nan=False).replace("\x7f", "\\u007f"))
-
-
 def _warn(message: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(Text(message, style="yellow"))
+    Console(stderr=True, soft_wrap=True).print(Text(one_line(message), style="yellow"))

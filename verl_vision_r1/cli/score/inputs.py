@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from verl_vision_r1.documents import is_regular_file, read_text
 from verl_vision_r1.frames import FRAMES, Size, frame_size, read_size
 from verl_vision_r1.rewards.explanation import Explanation, explain
 from verl_vision_r1.rewards.presets import Preset, load_curriculum
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules, score_completion
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 Read = TypeVar("Read")
@@ -111,7 +113,7 @@ def size_of(text: Any, where: str) -> Size:
     """
     size = read_size(text)
     if size is None:
-        raise ValueError(f"{where}: expected WIDTHxHEIGHT or one of {', '.join(FRAMES)}, got {text!r:.60}")
+        raise ValueError(f"{where}: expected WIDTHxHEIGHT or one of {', '.join(FRAMES)}, got {shown(text, 60)}")
     return size
 
 
@@ -129,9 +131,9 @@ def read_completion(completion: str, target: str) -> Completion:
     text = sys.stdin.buffer.read().decode("utf-8", errors="replace") if completion == "-" else completion
     if target.lstrip().startswith("{"):
         return Completion(text, _target(target, "--target"))
-    if not Path(target).is_file():
-        raise FileNotFoundError(f"--target: expected JSON or a JSON file, got {target!r:.120}")
-    return Completion(text, _target(Path(target).read_text(encoding="utf-8-sig"), target))
+    if not is_regular_file(Path(target)):
+        raise FileNotFoundError(f"--target: expected JSON or a JSON file, got {shown(target)}")
+    return Completion(text, _target(read_text(Path(target)), target))
 
 
 def read_lines(path: Path, on_cut_off: Callable[[str], None]) -> Iterator[Completion]:
@@ -146,7 +148,7 @@ def read_lines(path: Path, on_cut_off: Callable[[str], None]) -> Iterator[Comple
         FileNotFoundError: The file does not exist.
         ValueError: A line has another form.
     """
-    if not path.is_file():
+    if not is_regular_file(path):
         raise FileNotFoundError(f"{path}: expected a JSONL file with one completion per line, got no such file")
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, start=1):
@@ -199,13 +201,13 @@ def _completion(entry: Any, where: str, number: int) -> Completion:
     """Parse a line of either form."""
     text, target = ("output", "gts") if isinstance(entry, dict) and "output" in entry else ("completion", "target")
     if not isinstance(entry, dict) or not {text, target} <= entry.keys():
-        got = f"the keys {', '.join(map(str, entry))}" if isinstance(entry, dict) else "none"
+        got = f"the keys {shown(list(entry))}" if isinstance(entry, dict) else "none"
         raise ValueError(
             f"{where}: expected a JSON object with output and gts (rollout file) or completion and target, got {got}"
         )
     if not isinstance(entry[text], str):
-        raise ValueError(f"{where}: {text}: expected a string, got {entry[text]!r:.60}")
-    content = entry[target] if isinstance(entry[target], str) else json.dumps(entry[target])
+        raise ValueError(f"{where}: {text}: expected a string, got {shown(entry[text], 60)}")
+    content = entry[target] if isinstance(entry[target], str) else _as_json(entry[target], f"{where}: {target}")
     parsed = _target(content, f"{where}: {target}")
     return Completion(
         text=entry[text],
@@ -215,6 +217,13 @@ def _completion(entry: Any, where: str, number: int) -> Completion:
         where=where,
         number=number,
     )
+
+
+def _as_json(value: Any, where: str) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError as error:
+        raise ValueError(f"{where}: expected a target, got a value that is nested too deeply") from error
 
 
 def _frame(text: Any, target: Target, where: str) -> Size | None:

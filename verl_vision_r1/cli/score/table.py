@@ -11,9 +11,9 @@ from rich.text import Text
 
 from verl_vision_r1.rewards.explanation import Explanation, Verdict
 from verl_vision_r1.rewards.explanation.explain import scores_as_dict
-from verl_vision_r1.rewards.explanation.words import printable
 from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules
+from verl_vision_r1.shown import printable, printable_lines
 
 SHOWN: Final = 100
 """Maximum number of printed boxes; the JSON has all."""
@@ -64,16 +64,16 @@ def show_lines(scored: Sequence[Scored], console: Console) -> None:
     # Without borders, so that the criteria of a preset for several tasks fit into 80 columns.
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("line", "total", *names, "boxes", "of", "IoU"):
-        table.add_column(Text(heading), justify="right", no_wrap=True)
-    table.add_column(Text("flags"), overflow="fold")
+        table.add_column(_text(heading), justify="right", no_wrap=True)
+    table.add_column(_text("flags"), overflow="fold")
     for item in scored:
         scores = item.scores
         cells = [_number(scores.parts.get(name)) for name in names]
         counts = (str(scores.predicted), str(scores.targets), _number(scores.mean_iou), _flags(scores))
-        table.add_row(*map(Text, (str(item.line), _number(scores.total), *cells, *counts)))
+        table.add_row(*map(_text, (str(item.line), _number(scores.total), *cells, *counts)))
     table.add_row()
     mean = means(scored)
-    table.add_row(*map(Text, ("mean", *(_number(mean[name]) for name in ("total", *names)))))
+    table.add_row(*map(_text, ("mean", *(_number(mean[name]) for name in ("total", *names)))))
     console.print(table)
 
 
@@ -97,7 +97,12 @@ def _mean(values: Iterable[float]) -> float:
 
 def _print(console: Console, text: str) -> None:
     """Print plain text, which may look like rich's markup."""
-    console.print(Text(text))
+    console.print(_text(text))
+
+
+def _text(text: str) -> Text:
+    """Text without markup and control characters; the name of a criterion may contain both."""
+    return Text(printable_lines(text))
 
 
 def _thresholds(stage: Stage) -> str:
@@ -111,13 +116,13 @@ def _criteria(scores: Scores, rules: TaskRules) -> Table:
     refined = scores.stage != OFF
     table = Table()
     for heading in ("", "value", *(["refinement off"] if refined else []), "weight"):
-        table.add_column(Text(heading), justify="right" if heading else "left", overflow="fold")
+        table.add_column(_text(heading), justify="right" if heading else "left", overflow="fold")
     for item in rules.criteria:
         raw = [_number(scores.raw[item.name])] if refined else []
-        table.add_row(*map(Text, (item.name, _number(scores.parts[item.name]), *raw, f"{item.weight:g}")))
+        table.add_row(*map(_text, (item.name, _number(scores.parts[item.name]), *raw, f"{item.weight:g}")))
     table.add_section()
     kind = {"sum": "weighted sum", "mean": "weighted mean"}[rules.total]
-    table.add_row(*map(Text, ("total", _number(scores.total), *([""] if refined else []), kind)))
+    table.add_row(*map(_text, ("total", _number(scores.total), *([""] if refined else []), kind)))
     return table
 
 
@@ -130,19 +135,19 @@ def _counts(scores: Scores) -> str:
 def _predictions(verdicts: Sequence[Verdict]) -> Table:
     with_confidence = any(verdict.confidence is not None for verdict in verdicts)
     table = Table()
-    table.add_column(Text("box"), justify="right", no_wrap=True)
-    table.add_column(Text("label and x1 y1 x2 y2"), overflow="fold", ratio=2)
+    table.add_column(_text("box"), justify="right", no_wrap=True)
+    table.add_column(_text("label and x1 y1 x2 y2"), overflow="fold", ratio=2)
     if with_confidence:
-        table.add_column(Text("conf"), justify="right", no_wrap=True)
-    table.add_column(Text("worth"), justify="right", no_wrap=True)
-    table.add_column(Text("reason"), overflow="fold", ratio=4)
+        table.add_column(_text("conf"), justify="right", no_wrap=True)
+    table.add_column(_text("worth"), justify="right", no_wrap=True)
+    table.add_column(_text("reason"), overflow="fold", ratio=4)
     for verdict in verdicts:
         name = "" if verdict.label is None else f"{printable(verdict.label)}\n"
         box = name + " ".join(f"{side:.4g}" for side in verdict.box)
         confidence = "" if verdict.confidence is None else f"{verdict.confidence:.2f}"
         worth = "?" if verdict.worth is None else f"{verdict.worth:+.3f}"
         cells = (str(verdict.number), box, *([confidence] if with_confidence else []), worth, verdict.reason)
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(_text, cells))
     return table
 
 

@@ -8,6 +8,7 @@ DATASETS: Final = {
     "counting": ("clevr", "pixmo_count"),
     "classification": ("imagefolder", "flowers", "pets", "cars", "aircraft"),
     "released training data": ("vision_r1_data", "virft"),
+    "samples of other trainers": ("vlm_r1", "easyr1", "swift", "odvg"),
     "custom data": ("jsonl",),
 }
 """The names of `sources.SOURCES` by kind, for help texts and shell completion, which import no reader."""

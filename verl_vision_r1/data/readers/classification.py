@@ -8,16 +8,17 @@ The label is the verbatim name of the folder, unless `labels.json` or `cat_to_na
 torchvision's `ImageFolder` reads the same layout, but it numbers the classes and opens no image before training.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from verl_vision_r1.boxes import NO_BOXES
+from verl_vision_r1.data.readers.entries import load_json
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
-from verl_vision_r1.data.readers.problems import OnProblem
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits
+from verl_vision_r1.data.readers.problems import OnProblem, Reading
+from verl_vision_r1.data.readers.samples import ImageNames, Read, Sample, Splits
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 ENDINGS: Final = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -69,7 +70,7 @@ def _labels(folder: Path, folders: Iterable[str]) -> dict[str, str]:
     if names is None:
         return {name: name for name in folders}
     if missing := sorted(set(folders) - names.keys()):
-        raise ValueError(f"{folder}: expected a name for the folder {missing[0]!r}, got only {sorted(names)!r:.160}")
+        raise ValueError(f"{folder}: expected a name for the folder {missing[0]!r}, got only {shown(sorted(names))}")
     return {name: names[name] for name in folders}
 
 
@@ -82,12 +83,9 @@ def load_names(folder: Path) -> dict[str, str] | None:
     path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
     if path is None:
         return None
-    try:
-        names = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, got a file that is not JSON: {error}") from error
+    names = load_json(path)
     if not isinstance(names, dict) or not all(isinstance(name, str) and name.strip() for name in names.values()):
-        raise ValueError(f'{path}: expected {{"folder or number": "name"}}, got {names!r:.160}')
+        raise ValueError(f'{path}: expected {{"folder or number": "name"}}, got {shown(names)}')
     return names
 
 
@@ -114,24 +112,19 @@ def read_labelled(
         categories: All classes.
         source: Folder of the dataset.
         subject: The kind of object to classify.
-        on_problem: Called with the error of each image that does not open, or differs from another only in its
-            extension.
+        on_problem: Called with the error of each image that does not open.
 
     Yields:
-        Samples without boxes. `image_id` is the path within the folder, without extension.
+        Samples without boxes. `image_id` is the path within the folder, without extension, or with it if two images
+        differ in it only.
     """
-    owners: dict[str, Path] = {}
+    reading, names = Reading.of(on_problem), ImageNames()
     for image, label in images:
-        image_id = image.relative_to(source).with_suffix("").as_posix()
         try:
-            if image_id in owners:
-                raise ValueError(
-                    f"{image}: expected a unique name without the extension, got the same as {owners[image_id]}"
-                )
-            width, height = shown_size(image)
-            target = Target(NO_BOXES, (label,), width, height, tuple(categories), "classification")
-        except ValueError as problem:
-            on_problem(problem)
+            target = Target(NO_BOXES, (label,), *shown_size(image), tuple(categories), "classification")
+            path = image.relative_to(source)
+            image_id = names.add(image, path.with_suffix("").as_posix(), path.as_posix(), str(image))
+        except (ValueError, OSError) as problem:
+            reading.defect(problem, "image missing or defective")
         else:
-            owners[image_id] = image
-            yield Sample(image, image_id, target, "class", subject)
+            yield Sample(image, image_id, target, "class", subject, annotations=1)

@@ -24,8 +24,9 @@ import numpy as np
 from verl_vision_r1.data.readers.classification import Labelled, find, load_names, nameless, read_labelled
 from verl_vision_r1.data.readers.entries import read_text
 from verl_vision_r1.data.readers.folders import expect_folder
-from verl_vision_r1.data.readers.problems import OnProblem
+from verl_vision_r1.data.readers.problems import OnProblem, Reading
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image
+from verl_vision_r1.shown import shown
 
 Listed = Iterator[tuple[str, str, str]]
 """The entries of a list: location for error messages, path of the image in the folder, label."""
@@ -109,18 +110,19 @@ def _reader(split: str, listings: Mapping[str, Listing], folder: Path, subject: 
     def read(on_problem: OnProblem, _: Path) -> Iterator[Sample]:
         # The classes are those of all splits. The defects of a split are reported when that split is read.
         labels = {label for listing in listings.values() for _, _, label in listing(lambda problem: None)}
-        images = _found(listings[split](on_problem), folder, on_problem)
-        return read_labelled(images, sorted(labels), folder, subject, on_problem)
+        reading = Reading.of(on_problem)
+        images = _found(listings[split](reading), folder, reading)
+        return read_labelled(images, sorted(labels), folder, subject, reading)
 
     return read
 
 
-def _found(listed: Listed, folder: Path, on_problem: OnProblem) -> Iterator[Labelled]:
+def _found(listed: Listed, folder: Path, reading: Reading) -> Iterator[Labelled]:
     for where, name, label in listed:
         try:
             image = find_image([folder], [name], where)
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            reading.defect(problem, "image missing or defective")
         else:
             yield image, label
 
@@ -130,7 +132,7 @@ def _each(entries: Iterable[tuple[str, Any]], parse: Parse, on_problem: OnProble
         try:
             name, label = parse(entry)
         except ValueError as problem:
-            on_problem(ValueError(f"{where}: {problem}"))
+            Reading.of(on_problem).defect(ValueError(f"{where}: {problem}"))
         else:
             yield where, name, label
 
@@ -145,14 +147,14 @@ def _pet(line: str) -> tuple[str, str]:
     name = line.split()[0]
     label, _, number = name.rpartition("_")
     if not label or not number.isdecimal():
-        raise ValueError(f"expected a line such as 'Abyssinian_100 1 1 1', got {line!r:.80}")
+        raise ValueError(f"expected a line such as 'Abyssinian_100 1 1 1', got {shown(line)}")
     return f"images/{name}.jpg", label
 
 
 def _aircraft(line: str) -> tuple[str, str]:
     name, _, label = line.partition(" ")
     if not label.strip():
-        raise ValueError(f"expected a line such as '1025794 707-320', got {line!r:.80}")
+        raise ValueError(f"expected a line such as '1025794 707-320', got {shown(line)}")
     return f"images/{name}.jpg", label.strip()
 
 
@@ -164,7 +166,7 @@ def _read_cars(path: Path, meta: Path, images: str, on_problem: OnProblem) -> Li
         fields = entry if isinstance(entry, dict) else {}
         number, name = fields.get("class"), fields.get("fname")
         if not isinstance(name, str) or not isinstance(number, int | np.integer) or not 0 < number <= len(names):
-            raise ValueError(f"expected 'fname' and 'class' from 1 to {len(names)}, got {entry!r:.160}")
+            raise ValueError(f"expected 'fname' and 'class' from 1 to {len(names)}, got {shown(entry)}")
         return f"{images}/{name}", names[int(number) - 1]
 
     return _each(entries, parse, on_problem)
@@ -176,10 +178,10 @@ def _read_flowers(folder: Path, names: dict[str, str], key: str, on_problem: OnP
 
     def parse(number: Any) -> tuple[str, str]:
         if not isinstance(number, int) or not 0 < number <= len(labels):
-            raise ValueError(f"expected the number of an image from 1 to {len(labels)}, got {number!r:.80}")
+            raise ValueError(f"expected the number of an image from 1 to {len(labels)}, got {shown(number)}")
         label = str(labels[number - 1])
         if label not in names:
-            raise ValueError(f"expected a class with a name, one of {sorted(names)!r:.80}, got {label}")
+            raise ValueError(f"expected a class with a name, one of {shown(sorted(names))}, got {label}")
         return f"jpg/image_{number:05d}.jpg", names[label]
 
     return _each(entries, parse, on_problem)

@@ -14,7 +14,6 @@ as JSON Lines. It is published without images, which are expected in `images/`, 
 """
 
 import functools
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +22,13 @@ from urllib.parse import unquote
 
 from verl_vision_r1.boxes import NO_BOXES
 from verl_vision_r1.data.readers.classification import ENDINGS
-from verl_vision_r1.data.readers.entries import Entry, json_lines, text_of
+from verl_vision_r1.data.readers.entries import Entry, json_lines, load_json, text_of
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
-from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image
 from verl_vision_r1.rewards.presets import load_prompts
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 CLEVR_KEYS: Final = ("questions", "image_filename", "question", "answer")
@@ -79,7 +79,7 @@ def read_clevr(path: Path, images: Path, on_problem: OnProblem = fail) -> Iterat
         FileNotFoundError: The file or an image does not exist.
         ValueError: The file is not CLEVR JSON, or a question is invalid.
     """
-    size, answer_format = functools.lru_cache(shown_size), _answer_format()
+    reading, size, answer_format = Reading.of(on_problem), functools.lru_cache(shown_size), _answer_format()
     for index, entry in enumerate(_load(path)):
         where = f"{path} question {index}"
         try:
@@ -87,14 +87,15 @@ def read_clevr(path: Path, images: Path, on_problem: OnProblem = fail) -> Iterat
                 text_of(_object(entry, where), key, where) for key in ("image_filename", "question", "answer")
             )
             if not HOW_MANY.search(question) or not re.fullmatch("[0-9]{1,9}", answer):
+                reading.leave_out("question for something else than a number")
                 continue
             image = find_image([images], [name], where)
             target = Target(NO_BOXES, (), *size(image), task="counting", count=int(answer))
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            reading.defect(problem, "question missing its image, or defective")
         else:
             image_id = image.relative_to(images).with_suffix("").as_posix()
-            yield Sample(image, image_id, target, "own", prompt=f"{question}\n{answer_format}")
+            yield Sample(image, image_id, target, "own", prompt=f"{question}\n{answer_format}", annotations=1)
 
 
 def _answer_format() -> str:
@@ -108,19 +109,16 @@ def _load(path: Path) -> list[Any]:
         # Most of the file is the programs of its 700,000 questions.
         return {key: entry[key] for key in CLEVR_KEYS if key in entry}
 
-    try:
-        document = json.loads(path.read_bytes(), object_hook=used)
-    except ValueError as error:
-        raise ValueError(f"{path}: expected CLEVR JSON, got a file that is not JSON: {error}") from error
+    document = load_json(path, "CLEVR JSON", used)
     questions = document.get("questions") if isinstance(document, dict) else None
     if not isinstance(questions, list):
-        raise ValueError(f"{path}: expected CLEVR JSON with a list 'questions', got {document!r:.160}")
+        raise ValueError(f"{path}: expected CLEVR JSON with a list 'questions', got {shown(document)}")
     return questions
 
 
 def _object(entry: Any, where: str) -> Entry:
     if not isinstance(entry, dict):
-        raise ValueError(f"{where}: expected an object, got {entry!r:.160}")
+        raise ValueError(f"{where}: expected an object, got {shown(entry)}")
     return entry
 
 
@@ -153,17 +151,18 @@ def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterat
         FileNotFoundError: The file or an image does not exist.
         ValueError: The file has another format, or a row is invalid.
     """
-    for where, row in READERS[path.suffix](path, on_problem):
+    reading = Reading.of(on_problem)
+    for where, row in READERS[path.suffix](path, reading):
         try:
             label, count = text_of(row, "label", where), row.get("count")
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-                raise ValueError(f"{where}: expected 'count' to be a whole number, got {count!r:.80}")
+                raise ValueError(f"{where}: expected 'count' to be a whole number, got {shown(count)}")
             image = find_image([folder / "images", folder], _image_names(row, where), where)
             target = Target(NO_BOXES, (), *shown_size(image), task="counting", count=count)
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            reading.defect(problem, "row missing its image, or defective")
         else:
-            yield Sample(image, image.relative_to(folder).as_posix(), target, "count", label)
+            yield Sample(image, image.relative_to(folder).as_posix(), target, "count", label, annotations=1)
 
 
 def _image_names(row: Entry, where: str) -> list[str]:
@@ -171,7 +170,7 @@ def _image_names(row: Entry, where: str) -> list[str]:
         return [row["image"]]
     url, digest = row.get("image_url"), row.get("image_sha256")
     if not isinstance(url, str):
-        raise ValueError(f"{where}: expected the path 'image' or the URL 'image_url', got {row!r:.160}")
+        raise ValueError(f"{where}: expected the path 'image' or the URL 'image_url', got {shown(row)}")
     # The digest first: many URLs end in the same name.
     named = [digest, *(digest + ending for ending in ENDINGS)] if isinstance(digest, str) and digest else []
     base = re.split("[?#]", url)[0].rsplit("/", 1)[-1]

@@ -1,12 +1,14 @@
-"""Checked access to JSON annotations, and readers of JSON Lines and large JSON lists."""
+"""Checked access to JSON annotations, and readers of JSON, JSON Lines and large JSON lists."""
 
 import json
-import reprlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.shown import shown
+from verl_vision_r1.targets import MAX_SIDE
 
 Entry = dict[str, Any]
 Value = TypeVar("Value")
@@ -16,6 +18,11 @@ NAMES: Final[dict[Any, str]] = {str: "text", int: "a whole number", list: "a lis
 
 LARGEST: Final = 1e9
 """Larger than any pixel coordinate. JSON integers have any length, and a very long one overflows a float."""
+
+Key = int | str
+"""An id: a whole number, or text that is not one."""
+
+WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def value_of(entry: Entry, key: str, kind: type[Value], where: str) -> Value:
@@ -32,24 +39,49 @@ def value_of(entry: Entry, key: str, kind: type[Value], where: str) -> Value:
     value = entry.get(key)
     # In Python, `True` is an int.
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(
-            f"{where}: expected {key!r} to be {NAMES.get(kind, kind.__name__)}, got {reprlib.repr(value)}"
-        )
+        raise ValueError(f"{where}: expected {key!r} to be {NAMES.get(kind, kind.__name__)}, got {shown(value)}")
     return value
 
 
-def size_of(entry: Entry, where: str) -> tuple[int, int]:
-    """Width and height of an image in pixels.
+def id_of(entry: Entry, key: str, where: str) -> Key:
+    """An id. Some tools write numbers as text or as decimals: `7`, `"7"` and `7.0` are one id.
 
     Raises:
-        ValueError: One of them is not a whole number from 1 to `LARGEST`.
+        ValueError: The value is neither a whole number nor text.
+
+    Example:
+        >>> [id_of({"id": value}, "id", "a.json image 3") for value in (7, "7", 7.0, "img_7", "07")]
+        [7, 7, 7, 'img_7', '07']
     """
-    width, height = value_of(entry, "width", int, where), value_of(entry, "height", int, where)
-    if not 1 <= min(width, height) <= max(width, height) <= LARGEST:
-        raise ValueError(
-            f"{where}: expected width and height from 1 to {LARGEST:.0f}, got {reprlib.repr([width, height])}"
-        )
+    value = entry.get(key)
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and (text := value.strip()):
+        return int(text) if WHOLE.fullmatch(text) else text
+    raise ValueError(f"{where}: expected {key!r} to be a whole number or text, got {shown(value)}")
+
+
+def size_of(entry: Entry, where: str) -> tuple[int, int]:
+    """Width and height of an image in pixels. `640.0` and `"640"` are 640.
+
+    Raises:
+        ValueError: One of them is not a whole number from 1 to `MAX_SIDE`.
+    """
+    width, height = _whole(entry, "width", where), _whole(entry, "height", where)
+    if not 1 <= min(width, height) <= max(width, height) <= MAX_SIDE:
+        raise ValueError(f"{where}: expected width and height from 1 to {MAX_SIDE}, got {shown([width, height])}")
     return width, height
+
+
+def _whole(entry: Entry, key: str, where: str) -> int:
+    value = entry.get(key)
+    if type(value) is float and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
+        return int(value)
+    return value_of(entry, key, int, where)
 
 
 def four_numbers(value: object, form: str, where: str) -> list[float]:
@@ -69,7 +101,7 @@ def four_numbers(value: object, form: str, where: str) -> list[float]:
         or len(value) != 4
         or not all(type(number) in (int, float) and abs(number) <= LARGEST for number in value)
     ):
-        raise ValueError(f"{where}: expected a box {form} of four numbers, got {reprlib.repr(value)}")
+        raise ValueError(f"{where}: expected a box {form} of four numbers, got {shown(value)}")
     return [float(number) for number in value]
 
 
@@ -95,8 +127,13 @@ def text_of(entry: Entry, key: str, where: str) -> str:
         ValueError: The value is not text, or is blank.
     """
     if not (text := value_of(entry, key, str, where).strip()):
-        raise ValueError(f"{where}: expected {key!r} to be text, got {entry[key]!r}")
+        raise ValueError(f"{where}: expected {key!r} to be text, got {shown(entry[key])}")
     return text
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a label. Labels are compared without `_`, so one of nothing else is blank."""
+    return bool(text.replace("_", "").strip())
 
 
 def read_text(path: Path, expected: str = "text") -> str:
@@ -110,6 +147,20 @@ def read_text(path: Path, expected: str = "text") -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected {expected} in UTF-8, got another encoding: {error}") from error
+
+
+def load_json(path: Path, expected: str = "JSON", hook: Callable[[Entry], Any] | None = None) -> Any:
+    """The contents of a JSON file; `expected` names the format for the message, `hook` converts each object.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not JSON.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return json.load(file, object_hook=hook)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected {expected}, got a file that is not JSON: {error}") from error
 
 
 def json_lines(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, Entry]]:
@@ -131,13 +182,13 @@ def json_lines(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, 
             try:
                 entry: Any = json.loads(line)
             except (ValueError, RecursionError) as error:
-                on_problem(ValueError(f"{where}: expected a JSON object, got {line!r:.80}: {error}"))
+                on_problem(ValueError(f"{where}: expected a JSON object, got {shown(line, 80)}: {error}"))
                 continue
             if isinstance(entry, dict):
                 found = True
                 yield where, entry
             else:
-                on_problem(ValueError(f"{where}: expected a JSON object, got {line!r:.80}"))
+                on_problem(ValueError(f"{where}: expected a JSON object, got {shown(line, 80)}"))
     if not found:
         raise ValueError(f"{path}: expected a JSON object on each line, got no such line")
 
@@ -159,7 +210,7 @@ def json_array(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, 
         if isinstance(entry, dict):
             yield where, entry
         else:
-            on_problem(ValueError(f"{where}: expected a JSON object, got {reprlib.repr(entry)}"))
+            on_problem(ValueError(f"{where}: expected a JSON object, got {shown(entry)}"))
     if not found:
         raise ValueError(f"{path}: expected a list of objects, got an empty one")
 

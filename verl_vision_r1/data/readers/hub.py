@@ -7,7 +7,6 @@ it as needed.
 
 import glob
 import hashlib
-import os
 import re
 from collections.abc import Collection
 from io import BytesIO
@@ -16,7 +15,10 @@ from typing import Any, Final
 
 from PIL import Image
 
-from verl_vision_r1.data.readers.folders import contents
+from verl_vision_r1.data.readers.entries import Entry, load_json, value_of
+from verl_vision_r1.data.readers.folders import check_name, contents
+from verl_vision_r1.documents import replaced
+from verl_vision_r1.shown import shown
 
 Dataset = Any
 """`datasets.Dataset`, which has no type hints."""
@@ -44,7 +46,7 @@ def load(source: str) -> dict[str, Dataset]:
     folder = Path(source).expanduser().absolute()
     loaded = _from_folder(folder, source) if folder.is_dir() else _from_hub(source)
     try:
-        return {SPLIT_NAMES.get(str(split), str(split)): _undecoded(dataset) for split, dataset in loaded.items()}
+        return {SPLIT_NAMES.get(str(split), str(split)): _plain(dataset) for split, dataset in loaded.items()}
     except (ValueError, TypeError, NotImplementedError) as error:  # The errors of pyarrow's casts.
         raise ValueError(f"{source}: expected images in the column 'image', got {error}") from error
 
@@ -62,10 +64,34 @@ def _from_folder(folder: Path, source: str) -> dict[str, Dataset]:
     try:
         if not saved:
             return {split: datasets.Dataset.from_parquet(names) for split, names in _by_split(files).items()}
+        _check_names(folder)
         loaded = datasets.load_from_disk(str(folder))
     except Exception as error:  # On a damaged file, the library raises many undocumented types.
         raise ValueError(f"{source}: expected files that `datasets` can read, got: {error}") from error
     return dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"all": loaded}
+
+
+def _check_names(folder: Path) -> None:
+    """Refuse a saved dataset whose files name parts or data files outside its folder: the library follows them.
+
+    Raises:
+        ValueError: A name is not that of a folder or file in the folder.
+    """
+    if (listing := folder / "dataset_dict.json").is_file():
+        splits = value_of(_object(listing), "splits", list, str(listing))
+        for split in splits:
+            check_name(split, f"{listing}: splits")
+            _check_names(folder / split)
+    elif (state := folder / "state.json").is_file():
+        for entry in value_of(_object(state), "_data_files", list, str(state)):
+            check_name(entry.get("filename") if isinstance(entry, dict) else entry, f"{state}: _data_files")
+
+
+def _object(path: Path) -> Entry:
+    entry = load_json(path)
+    if not isinstance(entry, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {shown(entry)}")
+    return entry
 
 
 def _by_split(files: list[Path]) -> dict[str, list[str]]:
@@ -92,11 +118,14 @@ def _from_hub(source: str) -> dict[str, Dataset]:
         ) from error
 
 
-def _undecoded(dataset: Dataset) -> Dataset:
+def _plain(dataset: Dataset) -> Dataset:
+    """Numbers, text, and the column "image" undecoded. Decoding any other image would open the path or URL in it."""
     import datasets
 
-    plain = dataset.with_format(None)
-    return plain.cast_column("image", datasets.Image(decode=False)) if "image" in plain.column_names else plain
+    columns = dataset.with_format(None).features
+    others = [name for name, kind in columns.items() if name != "image" and not isinstance(kind, datasets.Value)]
+    plain = dataset.with_format(None).remove_columns(others)
+    return plain.cast_column("image", datasets.Image(decode=False)) if "image" in columns else plain
 
 
 def expect_columns(source: str, splits: dict[str, Dataset], what: str, columns: Collection[str]) -> None:
@@ -175,19 +204,15 @@ def store_image(entry: Any, folder: Path, name: str, where: str = "image") -> Pa
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replaced(path) as unfinished:
         unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
 def _embedded(entry: Any, where: str) -> bytes:
     data = entry.get("bytes") if isinstance(entry, dict) else None
     if not isinstance(data, bytes) or not data:
-        raise ValueError(f"{where}: expected the bytes of an image, got {entry!r:.80}")
+        raise ValueError(f"{where}: expected the bytes of an image, got {shown(entry)}")
     return data
 
 

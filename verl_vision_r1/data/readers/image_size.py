@@ -28,11 +28,16 @@ def read_size(image: Path | BinaryIO, decode: bool = True) -> tuple[Size, int]:
             if decode:
                 opened.load()
             # Without the check of `info`, Pillow decodes a whole PNG to search for a tag.
-            return opened.size, opened.getexif().get(ORIENTATION, 1) if "exif" in opened.info else 1
+            return opened.size, _valid(opened.getexif().get(ORIENTATION)) if "exif" in opened.info else 1
     except _TooManyPixelsError:
         raise
     except Exception as error:  # Pillow's decoders raise many types besides OSError on a damaged file.
         raise ValueError(f"{image}: expected an image, got a file that does not decode: {error}") from error
+
+
+def _valid(orientation: object) -> int:
+    """A value that EXIF does not define, such as 0 or 65537, counts as upright: viewers ignore it."""
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 class _TooManyPixelsError(ValueError):

@@ -13,18 +13,19 @@ of the folder's files. Any line may have "prompt" (used verbatim instead of a te
 path of the image), and "width" and "height" (by default those of the image's header).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from verl_vision_r1.boxes import NO_BOXES, as_boxes
-from verl_vision_r1.data.readers.entries import Entry, json_lines, size_of, text_of, value_of
-from verl_vision_r1.data.readers.folders import contents, expect_folder
+from verl_vision_r1.data.readers.entries import Entry, is_name, json_lines, size_of, text_of, value_of
+from verl_vision_r1.data.readers.folders import contents, expect_folder, listed
 from verl_vision_r1.data.readers.image_size import shown_size
-from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image, read_box
 from verl_vision_r1.prompts import PLACEHOLDERS
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 SPLITS: Final = ("train", "val", "test")
@@ -68,6 +69,21 @@ def find(source: str) -> Splits:
     )
 
 
+def find_file(annotations: Path, images: Path | None) -> Splits:
+    """One file, and the folder of its images; by default the folder of the file.
+
+    Raises:
+        FileNotFoundError: The file or the folder does not exist.
+        ValueError: The file does not end in `.jsonl`.
+    """
+    if images is None:
+        return find(str(annotations))
+    if annotations.suffix != ".jsonl" or not annotations.is_file():
+        raise ValueError(f"{annotations}: expected a file that ends in .jsonl, got another or none")
+    folder = expect_folder(images)
+    return {"all": lambda on_problem, _: read_own(annotations, on_problem, images=folder)}
+
+
 def _reader(path: Path, *others: Path) -> Read:
     return lambda on_problem, _: read_own(path, on_problem, others=others)
 
@@ -81,7 +97,9 @@ class _File:
     asked: set[tuple[str, ...]] = field(default_factory=set)
 
 
-def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path] = ()) -> Iterator[Sample]:
+def read_own(
+    path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path] = (), images: Path | None = None
+) -> Iterator[Sample]:
     """Read a file, line by line. Blank lines are skipped.
 
     Args:
@@ -89,6 +107,7 @@ def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path]
         on_problem: Called with the error of each invalid line, and of each invalid box of a question about all
             categories. Any other question with an invalid box is skipped.
         others: Files whose labels are categories here too, if a line has no categories.
+        images: Folder of the images; by default that of the file.
 
     Yields:
         Samples with the question of their task, or "own" if the line has a prompt.
@@ -97,15 +116,25 @@ def read_own(path: Path, on_problem: OnProblem = fail, *, others: Sequence[Path]
         FileNotFoundError: The file or an image does not exist.
         ValueError: No line is a JSON object; or a line is invalid, and `on_problem` raises.
     """
-    labels = {label for file in {path, *others} for label in _labels(file)}
-    file = _File(path.parent, tuple(sorted(labels)))
-    for where, entry in json_lines(path, on_problem):
+    reading, labels = Reading.of(on_problem), {label for file in {path, *others} for label in _labels(file)}
+    file = _File(images or path.parent, tuple(sorted(labels)))
+    for where, entry in json_lines(path, reading):
+        skipped: list[ValueError] = []
         try:
-            sample = _sample(entry, where, file, on_problem)
+            sample = _sample(entry, where, file, reading, skipped)
         except (ValueError, OSError) as problem:
-            on_problem(problem if str(problem).startswith(where) else ValueError(f"{where}: {problem}"))
+            located = problem if str(problem).startswith(where) else ValueError(f"{where}: {problem}")
+            reading.defect(located, "line missing its image, or defective", _annotations(entry))
         else:
+            for defect in skipped:
+                reading.defect(defect)
             yield sample
+
+
+def _annotations(entry: Entry) -> int:
+    """Number of annotations of a line: its boxes, or the line itself."""
+    boxes = entry.get("boxes")
+    return len(boxes) if isinstance(boxes, list) else int(entry.get("task") in ("classification", "counting"))
 
 
 def _labels(path: Path) -> tuple[str, ...]:
@@ -115,13 +144,13 @@ def _labels(path: Path) -> tuple[str, ...]:
         entries += 1
         labels = entry.get("labels")
         if entry.get("task", "detection") == "detection" and isinstance(labels, list):
-            found.update(label for label in labels if isinstance(label, str) and label.strip())
+            found.update(label for label in labels if isinstance(label, str) and is_name(label))
     if not entries:
         raise ValueError(f"{path}: expected JSON Lines, one object per line, got a file without any")
     return tuple(sorted(found))
 
 
-def _sample(entry: Entry, where: str, file: _File, on_problem: OnProblem) -> Sample:
+def _sample(entry: Entry, where: str, file: _File, reading: Reading, skipped: list[ValueError]) -> Sample:
     task = _task(entry, where)
     image = find_image([file.folder, file.folder / "images"], [text_of(entry, "image", where)], where)
     image_id, size = _image_id(entry, image, where, file), _size(entry, image, where)
@@ -129,39 +158,38 @@ def _sample(entry: Entry, where: str, file: _File, on_problem: OnProblem) -> Sam
     if "prompt" in entry:
         question, prompt = "own", text_of(entry, "prompt", where)
         if any(placeholder in prompt for placeholder in PLACEHOLDERS):
-            raise ValueError(f"{where}: expected a prompt without {', '.join(PLACEHOLDERS)}, got {prompt!r:.160}")
+            raise ValueError(f"{where}: expected a prompt without {', '.join(PLACEHOLDERS)}, got {shown(prompt)}")
     subject, uncertain = "", frozenset[str]()
     if task == "detection":
-        report = on_problem if prompt is None else fail
-        target, uncertain = _detection(entry, size, where, file.labels, report)
+        report = skipped.append if prompt is None else fail
+        target, uncertain = _detection(entry, size, where, file.labels, reading, report)
     else:
-        subject, target = _about_one(entry, task, size, where)
+        subject, target = _about_one(entry, task, size, where, reading)
     once = (image_id, question, subject, prompt or "", *target.categories)
     if once in file.asked:
         raise ValueError(f"{where}: expected one line for each question about an image, got the same question again")
     file.asked.add(once)
-    return Sample(image, image_id, target, question, subject, prompt, uncertain)
+    annotations = 1 if task in ("classification", "counting") else None
+    return Sample(image, image_id, target, question, subject, prompt, uncertain, annotations=annotations)
 
 
 def _task(entry: Entry, where: str) -> str:
     task = entry.get("task", "detection")
     if not isinstance(task, str) or task not in KEYS_OF_TASK:
-        raise ValueError(f"{where}: expected 'task' to be one of {', '.join(KEYS_OF_TASK)}, got {task!r:.80}")
+        raise ValueError(f"{where}: expected 'task' to be one of {', '.join(KEYS_OF_TASK)}, got {shown(task)}")
     known = (*KEYS, *KEYS_OF_TASK[task])
     if unknown := sorted(set(entry).difference(known)):
-        raise ValueError(
-            f"{where}: expected only the keys {', '.join(known)} for {task}, got also {', '.join(unknown)}"
-        )
+        raise ValueError(f"{where}: expected only the keys {', '.join(known)} for {task}, got also {listed(unknown)}")
     return task
 
 
 def _image_id(entry: Entry, image: Path, where: str, file: _File) -> str:
     given = entry.get("image_id", file.names.get(image, image.relative_to(file.folder).as_posix()))
     if isinstance(given, bool) or not isinstance(given, str | int) or not str(given).strip():
-        raise ValueError(f"{where}: expected 'image_id' to be text or a whole number, got {given!r:.80}")
+        raise ValueError(f"{where}: expected 'image_id' to be text or a whole number, got {shown(given)}")
     name = str(given)
     if file.images.setdefault(name, image) != image or file.names.setdefault(image, name) != name:
-        raise ValueError(f"{where}: expected one image_id for each image, got {name!r} for {image} and another")
+        raise ValueError(f"{where}: expected one image_id for each image, got {shown(name)} for {image} and another")
     return name
 
 
@@ -172,7 +200,12 @@ def _size(entry: Entry, image: Path, where: str) -> tuple[int, int]:
 
 
 def _detection(
-    entry: Entry, size: tuple[int, int], where: str, names: tuple[str, ...], report: OnProblem
+    entry: Entry,
+    size: tuple[int, int],
+    where: str,
+    names: tuple[str, ...],
+    reading: Reading,
+    report: Callable[[ValueError], None],
 ) -> tuple[Target, frozenset[str]]:
     boxes, labels = value_of(entry, "boxes", list, where), _names(entry, "labels", where)
     if len(boxes) != len(labels):
@@ -185,8 +218,8 @@ def _detection(
         at = f"{where} boxes[{place}]"
         try:
             if label not in categories:
-                raise ValueError(f"{at}: expected one of the categories {list(categories)!r:.200}, got {label!r:.80}")
-            kept.append((read_box(box, size, at), label))
+                raise ValueError(f"{at}: expected one of the categories {shown(list(categories))}, got {shown(label)}")
+            kept.append((read_box(box, size, at, reading), label))
         except ValueError as problem:
             uncertain.add(label if label in categories else "")
             report(problem)
@@ -194,11 +227,11 @@ def _detection(
     return target, frozenset(uncertain)
 
 
-def _about_one(entry: Entry, task: str, size: tuple[int, int], where: str) -> tuple[str, Target]:
+def _about_one(entry: Entry, task: str, size: tuple[int, int], where: str, reading: Reading) -> tuple[str, Target]:
     """Subject and target of a question of any other task."""
     if task == "grounding":
         expression, boxes = text_of(entry, "expression", where), value_of(entry, "boxes", list, where)
-        found = [read_box(box, size, f"{where} boxes[{place}]") for place, box in enumerate(boxes)]
+        found = [read_box(box, size, f"{where} boxes[{place}]", reading) for place, box in enumerate(boxes)]
         return expression, Target(as_boxes(found), (expression,) * len(found), *size, task=task)
     label = text_of(entry, "label", where)
     if task == "counting":
@@ -209,6 +242,6 @@ def _about_one(entry: Entry, task: str, size: tuple[int, int], where: str) -> tu
 
 def _names(entry: Entry, key: str, where: str) -> list[str]:
     names = value_of(entry, key, list, where)
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ValueError(f"{where}: expected {key!r} to be a list of names, got {names!r:.160}")
+    if not all(isinstance(name, str) and is_name(name) for name in names):
+        raise ValueError(f"{where}: expected {key!r} to be a list of names, got {shown(names)}")
     return names

@@ -17,8 +17,9 @@ from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.readers.entries import Entry
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
-from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image, fit_box
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 
@@ -59,28 +60,32 @@ def read_lisa(folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
         FileNotFoundError: An image does not exist.
         ValueError: A file is not JSON or has another format, or a text, a shape or an image is invalid.
     """
+    reading = Reading.of(on_problem)
     for path in sorted(folder.glob("[!.]*.json")):
         entry = _load(path)
         try:
             image = find_image([folder], [f"{path.stem}.jpg"], str(path))
             width, height = shown_size(image)
-        except (ValueError, FileNotFoundError) as problem:
-            on_problem(problem)
+        except (ValueError, OSError) as problem:
+            reading.defect(problem, "image missing or defective", len(entry["text"]))
             continue
-        shapes = _Shapes(path, width, height, on_problem)
+        shapes = _Shapes(path, width, height, reading)
         for index, shape in enumerate(entry["shapes"]):
             shapes.add(index, shape)
+        texts = _texts(entry, path, reading)
         if shapes.boxes or not shapes.defects:
-            yield from _samples(path, image, _texts(entry, path, on_problem), shapes)
+            yield from _samples(path, image, texts, shapes)
+        else:
+            reading.leave_out("text about skipped shapes only", len(texts))
 
 
 def _load(path: Path) -> Entry:
     try:
         entry = json.loads(_decoded(path.read_bytes()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected JSON, got a file that is not JSON: {error}") from error
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), list) for key in ("text", "shapes")):
-        raise ValueError(f"{path}: expected an object with the lists 'text' and 'shapes', got {entry!r:.160}")
+        raise ValueError(f"{path}: expected an object with the lists 'text' and 'shapes', got {shown(entry)}")
     return entry
 
 
@@ -95,8 +100,8 @@ def _decoded(data: bytes) -> str:
 class _Shapes:
     """The boxes of one image, and the number of ignored and defective shapes."""
 
-    def __init__(self, path: Path, width: int, height: int, on_problem: OnProblem) -> None:
-        self.path, self.size, self.on_problem = path, (width, height), on_problem
+    def __init__(self, path: Path, width: int, height: int, reading: Reading) -> None:
+        self.path, self.size, self.reading = path, (width, height), reading
         self.boxes: list[list[float]] = []
         self.ignored = self.defects = 0
 
@@ -105,26 +110,26 @@ class _Shapes:
         try:
             label = _label(shape, where)
             if label == "target":
-                self.boxes.append(clip_box(_rectangle(shape, where), *self.size, where))
+                self.boxes.append(fit_box(_rectangle(shape, where), self.size, where, self.reading))
             self.ignored += label == "ignore"
         except ValueError as problem:
             self.defects += 1
-            self.on_problem(problem)
+            self.reading(problem)
 
 
 def _label(shape: Any, where: str) -> str:
     label = shape.get("label") if isinstance(shape, dict) else None
     if not isinstance(label, str) or label.lower() not in ("target", "ignore", "flag"):
-        raise ValueError(f"{where}: expected the label target, ignore or flag, got {shape!r:.160}")
+        raise ValueError(f"{where}: expected the label target, ignore or flag, got {shown(shape)}")
     return label.lower()
 
 
 def _rectangle(shape: Entry, where: str) -> list[float]:
     points, kind = shape.get("points"), shape.get("shape_type", "polygon")
     if kind not in ("polygon", "rectangle") or not isinstance(points, list) or not points:
-        raise ValueError(f"{where}: expected a polygon with 'points', got {shape!r:.160}")
+        raise ValueError(f"{where}: expected a polygon with 'points', got {shown(shape)}")
     if not all(isinstance(point, list) and len(point) == 2 and all(map(_is_finite, point)) for point in points):
-        raise ValueError(f"{where}: expected points [x, y] in pixels, got {points!r:.160}")
+        raise ValueError(f"{where}: expected points [x, y] in pixels, got {shown(points)}")
     columns, rows = zip(*points, strict=True)
     return [min(columns), min(rows), max(columns), max(rows)]
 
@@ -133,13 +138,13 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) < float("inf")
 
 
-def _texts(entry: Entry, path: Path, on_problem: OnProblem) -> list[str]:
+def _texts(entry: Entry, path: Path, reading: Reading) -> list[str]:
     texts = []
     for index, text in enumerate(entry["text"]):
         if isinstance(text, str) and text.strip():
             texts.append(text.strip())
         else:
-            on_problem(ValueError(f"{path} text {index}: expected an instruction, got {text!r:.80}"))
+            reading.defect(ValueError(f"{path} text {index}: expected an instruction, got {shown(text)}"))
     return texts
 
 
@@ -147,4 +152,4 @@ def _samples(path: Path, image: Path, texts: list[str], shapes: _Shapes) -> Iter
     boxes, uncertain = as_boxes(shapes.boxes), frozenset([""] if shapes.ignored or shapes.defects else [])
     for text in texts:
         target = Target(boxes, (text,) * len(boxes), *shapes.size, task="grounding")
-        yield Sample(image, path.stem, target, "expression", text, uncertain=uncertain)
+        yield Sample(image, path.stem, target, "expression", text, uncertain=uncertain, annotations=1)

@@ -10,16 +10,18 @@ Categories of the first list are not in the image; objects of the second may lac
 box was not annotated, so no question asks for it.
 """
 
-import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.readers.coco import File, group, load, names_of
-from verl_vision_r1.data.readers.entries import Entry, corners, size_of, value_of
+from verl_vision_r1.data.readers.coco_document import expect_single_objects, is_crowd
+from verl_vision_r1.data.readers.coco_forms import expect_sides
+from verl_vision_r1.data.readers.entries import Entry, Key, corners, id_of, size_of, value_of
 from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
-from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail, short
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image, fit_box
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 
@@ -45,6 +47,15 @@ def find(source: str) -> Splits:
     )
 
 
+def find_file(annotations: Path, images: Path | None) -> Splits:
+    """One LVIS file, and the folder of its images; by default that of the file.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+    """
+    return {"all": _reader(annotations, [expect_folder(images or annotations.parent)])}
+
+
 def _reader(annotations: Path, images: Sequence[Path]) -> Read:
     return lambda on_problem, _: read_lvis(annotations, *images, on_problem=on_problem)
 
@@ -66,32 +77,38 @@ def read_lvis(annotations: Path, *images: Path, on_problem: OnProblem = fail) ->
         FileNotFoundError: The file or an image does not exist.
         ValueError: The file is not LVIS JSON, an id or name is repeated or unknown, or a box is invalid.
     """
-    document = load(annotations)
-    file = File(annotations, images, names_of(document["categories"], f"{annotations} category"), on_problem)
+    document, reading = load(annotations), Reading.of(on_problem)
+    file = File(annotations, images, names_of(document["categories"], f"{annotations} category"), reading)
     entries = _images(document["images"], file)
+    if not reading.crowd_as_box:
+        expect_single_objects(document, file.names, annotations)
+    expect_sides(document, entries, annotations)
     grouped = group(document["annotations"], entries, file)
     for image_id, entry in entries.items():
         try:
-            sample = _sample(entry, grouped[image_id], file)
+            image, size, absent, uncertain = _facts(entry, file)
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            reading.defect(problem, "image missing or defective", len(grouped[image_id]))
+            continue
+        sample = _sample(image, size, absent, uncertain, grouped[image_id], file)
+        # Without categories there is nothing to ask.
+        if sample.target.categories:
+            yield sample
         else:
-            # Without categories there is nothing to ask.
-            if sample.target.categories:
-                yield sample
+            reading.note(f"{annotations.name}: images without completely annotated categories are left out")
 
 
-def _images(entries: list[Entry], file: File) -> dict[int, Entry]:
-    images: dict[int, Entry] = {}
+def _images(entries: list[Entry], file: File) -> dict[Key, Entry]:
+    images: dict[Key, Entry] = {}
     taken: set[str] = set()
     for entry in entries:
-        where = f"{file.path} image {entry.get('id')}"
+        where = f"{file.path} image {short(entry.get('id'))}"
         try:
-            key, stem = value_of(entry, "id", int, where), _stem(_image_name(entry, where))
+            key, stem = id_of(entry, "id", where), _stem(_image_name(entry, where))
             if key in images or stem in taken:
-                raise ValueError(f"{where}: expected a unique id and a unique file name, got {stem!r}")
+                raise ValueError(f"{where}: expected a unique id and a unique file name, got {shown(stem)}")
         except ValueError as problem:
-            file.on_problem(problem)
+            file.reading(problem)
         else:
             images[key] = entry
             taken.add(stem)
@@ -108,44 +125,61 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _sample(entry: Entry, annotations: list[Entry], file: File) -> Sample:
-    where = f"{file.path} image {entry['id']}"
-    width, height = size_of(entry, where)
+def _facts(entry: Entry, file: File) -> tuple[Path, tuple[int, int], set[str], set[str]]:
+    """The image file, its size, the absent categories, and the incompletely annotated ones."""
+    where = f"{file.path} image {short(entry['id'])}"
+    size = size_of(entry, where)
     image = find_image(file.folders, [_image_name(entry, where)], where)
-    absent = _categories(entry, "neg_category_ids", file, where)
-    uncertain = _categories(entry, "not_exhaustive_category_ids", file, where)
+    absent, uncertain = (_categories(entry, f"{key}_category_ids", file, where) for key in ("neg", "not_exhaustive"))
+    return image, size, absent, uncertain
+
+
+def _sample(
+    image: Path,
+    size: tuple[int, int],
+    absent: set[str],
+    uncertain: set[str],
+    annotations: list[Entry],
+    file: File,
+) -> Sample:
     boxes: list[tuple[str, list[float]]] = []
     for annotation in annotations:
-        label = file.name(annotation.get("category_id"))
+        label = file.name(annotation)
+        where = f"{file.path} image {short(annotation['image_id'])} annotation {short(annotation.get('id'))}"
         try:
-            boxes.append((label, _box(annotation, label, absent, (width, height), where)))
+            if not file.reading.crowd_as_box and is_crowd(annotation, where):
+                uncertain.add(label)
+                file.reading.leave_out("crowd")
+                continue
+            boxes.append((label, _box(annotation, label, absent, size, file.reading, where)))
         except ValueError as problem:
             # With a box missing, the ground truth of its category is incomplete.
             uncertain.add(label)
-            file.on_problem(problem)
+            file.reading.defect(problem)
     asked = (absent | {label for label, _ in boxes}) - uncertain
     kept = [(label, box) for label, box in boxes if label in asked]
+    file.reading.leave_out("category not completely annotated in its image", len(boxes) - len(kept))
     labels = tuple(label for label, _ in kept)
-    target = Target(as_boxes([box for _, box in kept]), labels, width, height, tuple(sorted(asked)))
+    target = Target(as_boxes([box for _, box in kept]), labels, *size, tuple(sorted(asked)))
     return Sample(image, _stem(image.name), target, uncertain=frozenset(uncertain))
 
 
 def _categories(entry: Entry, key: str, file: File, where: str) -> set[str]:
     names = set()
     for category in value_of(entry, key, list, where):
-        if name := file.name(category):
+        if name := file.name({"category_id": category}):
             names.add(name)
         else:
-            got = reprlib.repr(category)
-            file.on_problem(ValueError(f"{where}: expected the ids of categories in {key!r}, got {got}"))
+            file.reading(ValueError(f"{where}: expected the ids of categories in {key!r}, got {shown(category)}"))
     return names
 
 
-def _box(annotation: Entry, label: str, absent: set[str], size: tuple[int, int], where: str) -> list[float]:
-    where = f"{where} annotation {annotation.get('id')}"
+def _box(
+    annotation: Entry, label: str, absent: set[str], size: tuple[int, int], reading: Reading, where: str
+) -> list[float]:
     if not label:
-        got = reprlib.repr(annotation.get("category_id"))
+        got = shown(annotation.get("category_id"))
         raise ValueError(f"{where}: expected category_id to be one of the categories, got {got}")
     if label in absent:
         raise ValueError(f"{where}: expected no category of the image's 'neg_category_ids', got {label!r}")
-    return clip_box(corners(annotation.get("bbox"), where), *size, where)
+    return fit_box(corners(annotation.get("bbox"), where), size, where, reading)

@@ -17,7 +17,7 @@ from typing import Final
 
 from verl_vision_r1.data.readers.coco import read_coco
 from verl_vision_r1.data.readers.folders import contents, expect_folder
-from verl_vision_r1.data.readers.problems import OnProblem
+from verl_vision_r1.data.readers.problems import OnProblem, Reading
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits
 
 SETS_13: Final = {
@@ -142,10 +142,11 @@ def _reader(datasets: list[_Found]) -> Read:
 
 
 def _read(datasets: list[_Found], on_problem: OnProblem) -> Iterator[Sample]:
+    reading = Reading.of(on_problem)
     for found in datasets:
         try:
-            for sample in read_coco(found.annotations, found.images, on_problem=on_problem):
+            for sample in read_coco(found.annotations, found.images, on_problem=reading):
                 yield replace(sample, collection=found.name)
         except ValueError as problem:
             # An unreadable dataset is one defect; the others are still read.
-            on_problem(problem)
+            reading(problem)

@@ -14,17 +14,26 @@ The evaluation files of Qwen-VL and others have one sentence per line instead, a
 """
 
 import pickle
-import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, NoReturn
 
 from verl_vision_r1.data.readers.coco import load
-from verl_vision_r1.data.readers.entries import Entry, corners, json_lines, size_of, text_of, value_of
+from verl_vision_r1.data.readers.entries import Entry, Key, corners, id_of, json_lines, size_of, text_of, value_of
 from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
-from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, expression_sample, find_image, read_box
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail, short
+from verl_vision_r1.data.readers.samples import (
+    ImageNames,
+    Read,
+    Sample,
+    Splits,
+    expression_sample,
+    find_image,
+    fit_box,
+    read_box,
+)
+from verl_vision_r1.shown import shown
 
 SPLITS: Final = ("train", "val", "testA", "testB", "test")
 DIVISIONS: Final = ("unc", "umd", "google")
@@ -109,7 +118,7 @@ def load_references(path: Path) -> list[Entry]:
                 f"{path}: expected a pickle of plain lists and dictionaries, got another: {error}"
             ) from error
     if not isinstance(references, list) or not all(isinstance(reference, dict) for reference in references):
-        raise ValueError(f"{path}: expected a list of dictionaries, got {reprlib.repr(references)}")
+        raise ValueError(f"{path}: expected a list of dictionaries, got {shown(references)}")
     return references
 
 
@@ -130,50 +139,57 @@ def read_references(references: Path, split: str, *images: Path, on_problem: OnP
         FileNotFoundError: A file or an image does not exist.
         ValueError: A file has another format, an id is unknown, a sentence is blank, or a box is invalid.
     """
-    document = load(references.with_name("instances.json"))
+    document, reading = load(references.with_name("instances.json")), Reading.of(on_problem)
     entries, annotations = (_by_id(document[key]) for key in ("images", "annotations"))
     for number, reference in enumerate(load_references(references)):
-        where = f"{references} entry {number}"
+        where, sentences = f"{references} entry {number}", list[object]()
         try:
             if value_of(reference, "split", str, where) != split:
                 continue
+            sentences = _sentences(reference, where)
             annotation = _known(reference, "ann_id", annotations, where)
             entry = _known(reference, "image_id", entries, where)
-            sentences = _sentences(reference, where)
-            image, size, box = _object(annotation, entry, images, where)
+            image, size, box = _object(annotation, entry, images, where, reading)
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            reading.defect(problem, "reference missing its image, or defective", len(sentences))
             continue
         for sentence in sentences:
             try:
                 sample = expression_sample(image, image.stem, _expression(sentence, where), [box], size)
             except ValueError as problem:
-                on_problem(problem)
+                reading.defect(problem)
             else:
                 yield sample
 
 
-def _by_id(entries: list[Entry]) -> dict[int, Entry]:
-    return {entry["id"]: entry for entry in entries if isinstance(entry.get("id"), int)}
+def _by_id(entries: list[Entry]) -> dict[Key, Entry]:
+    found: dict[Key, Entry] = {}
+    for entry in entries:
+        try:
+            found[id_of(entry, "id", "")] = entry
+        except ValueError:
+            continue
+    return found
 
 
-def _known(reference: Entry, key: str, entries: dict[int, Entry], where: str) -> Entry:
-    number = value_of(reference, key, int, where)
+def _known(reference: Entry, key: str, entries: dict[Key, Entry], where: str) -> Entry:
+    number = id_of(reference, key, where)
     if number not in entries:
-        raise ValueError(f"{where}: expected {key!r} to be one of the {len(entries)} in instances.json, got {number}")
+        got = short(number)
+        raise ValueError(f"{where}: expected {key!r} to be one of the {len(entries)} in instances.json, got {got}")
     return entries[number]
 
 
 def _object(
-    annotation: Entry, entry: Entry, images: Sequence[Path], where: str
+    annotation: Entry, entry: Entry, images: Sequence[Path], where: str, reading: Reading
 ) -> tuple[Path, tuple[int, int], list[float]]:
-    if annotation.get("image_id") != entry["id"]:
-        got = reprlib.repr(annotation.get("image_id"))
-        raise ValueError(f"{where}: expected an annotation of its image {entry['id']}, got one of image {got}")
+    if id_of(annotation, "image_id", where) != id_of(entry, "id", where):
+        got = short(annotation["image_id"])
+        raise ValueError(f"{where}: expected an annotation of its image {short(entry['id'])}, got one of image {got}")
     size = size_of(entry, where)
     # The `file_name` of the reference itself ends in the annotation id instead.
     image = find_image(images, [value_of(entry, "file_name", str, where)], where)
-    return image, size, clip_box(corners(annotation.get("bbox"), where), *size, where)
+    return image, size, fit_box(corners(annotation.get("bbox"), where), size, where, reading)
 
 
 def _sentences(reference: Entry, where: str) -> list[object]:
@@ -185,7 +201,7 @@ def _sentences(reference: Entry, where: str) -> list[object]:
 
 def _expression(sentence: object, where: str) -> str:
     if not isinstance(sentence, dict):
-        raise ValueError(f"{where}: expected a sentence with 'sent', got {reprlib.repr(sentence)}")
+        raise ValueError(f"{where}: expected a sentence with 'sent', got {shown(sentence)}")
     return text_of(sentence, "sent", where)
 
 
@@ -198,25 +214,23 @@ def read_lines(lines: Path, *images: Path, on_problem: OnProblem = fail) -> Iter
         on_problem: Called with the error of each invalid line.
 
     Yields:
-        One sample per line. `image_id` is the file name without extension.
+        One sample per line. `image_id` is the file name without extension, or `image` if another image has that name.
 
     Raises:
         FileNotFoundError: The file or an image does not exist.
-        ValueError: A line has another format, a blank sentence or an invalid box, or two images have one name.
+        ValueError: A line has another format, a blank sentence or an invalid box.
     """
-    owners: dict[str, Path] = {}
-    for where, entry in json_lines(lines, on_problem):
+    reading, names = Reading.of(on_problem), ImageNames()
+    for where, entry in json_lines(lines, reading):
         try:
-            image = find_image(images, _places(value_of(entry, "image", str, where)), where)
-            if owners.setdefault(image.stem, image) != image:
-                raise ValueError(
-                    f"{where}: expected a unique image name, got {image}, named the same as {owners[image.stem]}"
-                )
+            name = value_of(entry, "image", str, where)
+            image = find_image(images, _places(name), where)
             size = size_of(entry, where)
-            box = read_box(entry.get("bbox"), size, where)
-            sample = expression_sample(image, image.stem, text_of(entry, "sent", where), [box], size)
+            box = read_box(entry.get("bbox"), size, where, reading)
+            expression, image_id = text_of(entry, "sent", where), names.add(image, image.stem, name, where)
+            sample = expression_sample(image, image_id, expression, [box], size)
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            reading.defect(problem, "line missing its image, or defective")
         else:
             yield sample
 

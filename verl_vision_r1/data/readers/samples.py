@@ -1,16 +1,22 @@
 """The samples that every reader yields, and the checks of boxes and image paths that the readers share."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from verl_vision_r1.boxes import as_boxes
-from verl_vision_r1.data.readers.entries import four_numbers
-from verl_vision_r1.data.readers.problems import OnProblem
+from verl_vision_r1.data.readers.entries import LARGEST, four_numbers
+from verl_vision_r1.data.readers.problems import OnProblem, Reading
+from verl_vision_r1.documents import is_regular_file
+from verl_vision_r1.shown import printable, shown
 from verl_vision_r1.targets import Target
 
 SLACK = 1.0
 """Pixels by which a box may exceed its image: tools round, and count pixels from 0 or from 1."""
+
+DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,8 @@ class Sample:
         uncertain: Categories with objects that have no box here, because of a crowd or a skipped box: they cannot be
             called absent, nor be counted. An empty name stands for any category.
         collection: Name of the part of a dataset that consists of several, such as "refcoco+".
+        annotations: Number of annotations of the source that the sample was made from; None for one per box.
+        uses: Numbers of these annotations in the account of `prepare`, which sets them.
     """
 
     image: Path
@@ -39,6 +47,8 @@ class Sample:
     prompt: str | None = None
     uncertain: frozenset[str] = frozenset()
     collection: str = ""
+    annotations: int | None = None
+    uses: Sequence[int] = ()
 
 
 Read = Callable[[OnProblem, Path], Iterator[Sample]]
@@ -48,7 +58,19 @@ Splits = dict[str, Read]
 """The splits of a dataset by name, such as "train", "val", "testA". `prepare` divides "all" by image."""
 
 
-def clip_box(box: Sequence[float], width: int, height: int, where: str) -> list[float]:
+class OutsideError(ValueError):
+    """A box exceeds its image."""
+
+    reason = "box outside the image"
+
+
+class NoAreaError(ValueError):
+    """A box has no area inside its image."""
+
+    reason = "box without area"
+
+
+def clip_box(box: Sequence[float], width: int, height: int, where: str, slack: float = SLACK) -> list[float]:
     """Clip a box to its image.
 
     Args:
@@ -56,9 +78,10 @@ def clip_box(box: Sequence[float], width: int, height: int, where: str) -> list[
         width: Width of the image in pixels.
         height: Height of the image in pixels.
         where: Location for error messages: the file and the annotation.
+        slack: Pixels by which the box may exceed the image.
 
     Raises:
-        ValueError: A coordinate is not finite, the box exceeds the image by more than `SLACK`, or has no area left.
+        ValueError: A coordinate is not finite, the box exceeds the image by more than `slack`, or has no area left.
 
     Example:
         >>> clip_box([-0.5, 2, 8.25, 6], width=8, height=6, where="a.json annotation 1")
@@ -66,42 +89,122 @@ def clip_box(box: Sequence[float], width: int, height: int, where: str) -> list[
     """
     limits = (width, height, width, height)
     # NaN fails this comparison as well.
-    if not all(-SLACK <= value <= limit + SLACK for value, limit in zip(box, limits, strict=True)):
-        raise ValueError(f"{where}: expected a box inside {width}x{height} pixels, got {list(box)} (xyxy)")
+    if not all(-slack <= value <= limit + slack for value, limit in zip(box, limits, strict=True)):
+        raise OutsideError(f"{where}: expected a box inside {width}x{height} pixels, got {list(box)} (xyxy)")
     clipped = [float(min(max(value, 0.0), limit)) for value, limit in zip(box, limits, strict=True)]
     if not (clipped[0] < clipped[2] and clipped[1] < clipped[3]):
-        raise ValueError(f"{where}: expected x1 < x2 and y1 < y2, got {list(box)} (xyxy) in {width}x{height} pixels")
+        raise NoAreaError(f"{where}: expected x1 < x2 and y1 < y2, got {list(box)} (xyxy) in {width}x{height} pixels")
     return clipped
 
 
-def read_box(value: object, size: tuple[int, int], where: str) -> list[float]:
+def fit_box(box: Sequence[float], size: tuple[int, int], where: str, reading: Reading) -> list[float]:
+    """Clip a box as `clip_box` does; with the reader's option `clip`, however far it exceeds its image."""
+    if not reading.clip:
+        return clip_box(box, *size, where)
+    fitted = clip_box(box, *size, where, slack=4 * LARGEST)
+    reading.clipped += max(abs(old - new) for old, new in zip(box, fitted, strict=True)) > SLACK
+    return fitted
+
+
+def read_box(value: object, size: tuple[int, int], where: str, reading: Reading | None = None) -> list[float]:
     """Read a box `[x1, y1, x2, y2]` in pixels and clip it to an image of that size.
 
     Raises:
         ValueError: The value is not four numbers; or as in `clip_box`.
     """
-    return clip_box(four_numbers(value, "[x1, y1, x2, y2]", where), *size, where)
+    return fit_box(four_numbers(value, "[x1, y1, x2, y2]", where), size, where, reading or Reading())
 
 
-def find_image(folders: Sequence[Path], names: Sequence[str], where: str) -> Path:
+def find_image(folders: Sequence[Path], names: Sequence[str], where: str, *, foreign: bool = False) -> Path:
     """Find an image: the first name that exists, in the first folder that has it.
+
+    Args:
+        folders: Folders to search.
+        names: Paths relative to them.
+        where: Location for error messages.
+        foreign: Whether a name may be the path on another machine (absolute, or leading out of the folder, as Label
+            Studio and Windows write it). It is never followed; its last parts are searched for in the folders.
 
     Raises:
         ValueError: A name leads out of the folders.
         FileNotFoundError: No name exists in any folder.
     """
     for name in names:
-        if ".." in Path(name).parts or Path(name).is_absolute():
-            raise ValueError(f"{where}: expected the path of an image within the dataset's folder, got {name!r}")
-        for folder in folders:
-            path = folder / name
-            try:
-                if path.is_file():
+        for part in inner_paths(name, folders, foreign):
+            for folder in folders:
+                if path := _file_in(folder, part):
                     return path
-            except OSError as error:  # The name is too long for the file system.
-                raise ValueError(f"{where}: expected the path of an image, got {name!r:.160}: {error}") from error
-    searched = ", ".join(map(str, folders))
-    raise FileNotFoundError(f"{where}: expected the image {' or '.join(names)} in {searched}, got no such file")
+    if outer := [name for name in names if _leads_out(name)]:
+        raise ValueError(f"{where}: expected the path of an image within the dataset's folder, got {shown(outer[0])}")
+    searched, wanted = ", ".join(map(str, folders)), " or ".join(printable(name, 160) for name in names)
+    raise FileNotFoundError(f"{where}: expected the image {wanted} in {searched}, got no such file")
+
+
+def inner_paths(name: str, folders: Sequence[Path] = (), foreign: bool = True) -> list[str]:
+    r"""The paths within a dataset's folders that a name may mean, in order of preference.
+
+    Example:
+        >>> inner_paths("a/1.jpg"), inner_paths("../../media/1.jpg"), inner_paths("C:\\photos\\1.jpg")
+        (['a/1.jpg'], ['media/1.jpg', '1.jpg'], ['photos/1.jpg', '1.jpg'])
+    """
+    plain = _with_slashes(name)
+    if not _leads_out(name):
+        return [name] if plain == name else [name, plain]
+    parts = [part for part in plain.split("/") if part not in ("", ".")]
+    outward = [index for index, part in enumerate(parts) if part == ".."]
+    inner = [Path(name).relative_to(folder).as_posix() for folder in folders if Path(name).is_relative_to(folder)]
+    inner = [] if outward else inner
+    parts = parts[outward[-1] + 1 :] if outward else parts
+    return inner + ["/".join(parts[start:]) for start in range(len(parts) if foreign else 0)]
+
+
+def _leads_out(name: str) -> bool:
+    plain = _with_slashes(name)
+    return plain.startswith("/") or ".." in plain.split("/")
+
+
+def _with_slashes(name: str) -> str:
+    if "\\" not in name and not DRIVE.match(name):
+        return name
+    return DRIVE.sub("/", name, count=1).replace("\\", "/")
+
+
+def _file_in(folder: Path, part: str) -> Path | None:
+    """The file in the folder; "train2017/1.jpg" may also be in a folder that is itself named "train2017"."""
+    if is_regular_file(folder / part):
+        return folder / part
+    steps = part.split("/")
+    counts = [count for count in range(len(steps) - 1, 0, -1) if list(folder.parts[-count:]) == steps[:count]]
+    return next((path for count in counts if is_regular_file(path := folder.joinpath(*steps[count:]))), None)
+
+
+class ImageNames:
+    """Names of the images of a dataset: without extension, unless two images then have the same name."""
+
+    def __init__(self) -> None:
+        """Start without names."""
+        self._names: dict[Path, str] = {}
+        self._taken: set[str] = set()
+
+    def add(self, image: Path, short: str, full: str, where: str) -> str:
+        """The name of an image.
+
+        Args:
+            image: The image file.
+            short: The name, if no other image has it.
+            full: The name otherwise.
+            where: Location for error messages.
+
+        Raises:
+            ValueError: Other images have both names.
+        """
+        if image not in self._names:
+            name = full if short in self._taken else short
+            if name in self._taken:
+                raise ValueError(f"{where}: expected a unique image name, got {shown(full)} for a second image")
+            self._taken.add(name)
+            self._names[image] = name
+        return self._names[image]
 
 
 def expression_sample(

@@ -11,8 +11,8 @@ is where these are. No other category counts as absent: the categories form a tr
 and an object may have a box of one category only, although it belongs to several. For the same reason an image
 without boxes is not a negative sample.
 
-Some categories share a name (V3Det/V3Det#18: "mouse" is two of them). Prompts use names, so categories with the same
-name are merged.
+Some categories share a name (V3Det/V3Det#18: "mouse" is two of them). Prompts use names, and labels are compared
+without case, so categories whose names are equal in that form are merged.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,9 @@ from pathlib import Path
 
 from verl_vision_r1.data.readers import coco
 from verl_vision_r1.data.readers.folders import contents, expect_folder
-from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits
+from verl_vision_r1.targets import plain_label
 
 
 def find(source: str) -> Splits:
@@ -41,6 +42,15 @@ def find(source: str) -> Splits:
         f"{source}: expected V3Det (annotations/v3det_2023_v1_train.json and images/), got a folder that contains"
         f" {contents(folder)}"
     )
+
+
+def find_file(annotations: Path, images: Path | None) -> Splits:
+    """One V3Det file, and the folder of its images; by default that of the file.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+    """
+    return {"all": _reader(annotations, expect_folder(images or annotations.parent))}
 
 
 def _reader(annotations: Path, folder: Path) -> Read:
@@ -64,5 +74,7 @@ def read_v3det(annotations: Path, *images: Path, on_problem: OnProblem = fail) -
     """
     document = coco.load(annotations)
     names = coco.names_of(document["categories"], f"{annotations} category", unique=False)
-    for sample in coco.read_document(document, coco.File(annotations, images, names, on_problem)):
+    spelling: dict[str, str] = {}
+    names = {key: spelling.setdefault(plain_label(name), name) for key, name in names.items()}
+    for sample in coco.read_document(document, coco.File(annotations, images, names, Reading.of(on_problem))):
         yield sample if sample.target.labels else replace(sample, uncertain=sample.uncertain | {""})

@@ -21,11 +21,12 @@ from verl_vision_r1.boxes import NO_BOXES, as_boxes
 from verl_vision_r1.data.readers.entries import value_of
 from verl_vision_r1.data.readers.hub import Dataset, ImageStore, expect_columns, load
 from verl_vision_r1.data.readers.image_size import shown_size
-from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, fit_box
 from verl_vision_r1.frames import to_frame
 from verl_vision_r1.prompts import PLACEHOLDERS
 from verl_vision_r1.rewards.answers.tagged import parse_tagged_boxes, parse_tagged_text
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 Row = dict[str, Any]
@@ -75,48 +76,50 @@ def read_virft(dataset: Dataset, images: ImageStore, where: str, on_problem: OnP
     Raises:
         ValueError: A row is invalid, and `on_problem` raises.
     """
+    reading = Reading.of(on_problem)
     for index, row in enumerate(dataset):
         try:
-            sample = _sample(row, index, images, f"{where} row {index}")
+            sample = _sample(row, index, images, f"{where} row {index}", reading)
         except ValueError as problem:
-            on_problem(problem)
+            reading.defect(problem, "defective row")
         else:
             yield sample
 
 
-def _sample(row: Row, index: int, images: ImageStore, where: str) -> Sample:
+def _sample(row: Row, index: int, images: ImageStore, where: str, reading: Reading) -> Sample:
     problem, solution = (value_of(row, key, str, where) for key in ("problem", "solution"))
     category, kind = CATEGORY.search(problem), KIND.search(problem)
     if not category and not kind:
         raise ValueError(
             f'{where}: expected a problem that asks for "the category \'...\'" or to "identify the ... of the ...",'
-            f" got {problem!r:.160}"
+            f" got {shown(problem)}"
         )
     path, image_id = images.add(row["image"], index, where)
     prompt = problem.removeprefix("<image>").lstrip()
     if any(placeholder in prompt for placeholder in PLACEHOLDERS):
-        raise ValueError(f"{where}: expected a problem about one image, got {problem!r:.160}")
+        raise ValueError(f"{where}: expected a problem about one image, got {shown(problem)}")
     if category:
-        target = _detection(category[1], solution, shown_size(path), where)
-        return Sample(path, image_id, target, "category", category[1], prompt)
+        target = _detection(category[1], solution, shown_size(path), where, reading)
+        return Sample(path, image_id, target, "category", category[1], prompt, annotations=1)
     assert kind is not None
     target = _classification(solution, shown_size(path), where)
-    return Sample(path, image_id, target, "class", kind[1], prompt)
+    return Sample(path, image_id, target, "class", kind[1], prompt, annotations=1)
 
 
-def _detection(category: str, solution: str, size: tuple[int, int], where: str) -> Target:
+def _detection(category: str, solution: str, size: tuple[int, int], where: str, reading: Reading) -> Target:
     answer = parse_tagged_boxes(solution, FRAME)
     if not answer.parsed or answer.malformed:
         raise ValueError(
             f"{where}: expected <answer>[{{'Position': [x1, y1, x2, y2], 'Confidence': 1}}, ...]</answer> or"
-            f" <answer>No Objects</answer>, got {solution!r:.160}"
+            f" <answer>No Objects</answer>, got {shown(solution)}"
         )
-    boxes = [clip_box(box, *size, f"{where} solution") for box in to_frame(answer.boxes, FRAME, size).tolist()]
+    found = to_frame(answer.boxes, FRAME, size).tolist()
+    boxes = [fit_box(box, size, f"{where} solution", reading) for box in found]
     return Target(as_boxes(boxes), (category,) * len(boxes), *size, (category,), solution=solution)
 
 
 def _classification(solution: str, size: tuple[int, int], where: str) -> Target:
     name = parse_tagged_text(solution, FRAME).content
     if not name:
-        raise ValueError(f"{where}: expected <answer>name of the class</answer>, got {solution!r:.160}")
+        raise ValueError(f"{where}: expected <answer>name of the class</answer>, got {shown(solution)}")
     return Target(NO_BOXES, (name,), *size, task="classification", solution=solution)

@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.readers.hub import Dataset, ImageStore, expect_columns, load
-from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, read_box
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target, normalise_label
 
 Row = dict[str, Any]
@@ -73,16 +74,17 @@ def read_vision_r1(dataset: Dataset, images: ImageStore, where: str, on_problem:
     Raises:
         ValueError: A row is invalid, and `on_problem` raises.
     """
+    reading = Reading.of(on_problem)
     for index, row in enumerate(dataset):
         try:
-            sample = _sample(row, index, images, f"{where} row {index}", on_problem)
+            sample = _sample(row, index, images, f"{where} row {index}", reading)
         except ValueError as problem:
-            on_problem(problem)
+            reading.defect(problem, "defective row")
         else:
             yield sample
 
 
-def _sample(row: Row, index: int, images: ImageStore, where: str, on_problem: OnProblem) -> Sample:
+def _sample(row: Row, index: int, images: ImageStore, where: str, reading: Reading) -> Sample:
     width, height = (_pixels(row, key, where) for key in ("width", "height"))
     items, keys = _items(row, where), _keys(row, where)
     question, names = _asked(row, keys, [label for label, _ in items], where)
@@ -93,17 +95,17 @@ def _sample(row: Row, index: int, images: ImageStore, where: str, on_problem: On
         at = f"{where} solution[{place}]"
         try:
             if not name:
-                raise ValueError(f"{at}: expected one of the categories {list(names)!r:.200}, got {label!r:.80}")
-            boxes.append(read_box(box, (width, height), at))
+                raise ValueError(f"{at}: expected one of the categories {shown(list(names))}, got {shown(label)}")
+            boxes.append(read_box(box, (width, height), at, reading))
             labels.append(name)
         except ValueError as problem:
             uncertain.add(name)
-            (on_problem if question == "categories" else fail)(problem)
+            (reading if question == "categories" else fail)(problem)
     closed, task = (names, "detection") if question != "expression" else ((), "grounding")
     path, image_id = images.add(row["image"], index, where, _image_id(row))
     target = Target(as_boxes(boxes), tuple(labels), width, height, closed, task)
     subject = "" if question == "categories" else names[0]
-    return Sample(path, image_id, target, question, subject, uncertain=frozenset(uncertain))
+    return Sample(path, image_id, target, question, subject, uncertain=frozenset(uncertain), annotations=1)
 
 
 def _image_id(row: Row) -> str:
@@ -113,7 +115,7 @@ def _image_id(row: Row) -> str:
 
 def _pixels(row: Row, key: str, where: str) -> int:
     if not isinstance(row[key], int) or row[key] < 1:
-        raise ValueError(f"{where}: expected {key!r} to be a whole number of pixels above 0, got {row[key]!r:.80}")
+        raise ValueError(f"{where}: expected {key!r} to be a whole number of pixels above 0, got {shown(row[key])}")
     return int(row[key])
 
 
@@ -128,7 +130,7 @@ def _asked(row: Row, keys: Collection[str], labels: Collection[str], where: str)
             names = _names(about, keys, labels)
             # Some questions in the template for one category ask for several.
             return (question if len(names) == 1 else "categories"), names
-    raise ValueError(f"{where}: expected a problem in one of Vision-R1's prompt templates, got {problem!r:.160}")
+    raise ValueError(f"{where}: expected a problem in one of Vision-R1's prompt templates, got {shown(problem)}")
 
 
 def _names(listed: str, keys: Collection[str], labels: Collection[str]) -> tuple[str, ...]:
@@ -152,7 +154,7 @@ def _keys(row: Row, where: str) -> list[str]:
     given = row.get("target_id_maps")
     maps = _json(given, f"{where} target_id_maps") if given else {}
     if not isinstance(maps, dict):
-        raise ValueError(f"{where} target_id_maps: expected JSON {{name: number}}, got {given!r:.160}")
+        raise ValueError(f"{where} target_id_maps: expected JSON {{name: number}}, got {shown(given)}")
     return [key for key in map(normalise_label, maps) if key]
 
 
@@ -160,10 +162,10 @@ def _items(row: Row, where: str) -> list[tuple[str, Any]]:
     """(label, box) for each box."""
     document, found = _json(row["solution"], f"{where} solution"), []
     if not isinstance(document, list):
-        raise ValueError(f"{where} solution: expected a JSON list, got {document!r:.160}")
+        raise ValueError(f"{where} solution: expected a JSON list, got {shown(document)}")
     for place, item in enumerate(document):
         if not isinstance(item, list) or list(map(type, item)) != [str, list]:
-            raise ValueError(f"{where} solution[{place}]: expected [label, [[x1, y1, x2, y2]]], got {item!r:.160}")
+            raise ValueError(f"{where} solution[{place}]: expected [label, [[x1, y1, x2, y2]]], got {shown(item)}")
         label, boxes = item
         several = bool(boxes) and all(isinstance(box, list) for box in boxes)
         found += [(label.strip(), box) for box in (boxes if several else [boxes])]
@@ -174,4 +176,4 @@ def _json(text: Any, where: str) -> Any:
     try:
         return json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: expected a JSON string, got {text!r:.160}: {error}") from error
+        raise ValueError(f"{where}: expected a JSON string, got {shown(text)}: {error}") from error

@@ -15,7 +15,6 @@ all its boxes in `xyxy`; an expression without boxes makes a negative sample:
     {"image": "a.jpg", "expression": "red cars", "boxes": [[10, 20, 110, 80]], "width": 640, "height": 480}
 """
 
-import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -23,7 +22,9 @@ from typing import Final
 from verl_vision_r1.boxes import as_boxes, pairwise_iou
 from verl_vision_r1.data.readers.entries import (
     Entry,
+    Key,
     corners,
+    id_of,
     json_array,
     json_lines,
     size_of,
@@ -31,8 +32,17 @@ from verl_vision_r1.data.readers.entries import (
     value_of,
 )
 from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
-from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Sample, Splits, clip_box, expression_sample, find_image, read_box
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail, short
+from verl_vision_r1.data.readers.samples import (
+    ImageNames,
+    Sample,
+    Splits,
+    expression_sample,
+    find_image,
+    fit_box,
+    read_box,
+)
+from verl_vision_r1.shown import shown
 
 SAME_OBJECT: Final = 0.9
 """Boxes of one phrase with a higher IoU are one object that was annotated twice."""
@@ -80,40 +90,42 @@ def read_regions(folder: Path, *images: Path, on_problem: OnProblem = fail) -> I
         FileNotFoundError: A file or an image does not exist.
         ValueError: A file is not JSON, an id is repeated or unknown, a phrase is blank, or a box is invalid.
     """
-    sizes = _images(folder / IMAGES, on_problem)
-    seen: set[int] = set()
-    for where, entry in json_array(folder / REGIONS, on_problem):
+    reading = Reading.of(on_problem)
+    sizes = _images(folder / IMAGES, reading)
+    seen: set[Key] = set()
+    for where, entry in json_array(folder / REGIONS, reading):
+        regions = entry.get("regions")
         try:
             # Some versions call the field `image_id`.
-            number = value_of(entry, "id" if "id" in entry else "image_id", int, where)
+            number = id_of(entry, "id" if "id" in entry else "image_id", where)
             if number not in sizes or number in seen:
-                raise ValueError(f"{where}: expected the id of an image in {IMAGES}, each once, got {number}")
+                raise ValueError(f"{where}: expected the id of an image in {IMAGES}, each once, got {short(number)}")
             seen.add(number)
             size, regions = size_of(sizes[number], where), value_of(entry, "regions", list, where)
             name = "/".join(PurePosixPath(value_of(sizes[number], "url", str, where)).parts[-2:])
             image = find_image(images, [name], where)
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            reading.defect(problem, "image missing or defective", len(regions) if isinstance(regions, list) else 0)
             continue
-        for expression, boxes in _expressions(regions, size, where, on_problem):
+        for expression, boxes in _expressions(regions, size, where, reading):
             yield expression_sample(image, image.stem, expression, boxes, size)
 
 
-def _images(path: Path, on_problem: OnProblem) -> dict[int, Entry]:
-    entries: dict[int, Entry] = {}
-    for where, entry in json_array(path, on_problem):
+def _images(path: Path, reading: Reading) -> dict[Key, Entry]:
+    entries: dict[Key, Entry] = {}
+    for where, entry in json_array(path, reading):
         try:
-            number = value_of(entry, "image_id", int, where)
+            number = id_of(entry, "image_id", where)
             if number in entries:
-                raise ValueError(f"{where}: expected a unique image_id, got {number}")
+                raise ValueError(f"{where}: expected a unique image_id, got {short(number)}")
             entries[number] = entry
         except ValueError as problem:
-            on_problem(problem)
+            reading(problem)
     return entries
 
 
 def _expressions(
-    regions: Sequence[object], size: tuple[int, int], where: str, on_problem: OnProblem
+    regions: Sequence[object], size: tuple[int, int], where: str, reading: Reading
 ) -> Iterator[tuple[str, list[list[float]]]]:
     found: dict[str, tuple[str, list[list[float]]]] = {}
     incomplete = set()
@@ -121,17 +133,22 @@ def _expressions(
         place, key = f"{where} region {number}", ""
         try:
             if not isinstance(region, dict):
-                raise ValueError(f"{place}: expected a JSON object, got {reprlib.repr(region)}")
+                raise ValueError(f"{place}: expected a JSON object, got {shown(region)}")
             phrase = text_of({"phrase": tidy(value_of(region, "phrase", str, place))}, "phrase", place)
             key = phrase.casefold()
-            box = clip_box(corners([region.get(side) for side in ("x", "y", "width", "height")], place), *size, place)
+            sides = corners([region.get(side) for side in ("x", "y", "width", "height")], place)
+            box = fit_box(sides, size, place, reading)
             found.setdefault(key, (phrase, []))[1].append(box)
         except ValueError as problem:
             incomplete.add(key)
-            on_problem(problem)
+            reading.defect(problem)
     for key, (phrase, boxes) in found.items():
-        if key not in incomplete:
-            yield phrase, distinct(boxes)
+        if key in incomplete:
+            reading.leave_out("phrase with a skipped box", len(boxes))
+        else:
+            kept = distinct(boxes)
+            reading.leave_out("duplicate box", len(boxes) - len(kept))
+            yield phrase, kept
 
 
 def tidy(phrase: str) -> str:
@@ -167,31 +184,33 @@ def read_expressions(path: Path, *images: Path, on_problem: OnProblem = fail) ->
         on_problem: Called with the error of each invalid entry; one with an invalid box is skipped as a whole.
 
     Yields:
-        One sample per entry. `image_id` is `image` without extension.
+        One sample per entry. `image_id` is `image` without extension, or with it if two images differ in it only.
 
     Raises:
         FileNotFoundError: The file or an image does not exist.
         ValueError: The file is not JSON, an expression is blank or repeated for an image, or a box is invalid.
     """
-    owners: dict[str, Path] = {}
+    reading, names = Reading.of(on_problem), ImageNames()
     seen: set[tuple[Path, str]] = set()
-    for where, entry in (json_lines if path.suffix == ".jsonl" else json_array)(path, on_problem):
+    for where, entry in (json_lines if path.suffix == ".jsonl" else json_array)(path, reading):
         try:
-            sample = _sample(entry, images, where)
-            if owners.setdefault(sample.image_id, sample.image) != sample.image:
-                raise ValueError(f"{where}: expected a unique image name without extension, got {sample.image}")
+            sample = _sample(entry, images, names, where, reading)
             if (sample.image, sample.subject) in seen:
-                raise ValueError(f"{where}: expected each expression once per image, got {sample.subject!r} again")
+                raise ValueError(
+                    f"{where}: expected each expression once per image, got {shown(sample.subject)} again"
+                )
             seen.add((sample.image, sample.subject))
         except (ValueError, OSError) as problem:
-            on_problem(problem)
+            boxes = entry.get("boxes")
+            count = len(boxes) if isinstance(boxes, list) else 0
+            reading.defect(problem, "entry missing its image, or defective", count)
         else:
             yield sample
 
 
-def _sample(entry: Entry, images: Sequence[Path], where: str) -> Sample:
+def _sample(entry: Entry, images: Sequence[Path], names: ImageNames, where: str, reading: Reading) -> Sample:
     name, size = value_of(entry, "image", str, where), size_of(entry, where)
     image = find_image(images, [name], where)
-    boxes = [read_box(box, size, where) for box in value_of(entry, "boxes", list, where)]
-    image_id = PurePosixPath(name).with_suffix("").as_posix()
+    boxes = [read_box(box, size, where, reading) for box in value_of(entry, "boxes", list, where)]
+    image_id = names.add(image, PurePosixPath(name).with_suffix("").as_posix(), name, where)
     return expression_sample(image, image_id, text_of(entry, "expression", where), boxes, size)

@@ -10,11 +10,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from verl_vision_r1.boxes import as_boxes
-from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
+from verl_vision_r1.data.readers.entries import is_name
+from verl_vision_r1.data.readers.folders import SPLIT_OF, contents, existing, expect_folder, note_unread
 from verl_vision_r1.data.readers.image_size import shown_size
-from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
-from verl_vision_r1.targets import Target
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image, fit_box
+from verl_vision_r1.data.readers.voc_lists import find_lists, listed_files, without_lists
+from verl_vision_r1.shown import shown
+from verl_vision_r1.targets import MAX_SIDE, Target
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
@@ -22,7 +25,9 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 def find(source: str) -> Splits:
     """The XML files of `annotations/` or `Annotations/`, with the images in `images/` or `JPEGImages/`.
 
-    If `ImageSets/Main` lists the images of "train", "val" and "test", these are the splits; otherwise "all".
+    If `ImageSets/Main` lists the images of "train", "val", "trainval" and "test", these are the splits; otherwise
+    "all". Roboflow's exports have XML files and images side by side in `train/`, `valid/` and `test/`; both may also
+    be in the folder itself.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -31,27 +36,76 @@ def find(source: str) -> Splits:
     folder = expect_folder(source)
     images = existing(folder / name for name in ("images", "JPEGImages", "."))
     for annotations in existing([folder / "annotations", folder / "Annotations"]):
-        if any(annotations.glob("[!.]*.xml")):
-            lists = {name: folder / "ImageSets" / "Main" / f"{name}.txt" for name in ("train", "val", "test")}
-            splits = {name: file.read_text(encoding="utf-8").split() for name, file in lists.items() if file.is_file()}
-            return {name: _reader(annotations, images, stems) for name, stems in splits.items()} or {
-                "all": _reader(annotations, images, None)
-            }
+        if files := _files(annotations):
+            return _by_lists(annotations, files, images, find_lists(folder))
+    parts = {split: folder / name for name, split in SPLIT_OF.items() if _files(folder / name)}
+    if parts or _files(folder):
+        parts = parts or {"all": folder}
+        every = [path for part in parts.values() for path in _files(part)]
+        return {split: _reader(part, [part], _files(part), every) for split, part in parts.items()}
     raise ValueError(
-        f"{source}: expected VOC annotations (annotations/*.xml or Annotations/*.xml), got a folder that contains"
-        f" {contents(folder)}"
+        f"{source}: expected VOC annotations (annotations/*.xml, Annotations/*.xml, or *.xml next to the images in the"
+        f" folder or in train/ and valid/), got a folder that contains {contents(folder)}"
     )
 
 
-def _reader(annotations: Path, images: Sequence[Path], stems: Sequence[str] | None) -> Read:
-    return lambda on_problem, _: read_voc(annotations, *images, stems=stems, on_problem=on_problem)
+def find_file(annotations: Path, images: Path | None) -> Splits:
+    """A folder of XML files, and the folder of their images; by default the same one.
+
+    Raises:
+        FileNotFoundError: A folder does not exist, or has no XML files.
+    """
+    folder = expect_folder(annotations)
+    if not (files := _files(folder)):
+        raise FileNotFoundError(f"{annotations}: expected VOC annotations (*.xml), got none")
+    return {"all": _reader(folder, [expect_folder(images or folder)], files, files)}
+
+
+def _files(folder: Path) -> list[Path]:
+    # Some systems add files that start with a dot to archives.
+    return sorted(folder.glob("[!.]*.xml"))
+
+
+def _by_lists(annotations: Path, files: list[Path], images: Sequence[Path], lists: dict[str, Path]) -> Splits:
+    if not lists:
+        return {"all": _reader(annotations, images, files, files)}
+    splits = {split: _reader(annotations, images, files, files, [listing]) for split, listing in lists.items()}
+    if "trainval" in lists and "val" in lists:
+        splits.setdefault(
+            "train", _reader(annotations, images, files, files, [lists["trainval"]], but_not=lists["val"])
+        )
+    return splits
+
+
+def _reader(
+    annotations: Path,
+    images: Sequence[Path],
+    files: Sequence[Path],
+    every: Sequence[Path],
+    lists: Sequence[Path] = (),
+    but_not: Path | None = None,
+) -> Read:
+    """A reader of some files of a folder, with the categories of `every` file of the dataset."""
+
+    def read(on_problem: OnProblem, _: Path) -> Iterator[Sample]:
+        reading, by_stem, chosen = Reading.of(on_problem), {path.stem: path for path in files}, list(files)
+        for listing in lists:
+            chosen = sorted(listed_files(listing, by_stem, reading))
+            others = {path.stem: path for path in listing.parent.glob("*.txt") if path.stem in (*SPLIT_OF, "default")}
+            note_unread(reading, without_lists(files, others), annotations)
+        if but_not is not None:
+            chosen = sorted(set(chosen) - set(listed_files(but_not, by_stem)))
+        return read_voc(annotations, *images, files=chosen, every=every, on_problem=reading)
+
+    return read
 
 
 def read_voc(
     annotations: Path,
     *images: Path,
     categories: Sequence[str] | None = None,
-    stems: Sequence[str] | None = None,
+    files: Sequence[Path] | None = None,
+    every: Sequence[Path] | None = None,
     on_problem: OnProblem = fail,
 ) -> Iterator[Sample]:
     """Read a folder of VOC files in the order of their names.
@@ -60,7 +114,8 @@ def read_voc(
         annotations: Folder of the XML files.
         images: Folders to search for `filename`, or for an image named like the XML file, in this order.
         categories: The allowed names; by default all that occur, sorted.
-        stems: Names of the files to yield, without extension; by default all.
+        files: The files to read; by default all of the folder.
+        every: The files whose names are categories; by default all of the folder.
         on_problem: Called with the error of each invalid box and image. A file that is not VOC XML always raises.
 
     Yields:
@@ -70,33 +125,29 @@ def read_voc(
         FileNotFoundError: The folder has no XML file, or an image does not exist.
         ValueError: A file is not VOC XML, two files name the same image, or a label or box is invalid.
     """
-    # Some systems add files that start with a dot to archives.
-    paths = sorted(annotations.glob("[!.]*.xml"))
+    reading, paths = Reading.of(on_problem), _files(annotations)
     if not paths:
         raise FileNotFoundError(f"{annotations}: expected VOC annotations (*.xml), got none")
     # The files are read twice to save memory: seventeen thousand trees take more memory than time.
-    names = tuple(categories or sorted({name for path in paths for name in _names(_parse(path))}))
+    names = tuple(categories or sorted({name for path in every or paths for name in _names(_parse(path))}))
     owners: dict[Path, Path] = {}
-    wanted = None if stems is None else set(stems)
-    for path in paths:
-        if wanted is not None and path.stem not in wanted:
-            continue
+    for path in paths if files is None else files:
         root = _parse(path)
         try:
-            image = find_image(images, _image_names(root, path), str(path))
+            image = _image(root, path, images)
             if owners.setdefault(image, path) != path:
                 raise ValueError(f"{path}: expected a unique image, got {image}, which {owners[image]} also names")
-            sample = _sample(root, path, image, names, on_problem)
-        except (ValueError, FileNotFoundError) as problem:
-            on_problem(problem)
+            size = _size(root, path, image)
+        except (ValueError, OSError) as problem:
+            reading.defect(problem, "image missing or defective", len(root.findall("object")))
         else:
-            yield sample
+            yield _sample(root, path, image, size, names, reading)
 
 
 def _parse(path: Path) -> ElementTree.Element:
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # The last two for an unknown encoding.
         raise ValueError(f"{path}: expected VOC XML, got a file that is not XML: {error}") from error
     if root.tag != "annotation":
         raise ValueError(f"{path}: expected VOC XML with the root <annotation>, got <{root.tag}>")
@@ -111,35 +162,52 @@ def _text(entry: ElementTree.Element, tag: str) -> str:
     return (entry.findtext(tag) or "").strip()
 
 
-def _image_names(root: ElementTree.Element, path: Path) -> list[str]:
-    named = _text(root, "filename")
-    return [*([named] if named else []), *(path.stem + ending for ending in ENDINGS)]
+def _image(root: ElementTree.Element, path: Path, folders: Sequence[Path]) -> Path:
+    """The image that the file names, or else the one named like the file."""
+    alike = [path.stem + ending for ending in ENDINGS]
+    if named := _text(root, "filename"):
+        try:
+            return find_image(folders, [named], str(path), foreign=True)
+        except (ValueError, FileNotFoundError):
+            alike.insert(0, named)
+    image = find_image(folders, alike, str(path))
+    same = {other.resolve() for name in alike[-len(ENDINGS) :] if (other := image.with_name(name)).is_file()}
+    if len(same) > 1:
+        raise ValueError(
+            f"{path}: expected one image named like the file, got {sorted(same)[0]} and {sorted(same)[1]}"
+        )
+    return image
 
 
 def _sample(
-    root: ElementTree.Element, path: Path, image: Path, categories: tuple[str, ...], on_problem: OnProblem
+    root: ElementTree.Element,
+    path: Path,
+    image: Path,
+    size: tuple[int, int],
+    categories: tuple[str, ...],
+    reading: Reading,
 ) -> Sample:
-    width, height = _size(root, path, image)
-    objects = root.findall("object")
     boxes, labels, uncertain = [], [], set()
-    for index, entry in enumerate(objects):
+    for index, entry in enumerate(root.findall("object")):
         where = f"{path} object[{index}]"
         try:
             label = _label(entry, categories, where)
-            boxes.append(clip_box(_xyxy(entry, where), width, height, where))
+            boxes.append(fit_box(_xyxy(entry, where), size, where, reading))
             labels.append(label)
         except ValueError as problem:
             uncertain.add(_text(entry, "name"))
-            on_problem(problem)
-    target = Target(as_boxes(boxes), tuple(labels), width, height, categories)
+            reading.defect(problem)
+    target = Target(as_boxes(boxes), tuple(labels), *size, categories)
     return Sample(image, path.stem, target, uncertain=frozenset(uncertain))
 
 
 def _size(root: ElementTree.Element, path: Path, image: Path) -> tuple[int, int]:
     if root.find("size") is not None:
-        width, height = (int(_number(root, f"size/{key}", str(path))) for key in ("width", "height"))
-        if width > 0 and height > 0:
-            return width, height
+        width, height = (_number(root, f"size/{key}", str(path)) for key in ("width", "height"))
+        if not max(width, height) <= MAX_SIDE:
+            raise ValueError(f"{path}: expected <size> up to {MAX_SIDE} pixels, got {width:g}x{height:g}")
+        if width >= 1 and height >= 1:
+            return int(width), int(height)
     # Many tools omit the size or write zeros; the image itself has it.
     return shown_size(image)
 
@@ -148,13 +216,13 @@ def _number(entry: ElementTree.Element, tag: str, where: str) -> float:
     try:
         return float(_text(entry, tag))
     except ValueError as error:
-        raise ValueError(f"{where}: expected a number in <{tag}>, got {entry.findtext(tag)!r}") from error
+        raise ValueError(f"{where}: expected a number in <{tag}>, got {shown(entry.findtext(tag))}") from error
 
 
 def _label(entry: ElementTree.Element, categories: tuple[str, ...], where: str) -> str:
     name = _text(entry, "name")
-    if name not in categories:
-        raise ValueError(f"{where}: expected <name> to be one of {list(categories)!r:.200}, got {name!r}")
+    if name not in categories or not is_name(name):
+        raise ValueError(f"{where}: expected <name> to be one of {shown(list(categories))}, got {shown(name)}")
     return name
 
 

@@ -1,4 +1,4 @@
-"""YOLO detection datasets, as Ultralytics, Roboflow and Label Studio write them: one text file per image.
+"""YOLO detection datasets, as Ultralytics, Roboflow, Label Studio, Darknet and CVAT write them: a text file per image.
 
 Format: https://docs.ultralytics.com/datasets/detect/; each dataset has its own licence. The objects of
 `images/train/a.jpg` are in `labels/train/a.txt`, one per line: the class number, then the centre and size of the box,
@@ -6,8 +6,8 @@ normalised to the image size, or the points of a polygon, which becomes its boun
 
     17 0.617000 0.359444 0.114000 0.173820
 
-An image with an empty file, or without one, has no objects. A repeated line counts once. The size of an image is its
-size as displayed, with the EXIF orientation applied.
+An image with an empty file, or without one, has no objects. The size of an image is its size as displayed, with the
+EXIF orientation applied. `yolo_layouts` finds the files.
 
 supervision 0.31.2 reads YOLO files too, but not the splits of `data.yaml`, lists of images or subfolders; it accepts
 boxes outside the image, stops at the first invalid line, and keeps a mask of every polygon (572 MiB for 50 of them in
@@ -15,120 +15,23 @@ one image of 12 megapixels).
 """
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.readers.entries import read_text
-from verl_vision_r1.data.readers.folders import contents, expect_folder
+from verl_vision_r1.data.readers.folders import listed
 from verl_vision_r1.data.readers.image_size import shown_size
-from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, clip_box, find_image
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
+from verl_vision_r1.data.readers.samples import Sample, find_image, fit_box
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 ENDINGS: Final = (".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
 
 Names = dict[float, str]
 """Class names by number."""
-
-
-def find(source: str) -> Splits:
-    """The splits of `data.yaml`; or `images/` as "all" if there is only a `classes.txt`.
-
-    If "train" and "val" are the same images, as in COCO128, they are "all".
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-        ValueError: The folder has neither file, or `data.yaml` has no names, or a split of it is not in the folder.
-    """
-    folder = expect_folder(source).resolve()
-    for file in (folder / "data.yaml", folder / "data.yml"):
-        if file.is_file():
-            return _configured(file)
-    for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
-        if file.is_file() and (folder / "images").is_dir() and (folder / "labels").is_dir():
-            lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
-            return {"all": _reader([folder / "images"], folder, _names(lines, file))}
-    raise ValueError(
-        f"{source}: expected YOLO files (data.yaml, or classes.txt with images/ and labels/), got a folder that"
-        f" contains {contents(folder)}"
-    )
-
-
-def _reader(places: Sequence[Path], folder: Path, names: Names) -> Read:
-    return lambda on_problem, _: read_yolo(*places, folder=folder, names=names, on_problem=on_problem)
-
-
-def _configured(file: Path) -> Splits:
-    document = _load(file)
-    names = _names(document.get("names"), file)
-    if document.get("kpt_shape") is not None:
-        raise ValueError(
-            f"{file}: expected boxes or polygons, got keypoints (kpt_shape {document['kpt_shape']!r:.80})"
-        )
-    found = {split: _places(document, split, file) for split in ("train", "val", "test")}
-    if found["train"] == found["val"]:
-        found = {"all": found["train"], "test": found["test"]}
-    splits = {split: _reader(places, file.parent, names) for split, places in found.items() if places}
-    if not splits:
-        keys = ", ".join(map(str, document))
-        raise ValueError(f"{file}: expected images of 'train', 'val' or 'test', got none (the keys are {keys})")
-    return splits
-
-
-def _load(file: Path) -> dict[Any, Any]:
-    try:
-        document = yaml.safe_load(read_text(file))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{file}: expected YAML, got {str(error)!r:.200}") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"{file}: expected a YAML mapping with 'names' and 'train', got {document!r:.80}")
-    return document
-
-
-def _names(value: Any, file: Path) -> Names:
-    names = dict(enumerate(value)) if isinstance(value, list) else value
-    if not isinstance(names, dict) or not names:
-        raise ValueError(f"{file}: expected 'names' to be a list of classes, or names by number, got {value!r:.80}")
-    for key, name in names.items():
-        # YAML reads an unquoted 3 as a number, which is a valid name, and an unquoted `no` as false, which is not.
-        if type(key) is not int or type(name) not in (str, int) or not str(name).strip():
-            raise ValueError(f"{file}: expected a whole number and a class name, got {key!r}: {name!r:.80}")
-    found = {key: str(name) for key, name in names.items()}
-    if len(set(found.values())) != len(found):
-        raise ValueError(f"{file}: expected unique class names, got {sorted(found.values())!r:.200}")
-    return found
-
-
-def _places(document: dict[Any, Any], split: str, file: Path) -> list[Path]:
-    """The image folders of one split, or the files that list its images. A missing test split is no error."""
-    root, value = document.get("path") or ".", document.get(split) or []
-    entries = value if isinstance(value, list) else [value]
-    if not isinstance(root, str) or not all(isinstance(entry, str) for entry in entries):
-        raise ValueError(f"{file}: expected 'path' and {split!r} to be folders, got {root!r:.80} and {value!r:.80}")
-    places = [place for entry in entries if (place := _place(entry, (file.parent / root, file.parent), file))]
-    if len(places) < len(entries) and split != "test":
-        raise ValueError(
-            f"{file}: expected {split!r} to be in {file.parent}, got {value!r:.200}: no such folder or list"
-        )
-    return places
-
-
-def _place(entry: str, roots: Sequence[Path], file: Path) -> Path | None:
-    inner = entry
-    while inner.startswith("../"):
-        # Roboflow writes paths relative to one of the image folders.
-        inner = inner.removeprefix("../")
-    places = [Path(os.path.normpath(root / name)) for name in (entry, inner) for root in roots]
-    existing = [place for place in places if place.is_dir() or (place.suffix == ".txt" and place.is_file())]
-    inside = [place for place in existing if place.is_relative_to(file.parent)]
-    if existing and not inside:
-        raise ValueError(f"{file}: expected folders within {file.parent}, got {entry!r}, which is {existing[0]}")
-    return inside[0] if inside else None
 
 
 def read_yolo(*places: Path, folder: Path, names: Names, on_problem: OnProblem = fail) -> Iterator[Sample]:
@@ -147,23 +50,26 @@ def read_yolo(*places: Path, folder: Path, names: Names, on_problem: OnProblem =
         ValueError: There is no image, or no image has a label file; a line or an image is invalid.
         FileNotFoundError: A listed image does not exist.
     """
-    images = list(dict.fromkeys(image for place in places for image in _images(place, folder, on_problem)))
-    where = ", ".join(map(str, places))
+    reading = Reading.of(on_problem)
+    images = list(dict.fromkeys(image for place in places for image in _images(place, folder, reading)))
+    where = listed(map(str, places))
     if not images:
         raise ValueError(f"{where}: expected images ({', '.join(ENDINGS)}), got none")
     if not any(_label_file(image, folder).is_file() for image in images):
         wanted = _label_file(images[0], folder)
         raise ValueError(f"{where}: expected label files such as {wanted}, got none for {len(images)} images")
     for image in images:
+        lines: list[tuple[str, list[str]]] = []
         try:
-            sample = _sample(image, folder, names, on_problem)
-        except ValueError as problem:
-            on_problem(problem)
+            lines = _lines(_label_file(image, folder))
+            size = shown_size(image)
+        except (ValueError, OSError) as problem:
+            reading.defect(problem, "image missing or defective", len(lines))
         else:
-            yield sample
+            yield _sample(image, size, lines, folder, names, reading)
 
 
-def _images(place: Path, folder: Path, on_problem: OnProblem) -> Iterator[Path]:
+def _images(place: Path, folder: Path, reading: Reading) -> Iterator[Path]:
     if place.is_dir():
         # Some systems add files that start with a dot to archives.
         visible = (path for path in place.rglob("*") if "/." not in f"/{path.relative_to(folder).as_posix()}")
@@ -171,10 +77,30 @@ def _images(place: Path, folder: Path, on_problem: OnProblem) -> Iterator[Path]:
         return
     for number, line in enumerate(read_text(place).splitlines(), 1):
         if name := line.strip():
+            where, inner = f"{place} line {number}", name.removeprefix(f"{folder}/").removeprefix("./")
             try:
-                yield find_image((place.parent, folder), [name.removeprefix(f"{folder}/")], f"{place} line {number}")
+                # The lists of Darknet and CVAT start at Darknet's folder: data/obj_train_data/a.jpg.
+                yield find_image(
+                    (place.parent, folder), list(dict.fromkeys([inner, inner.removeprefix("data/")])), where
+                )
+            except FileNotFoundError as problem:
+                reading.defect(problem, "image missing or defective", len(_orphans(inner, folder)))
             except (ValueError, OSError) as problem:
-                on_problem(problem)
+                reading(problem)
+
+
+def _orphans(name: str, folder: Path) -> list[tuple[str, list[str]]]:
+    """The lines about an image that does not exist."""
+    try:
+        return _lines(_label_file(folder / name, folder))
+    except (ValueError, OSError):
+        return []
+
+
+def _lines(file: Path) -> list[tuple[str, list[str]]]:
+    """The location and the fields of each line of a label file; none if the file does not exist."""
+    lines = read_text(file).splitlines() if file.is_file() else []
+    return [(f"{file} line {number}", fields) for number, line in enumerate(lines, 1) if (fields := line.split())]
 
 
 def _label_file(image: Path, folder: Path) -> Path:
@@ -187,26 +113,25 @@ def _label_file(image: Path, folder: Path) -> Path:
     return folder.joinpath(*parts)
 
 
-def _sample(image: Path, folder: Path, names: Names, on_problem: OnProblem) -> Sample:
-    width, height = shown_size(image)
-    file = _label_file(image, folder)
-    lines = read_text(file).splitlines() if file.is_file() else []
-    boxes, labels, uncertain, seen = [], [], set(), set()
-    for number, line in enumerate(lines, 1):
-        fields = tuple(line.split())
-        if not fields or fields in seen:
-            continue
-        seen.add(fields)
-        where = f"{file} line {number}"
+def _sample(
+    image: Path,
+    size: tuple[int, int],
+    lines: Sequence[tuple[str, Sequence[str]]],
+    folder: Path,
+    names: Names,
+    reading: Reading,
+) -> Sample:
+    boxes, labels, uncertain = [], [], set()
+    for where, fields in lines:
         try:
             label = _label(fields[0], names, where)
-            x1, y1, x2, y2 = _corners(fields[1:], where)
-            boxes.append(clip_box([x1 * width, y1 * height, x2 * width, y2 * height], width, height, where))
+            box = [side * scale for side, scale in zip(_corners(fields[1:], where), size * 2, strict=True)]
+            boxes.append(fit_box(box, size, where, reading))
             labels.append(label)
         except ValueError as problem:
             uncertain.add(_class(fields[0], names))
-            on_problem(problem)
-    target = Target(as_boxes(boxes), tuple(labels), width, height, tuple(names[key] for key in sorted(names)))
+            reading.defect(problem)
+    target = Target(as_boxes(boxes), tuple(labels), *size, tuple(names[key] for key in sorted(names)))
     return Sample(image, image.relative_to(folder).as_posix(), target, uncertain=frozenset(uncertain))
 
 
@@ -219,7 +144,7 @@ def _class(field: str, names: Names) -> str:
 
 def _label(field: str, names: Names, where: str) -> str:
     if not (name := _class(field, names)):
-        raise ValueError(f"{where}: expected the number of one of {len(names)} classes, got {field!r:.80}")
+        raise ValueError(f"{where}: expected the number of one of {len(names)} classes, got {shown(field)}")
     return name
 
 
@@ -237,7 +162,7 @@ def _corners(fields: Sequence[str], where: str) -> list[float]:
     except ValueError:
         values = []
     if not (len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)) or not all(map(math.isfinite, values)):
-        got = f"{len(fields)}: {' '.join(fields)!r:.80}"
+        got = f"{len(fields)}: {shown(' '.join(fields), 80)}"
         raise ValueError(f"{where}: expected 4 numbers for a box or 6 or more for a polygon, got {got}")
     if len(values) > 4:
         return [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]

@@ -14,6 +14,7 @@ from verl_vision_r1.data.parquet_checks import READERS, checked_rows
 from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
 from verl_vision_r1.evaluation.predictions.ground_truth import ground_truth_of_samples, read_coco_ground_truth
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
+from verl_vision_r1.shown import printable, shown
 from verl_vision_r1.targets import Target
 
 Key = tuple[str, ...]
@@ -80,7 +81,8 @@ def read_annotations(
     if len(kinds) != 1 or not {question for _, question in kinds} <= set(BOXES_OF_CATEGORIES):
         raise ValueError(
             f"{path}: expected predictions for one data set and one kind of question,"
-            f" {' or '.join(BOXES_OF_CATEGORIES)}, got {sorted(kinds)}; else pass the sample file as --annotations"
+            f" {' or '.join(BOXES_OF_CATEGORIES)}, got {shown(sorted(kinds))};"
+            " else pass the sample file as --annotations"
         )
     ((name, question),) = kinds
     _expect_sizes(truth, lines, path)
@@ -98,9 +100,10 @@ def _expect_sizes(truth: GroundTruth, lines: Sequence[Line], path: Path) -> None
     for line in lines:
         size, expected = (line.target.width, line.target.height), sizes.get(line.image_id)
         if expected not in (None, size):
+            where = f"{path}: image {printable(line.image_id)}"
             raise ValueError(
-                f"{path}: image {line.image_id}: expected {expected} pixels, got {size} in line {line.number} of the"
-                " predictions file: it belongs to another data set, or to another version of this one"
+                f"{where}: expected {expected} pixels, got {size} in line {line.number}"
+                " of the predictions file: it belongs to another data set, or to another version of this one"
             )
 
 
@@ -117,7 +120,7 @@ def _questions_of_list(category_list: dict[str, list[str]], truth: GroundTruth) 
         if unknown := listed - known:
             raise ValueError(
                 f"--category-list: expected {what} among the {len(known)} of the annotations,"
-                f" got {len(unknown)} unknown, such as {min(unknown)!r}"
+                f" got {len(unknown)} unknown, such as {shown(min(unknown))}"
             )
     return Counter((image, "category", name) for image, names in category_list.items() for name in names)
 
@@ -131,7 +134,7 @@ def _sets_of_samples(path: Path) -> Iterator[AnnotatedSet]:
         samples.setdefault((row["data_source"], target.task), []).append((key, target, file))
     for (name, task), own in samples.items():
         if other := [known for other_name, known in samples if other_name == name and known != task]:
-            raise ValueError(f"{path}: expected one task for the data_source {name!r}, got {task} and {other[0]}")
+            raise ValueError(f"{path}: expected one task for the data_source {shown(name)}, got {task} and {other[0]}")
         questions = Counter(key for key, _, _ in own)
         if task != "detection":
             yield AnnotatedSet(name, task, questions)
@@ -144,9 +147,11 @@ def _sets_of_samples(path: Path) -> Iterator[AnnotatedSet]:
 def _expect_each_once(path: Path, name: str, questions: Counter[Key]) -> None:
     if set(BOXES_OF_CATEGORIES) <= {key[1] for key in questions}:
         raise ValueError(
-            f"{path}: expected one kind of question for {name!r}, {' or '.join(BOXES_OF_CATEGORIES)}, got both:"
+            f"{path}: expected one kind of question for {shown(name)}, {' or '.join(BOXES_OF_CATEGORIES)}, got both:"
             " every object would count twice"
         )
     key, count = questions.most_common(1)[0]
     if count > 1:
-        raise ValueError(f"{path}: expected each question once, got {' '.join(key[:3])} of {name!r} {count} times")
+        raise ValueError(
+            f"{path}: expected each question once, got {printable(' '.join(key[:3]))} of {shown(name)} {count} times"
+        )

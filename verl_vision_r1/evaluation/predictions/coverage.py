@@ -10,6 +10,7 @@ from typing import Final
 
 from verl_vision_r1.evaluation.predictions.annotations import AnnotatedSet, Key
 from verl_vision_r1.evaluation.predictions.predictions_file import Line, PredictionsFile
+from verl_vision_r1.shown import printable
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def expect_complete(predictions: PredictionsFile, found: dict[str, Coverage], ot
     """
     wrong = [problem for name, coverage in found.items() for problem in _problems(name, coverage)]
     wrong += [
-        f"{count} predictions for {name}, which the annotations do not contain" for name, count in others.items()
+        f"{count} predictions for {printable(name)}, which the annotations do not contain"
+        for name, count in others.most_common(MOST_NAMED)
     ]
     if predictions.broken:
         wrong.append(f"{len(predictions.broken)} lines that are not JSON, first line {predictions.broken[0]}")
@@ -116,9 +118,17 @@ def expect_complete(predictions: PredictionsFile, found: dict[str, Coverage], ot
         )
 
 
+MOST_NAMED: Final = 10
+"""Maximum number of unknown data sets in a message."""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(printable, names[:3])) + ", ..." * (len(names) > 3)
+
+
 def _problems(name: str, coverage: Coverage) -> list[str]:
     return [
-        f"{len(images)} images of {name} {what}{HINTS[kind]}: {', '.join(images[:3])}{', ...' * (len(images) > 3)}"
+        f"{len(images)} images of {printable(name)} {what}{HINTS[kind]}: {_listed(images)}"
         for kind, what in PROBLEMS.items()
         if (images := getattr(coverage, kind))
     ]

@@ -1,5 +1,6 @@
 """Ground-truth arrays of a data set, from a COCO file or from samples."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 
 from verl_vision_r1.boxes import area, as_boxes
 from verl_vision_r1.data.readers.coco import images_of, load, names_of, stem_of
-from verl_vision_r1.data.readers.entries import LARGEST, Entry, corners, value_of
+from verl_vision_r1.data.readers.entries import LARGEST, Entry, Key, corners, id_of
 from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 
@@ -27,7 +29,7 @@ def read_coco_ground_truth(path: Path) -> GroundTruth:
     document = load(path)
     names = names_of(document["categories"], f"{path} category")
     images = images_of(document["images"], path)
-    rank = {key: index for index, key in enumerate(sorted(images))}
+    rank = {key: index for index, key in enumerate(sorted(images, key=_order))}
     number = {key: index for index, key in enumerate(names)}
     found = [_object(entry, rank, number, path) for entry in document["annotations"]]
     return GroundTruth(
@@ -43,6 +45,11 @@ def read_coco_ground_truth(path: Path) -> GroundTruth:
     )
 
 
+def _order(key: Key) -> tuple[int, str]:
+    """Numbers in their order, then texts in theirs."""
+    return (key, "") if isinstance(key, int) else (sys.maxsize, key)
+
+
 @dataclass(frozen=True)
 class _Object:
     image: int
@@ -52,21 +59,23 @@ class _Object:
     crowd: bool
 
 
-def _object(entry: Entry, images: dict[int, int], categories: dict[int, int], path: Path) -> _Object:
-    where = f"{path} annotation {entry.get('id')}"
-    image, category = value_of(entry, "image_id", int, where), value_of(entry, "category_id", int, where)
+def _object(entry: Entry, images: dict[Key, int], categories: dict[Key, int], path: Path) -> _Object:
+    where = f"{path} annotation {shown(entry.get('id'), 60)}"
+    image, category = id_of(entry, "image_id", where), id_of(entry, "category_id", where)
     for key, value, known in (("image_id", image, images), ("category_id", category, categories)):
         if value not in known:
-            raise ValueError(f"{where}: expected {key} among the {len(known)} ids of the file, got {value}")
+            raise ValueError(f"{where}: expected {key} among the {len(known)} ids of the file, got {shown(value)}")
     box = corners(entry.get("bbox"), where)
     if box[2] < box[0] or box[3] < box[1]:
-        raise ValueError(f"{where}: expected [x, y, width, height] with sides of at least 0, got {entry['bbox']}")
+        raise ValueError(
+            f"{where}: expected [x, y, width, height] with sides of at least 0, got {shown(entry['bbox'])}"
+        )
     measured, crowd = entry.get("area", (box[2] - box[0]) * (box[3] - box[1])), entry.get("iscrowd", 0)
     # NaN fails the comparison as well.
     if isinstance(measured, bool) or not isinstance(measured, int | float) or not 0 <= measured <= LARGEST**2:
-        raise ValueError(f"{where}: expected 'area' to be a number of at least 0, got {measured!r:.80}")
+        raise ValueError(f"{where}: expected 'area' to be a number of at least 0, got {shown(measured)}")
     if not isinstance(crowd, bool | int) or crowd not in (0, 1):
-        raise ValueError(f"{where}: expected 'iscrowd' to be 0 or 1, got {crowd!r:.80}")
+        raise ValueError(f"{where}: expected 'iscrowd' to be 0 or 1, got {shown(crowd)}")
     return _Object(images[image], categories[category], box, float(measured), bool(crowd))
 
 

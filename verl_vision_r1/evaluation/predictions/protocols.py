@@ -12,6 +12,7 @@ from typing import Final
 from verl_vision_r1.evaluation.predictions import published_parsers
 from verl_vision_r1.rewards.answers import Answer, Parser
 from verl_vision_r1.rewards.answers.tagged import answer_content
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import plain_label
 
 
@@ -40,8 +41,8 @@ class Naming:
             if self.key(name) in names:
                 other = categories[names[self.key(name)]]
                 raise ValueError(
-                    f"categories: expected names that differ after this protocol's normalisation, got {other!r} and"
-                    f" {name!r}; rename one of them in the annotations"
+                    f"categories: expected names that differ after this protocol's normalisation, got {shown(other)}"
+                    f" and {shown(name)}; rename one of them in the annotations"
                 )
             names[self.key(name)] = index
         return names

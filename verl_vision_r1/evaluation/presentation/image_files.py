@@ -2,6 +2,7 @@
 
 import io
 import threading
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ MAX_PIXELS: Final = 64_000_000
 LARGE: Final = 4_000_000
 """Images of more pixels are decoded one at a time, whatever the number of threads."""
 ONE_AT_A_TIME: Final = threading.Lock()
+
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # The limits here are lower.
 
 
 class NoImageError(ValueError):
@@ -51,7 +54,8 @@ def open_reduced(source: Path | bytes, side: int) -> tuple[Image.Image, tuple[in
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as opened:
             size = opened.size
-            opened.draft("RGB", (side, side))
+            scale = side / max(size)
+            opened.draft("RGB", (round(size[0] * scale), round(size[1] * scale)))
             pixels = opened.width * opened.height
             if pixels > MAX_PIXELS:
                 raise NoImageError(

@@ -82,7 +82,8 @@ function showDetail() {
   document.getElementById("detail").hidden = !prompt;
   if (!prompt) return;
   fill("heading", `${prompt.kind}, step ${prompt.step}, ${prompt.source}, image ${prompt.image_id}`);
-  const missing = DATA.images[prompt.image] ? "" : "  [image not found]";
+  const { note } = DATA.images[prompt.image];
+  const missing = note && `  [${note}]`;
   fill("asked", `${prompt.prompt.trim()}${missing}\n${prompt.width} x ${prompt.height} pixels, predictions in the frame ${prompt.frame}`);
   showSwitches(prompt);
   drawPicture(prompt);

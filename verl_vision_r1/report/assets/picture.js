@@ -32,7 +32,7 @@ function drawBoxes(kind, boxes, labels, colour, width, named, size) {
 
 function drawPicture(prompt) {
   const { width, height } = prompt;
-  const source = DATA.images[prompt.image];
+  const source = DATA.images[prompt.image].url;
   const canvas = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
   const size = Math.max(width / 38, 4);
   prompt.rollouts.forEach((rollout, index) => {

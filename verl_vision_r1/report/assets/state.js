@@ -29,16 +29,22 @@ function valueOf(rollout, criterion) {
   return criterion === "total" ? rollout.total : (rollout.criteria[criterion] || [null])[0];
 }
 
-function offer(name, values) {
+/** The value of a data source in its filter: in quotes, so that a source of any name differs from `EVERY`. */
+function keyOfSource(source) {
+  return JSON.stringify(source);
+}
+
+function offer(name, values, keyOf = String) {
   const select = FORM.elements[name];
-  select.replaceChildren(...values.map((value) => element("option", { value }, String(value))));
+  const keyed = values.map((value, index) => [value === EVERY && index === 0 ? EVERY : keyOf(value), value]);
+  select.replaceChildren(...keyed.map(([value, text]) => element("option", { value }, String(text))));
 }
 
 function offerAll() {
   const steps = unique(DATA.prompts.map((prompt) => prompt.step)).sort((a, b) => a - b);
   offer("kind", [EVERY, ...unique(DATA.prompts.map((prompt) => prompt.kind))]);
   offer("step", [EVERY, ...steps]);
-  offer("source", [EVERY, ...unique(DATA.prompts.map((prompt) => prompt.source)).sort()]);
+  offer("source", [EVERY, ...unique(DATA.prompts.map((prompt) => prompt.source)).sort()], keyOfSource);
   offer("flag", [EVERY, "none", ...unique(DATA.prompts.flatMap((prompt) => prompt.flags)).sort()]);
   offer("criterion", criteria());
   offer("since", [BEFORE, ...steps]);
@@ -62,8 +68,8 @@ function rolloutPasses(rollout, wanted, found) {
 }
 
 function promptPasses(prompt, wanted) {
-  const same = (name) => wanted[name] === EVERY || String(prompt[name]) === wanted[name];
-  return ["kind", "step", "source"].every(same);
+  const keys = { kind: prompt.kind, step: String(prompt.step), source: keyOfSource(prompt.source) };
+  return Object.entries(keys).every(([name, key]) => wanted[name] === EVERY || wanted[name] === key);
 }
 
 function applyFilters() {

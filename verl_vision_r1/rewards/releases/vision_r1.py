@@ -89,8 +89,10 @@ def match(answer: Answer, target: Target, stage: Stage) -> Match:
     boxes[:, 1::2] = boxes[:, 1::2] / answer.frame[1] * target.height
     iou, giou = _iou_giou(boxes, true)
     same = same_label(answer, target)
-    distance = np.abs(boxes[:, None] - true[None]).sum(axis=2)
-    rows, columns = linear_sum_assignment(np.nan_to_num(distance - same.astype(np.float32) - giou))
+    cost = _distance(boxes, true)
+    cost -= same
+    cost -= giou
+    rows, columns = linear_sum_assignment(np.nan_to_num(cost, copy=False))
     return Match(rows, columns, iou[rows, columns], giou[rows, columns], same[rows, columns])
 
 
@@ -175,6 +177,14 @@ def precision_reward(
     return float(_differentiate(match.giou, stage.xi1, stage.xi2).sum() / np.float32(count))
 
 
+def _check_denominator(*, denominator: str = "matched") -> None:
+    if denominator not in ("matched", "predicted"):
+        raise ValueError(f"denominator: expected matched or predicted, got {denominator!r}")
+
+
+precision_reward.check_options = _check_denominator  # type: ignore[attr-defined]
+
+
 def _without_pairs(answer: Answer, target: Target) -> float:
     """The releases raise on boxes for a negative sample; here they score 0."""
     return float(not len(answer.boxes) and not target.instances)
@@ -188,15 +198,32 @@ def _differentiate(value: NDArray[Any], low: float, high: float) -> NDArray[Any]
 def _iou_giou(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
     """In float32 with the release's order of operations, so that a value equal to a threshold stays equal."""
     areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (first, second)]
-    left_top = np.maximum(first[:, None, :2], second[None, :, :2])
-    right_bottom = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    intersection = np.maximum(right_bottom - left_top, np.float32(0)).prod(axis=2)
-    union = areas[0][:, None] + areas[1] - intersection
-    outer = np.maximum(first[:, None, 2:], second[None, :, 2:]) - np.minimum(first[:, None, :2], second[None, :, :2])
-    hull = outer.prod(axis=2)
+    # Axis by axis: arrays of pairs of coordinates take several times as long.
+    (left, top, right, bottom), others = _columns(first), _columns(second)
+    zero = np.float32(0)
+    intersection = np.maximum(np.minimum(right[:, None], others[2]) - np.maximum(left[:, None], others[0]), zero)
+    intersection *= np.maximum(np.minimum(bottom[:, None], others[3]) - np.maximum(top[:, None], others[1]), zero)
+    union = areas[0][:, None] + areas[1]
+    union -= intersection
+    hull = np.maximum(right[:, None], others[2]) - np.minimum(left[:, None], others[0])
+    hull *= np.maximum(bottom[:, None], others[3]) - np.minimum(top[:, None], others[1])
     with np.errstate(all="ignore"):  # The release accepts target boxes without area.
         iou = intersection / union
         return iou, iou - (hull - union) / hull
+
+
+def _distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """L1 distance of each two boxes, (N, M), summed in the order of the coordinates."""
+    columns, others = _columns(first), _columns(second)
+    distance: NDArray[np.float32] = np.abs(columns[0][:, None] - others[0])
+    for column, other in zip(columns[1:], others[1:], strict=True):
+        distance += np.abs(column[:, None] - other)
+    return distance
+
+
+def _columns(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """x1, y1, x2 and y2 of the boxes, (4, N)."""
+    return np.ascontiguousarray(boxes.T)
 
 
 def _without_fence(text: str) -> str:
