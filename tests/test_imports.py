@@ -15,7 +15,10 @@ PACKAGE = Path(verl_vision_r1.__file__).parent
 NAME = PACKAGE.name
 
 ORDER = (
-    ("supported", "renamed", "boxes", "targets", "frames", "prompts", "cpu", "compat"),
+    (
+        *("supported", "renamed", "shown", "documents", "boxes", "targets", "frames", "prompts"),
+        *("cpu", "compat"),
+    ),
     ("rewards",),
     ("settings",),
     ("reward_manager",),
@@ -41,7 +44,19 @@ LIGHT = {"numpy", "scipy", "yaml"}
 """What the rewards and the vocabulary may import beside the standard library."""
 
 NEEDED_BY_A_RUN = {
-    *("plugin", "supported", "compat", "renamed", "settings", "boxes", "frames", "targets", "prompts"),
+    *(
+        "plugin",
+        "supported",
+        "compat",
+        "renamed",
+        "shown",
+        "documents",
+        "settings",
+        "boxes",
+        "frames",
+        "targets",
+        "prompts",
+    ),
     *("rewards", "reward_manager", "training", "data", "cpu", "preflight", "config"),
 }
 """What a run's processes load. `data` without readers but for the checks of images; `preflight` without its tools."""
@@ -114,7 +129,7 @@ def test_only_the_trainer_and_preflight_know_of_the_transfer_queue(path: Path) -
         assert "transfer_queue" not in {name.split(".")[0] for name in imported_by(path)}
 
 
-PURE = ("rewards", *ORDER[0][1:6])
+PURE = ("rewards", *ORDER[0][1:8])
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if name.split(".")[0] in PURE))

@@ -18,7 +18,7 @@ SETS = Path(__file__).parents[3] / "shared" / "data"
 def _samples_of(name: str, folder: str, out: Path) -> list[Any]:
     if not (SETS / folder).is_dir():
         pytest.skip(f"shared/data/{folder} is not available")
-    prepare([Source(name, str(SETS / folder), negatives=1.0)], out, Writing(image_check="none"))
+    prepare([Source(name, str(SETS / folder), keep_empty=True)], out, Writing(image_check="none"))
     return [row for file in ("train", "val") for row in pq.read_table(out / f"{file}.parquet").to_pylist()]
 
 

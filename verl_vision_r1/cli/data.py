@@ -1,5 +1,6 @@
 """Data: `vision-r1 prepare`, `validate`, `view` and `convert`."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -169,11 +170,13 @@ def convert(
     source: Annotated[Path, typer.Argument(help="Sample file, or a folder with exactly one.")],
     to: Annotated[str, typer.Option(help="Format of the other trainer: swift (ms-swift) or easyr1 (EasyR1).")],
     out: Annotated[Path, typer.Option(help="File to write: .jsonl, or .parquet with embedded images (EasyR1 only).")],
+    as_json: AsJson = False,
 ) -> None:
     """Convert prepared samples to those of another trainer."""
     from verl_vision_r1.data.convert import convert as run
 
-    echo(f"{out}: {run(source, to, out)} samples")
+    samples = run(source, to, out)
+    echo(json.dumps({"path": str(out), "samples": samples}) if as_json else f"{out}: {samples} samples")
 
 
 def _print_table(rows: dict[str, Any]) -> None:

@@ -312,7 +312,7 @@ def _expect_keys(
     if missing or unknown:
         raise ValueError(
             f"{where}: expected the keys {_sorted(known)}, got {_sorted(config)}"
-            f" (missing {_sorted(missing)}, unknown {_sorted(unknown)}){hint(map(str, unknown), KEYS)}"
+            f" (missing {_sorted(missing)}, unknown {_sorted(unknown)}){hint(sorted(map(str, unknown)), KEYS)}"
         )
 
 
