@@ -142,7 +142,7 @@ def test_rewards_and_vocabulary_import_nothing_heavy(module: str) -> None:
 def loaded_by(statement: str, prefix: str = "") -> set[str]:
     """The modules that a fresh interpreter has loaded after a statement."""
     code = f"import json, sys\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return {name for name in json.loads(done.stdout.splitlines()[-1]) if name.startswith(prefix)}
 

@@ -71,6 +71,9 @@ def test_good_samples_are_counted(write: Callable[..., Path], tmp_path: Path) ->
         ({"boxes": [BOX, BOX], "labels": ["cat", "cat"]}, {"duplicate box": 1}),
         ({"boxes": [BOX, BOX], "labels": ["cat", "dog"]}, {}),
         ({"labels": ["horse"]}, {"label not among the categories": 1}),
+        ({"labels": ["cat"], "categories": ["cat", "Cat"]}, {"categories alike": 1}),
+        ({"width": 10**400}, {"sample": 1}),
+        ({"labels": [["cat"]]}, {"label not among the categories": 1}),
         ({"labels": []}, {"sample": 1}),
         ({"task": "dance"}, {"sample": 1}),
         ({"boxes": "none"}, {"sample": 1}),
@@ -85,7 +88,7 @@ def test_defects_of_the_ground_truth(
 ) -> None:
     folder = write(row(tmp_path), row(tmp_path, **fields))
     assert kinds(folder) == expected
-    assert all("train.jsonl line 2: " in message for _, message in validate(folder).defects)
+    assert all("train.jsonl" in message for _, message in validate(folder).defects)
 
 
 def test_a_defect_of_an_image_counts_for_every_sample_about_it(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -95,6 +98,33 @@ def test_a_defect_of_an_image_counts_for_every_sample_about_it(write: Callable[.
     assert kinds(folder, image_check="none") == {}
     (tmp_path / "1.jpg").unlink()
     assert kinds(folder, image_check="header") == {"image missing": 2}
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, {}), (3, {"boxes in another unit": 1})])
+def test_boxes_below_a_pixel_are_a_defect_if_they_are_most(
+    write: Callable[..., Path], tmp_path: Path, count: int, expected: dict[str, int]
+) -> None:
+    fractions = [row(tmp_path, boxes=[[0.1, 0.2, 0.4, 0.5]]) for _ in range(count)]
+    folder = write(*fractions, row(tmp_path), row(tmp_path))
+    assert kinds(folder) == expected
+    messages = [message for _, message in validate(folder).defects]
+    assert all("0.3x0.3 if these are pixels, 12x9 if they are fractions of the image" in text for text in messages)
+
+
+def test_categories_asked_about_one_image_are_compared(write: Callable[..., Path], tmp_path: Path) -> None:
+    one, other = (row(tmp_path, labels=[name], categories=[name]) for name in ("traffic light", "Traffic_light"))
+    other["extra_info"]["image_id"] = "2"
+    assert kinds(write(one, other)) == {}
+    other["extra_info"]["image_id"] = "1"
+    assert kinds(write(one, other)) == {"categories alike": 1}
+
+
+def test_labels_are_no_markup(write: Callable[..., Path], tmp_path: Path) -> None:
+    name = "[/]x[bold]\x1b[31m"
+    folder = write(row(tmp_path, labels=[name], categories=[name]), row(tmp_path, labels=["[/]"]))
+    result = CliRunner().invoke(app, ["validate", str(folder)])
+    assert result.exit_code == 1
+    assert "[/]x[bold]\\x1b[31m" in result.stdout
 
 
 def test_a_file_that_cannot_be_read_is_a_defect(write: Callable[..., Path], tmp_path: Path) -> None:

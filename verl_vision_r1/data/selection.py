@@ -9,6 +9,7 @@ from pathlib import Path
 
 from verl_vision_r1.data.readers.entries import load_json
 from verl_vision_r1.data.readers.samples import Sample
+from verl_vision_r1.shown import shown
 
 HARD = 10
 """An image with more objects than this is hard."""
@@ -97,7 +98,9 @@ def _difficulty(selection: Selection) -> dict[str, float] | None:
     try:
         return {str(name): float(value) for name, value in document.items()}
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{selection.difficulty}: expected JSON {{image_id: number}}, got {error}") from error
+        raise ValueError(
+            f"{selection.difficulty}: expected JSON {{image_id: number}}, got {shown(document)}"
+        ) from error
 
 
 def _with_hard_fraction(samples: list[Sample], fraction: float | None, limit: int | None) -> list[Sample]:

@@ -20,6 +20,7 @@ from verl_vision_r1.rewards.answers.json_boxes import Labels, keep_boxes
 from verl_vision_r1.rewards.answers.json_search import decode_value
 from verl_vision_r1.rewards.matching import NO_PAIRS, Match, same_label
 from verl_vision_r1.rewards.refinement import Stage
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 FENCE: Final = "```"
@@ -179,7 +180,7 @@ def precision_reward(
 
 def _check_denominator(*, denominator: str = "matched") -> None:
     if denominator not in ("matched", "predicted"):
-        raise ValueError(f"denominator: expected matched or predicted, got {denominator!r}")
+        raise ValueError(f"denominator: expected matched or predicted, got {shown(denominator)}")
 
 
 precision_reward.check_options = _check_denominator  # type: ignore[attr-defined]
