@@ -19,7 +19,7 @@ from verl_vision_r1 import Target
 from verl_vision_r1.cli import app
 from verl_vision_r1.rewards.presets import read_preset
 
-SECONDS = 2.0
+SECONDS = 0.8
 """For each kind of file."""
 TARGET = Target([[10, 10, 60, 60], [5, 5, 90, 90]], ["cat", "dog"], 100, 100, ("cat", "dog"))
 COMPLETION = json.dumps([{"bbox_2d": [100, 100, 600, 600], "label": "cat"}])
@@ -31,10 +31,19 @@ CASE = {
     "params": {"stage": "off"},
     "expected": {"format": 1, "recall": 1.0, "total": 3.0},
 }
+EVALUATE = ["evaluate", "0.jsonl", "--protocol", "plain", "--partial", "--no-figures", "--annotations"]
 COCO = {
     "images": [{"id": 1, "file_name": "1.jpg", "width": 100, "height": 100}],
     "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
     "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 50, 50], "area": 2500, "iscrowd": 0}],
+}
+SAMPLE = {
+    "data_source": "coco/detection",
+    "prompt": [{"role": "user", "content": "<image>Where?"}],
+    "images": [{"image": "1.jpg", "min_pixels": 3136, "max_pixels": 401408}],
+    "ability": "detection",
+    "reward_model": {"style": "rule", "ground_truth": TARGET.to_json()},
+    "extra_info": {"split": "val", "index": 0, "image_id": "1", "question": "categories", "subject": ""},
 }
 RUN = {
     "kind": "training",
@@ -162,7 +171,7 @@ KINDS: dict[str, tuple[str, Callable[[random.Random], bytes], list[str]]] = {
     "score a rollout": (
         "s.jsonl",
         lines_of(LINE),
-        ["score", "--from", "s.jsonl", "--line", "2", "--preset", "robust"],
+        ["score", "--from", "s.jsonl", "--line", "2", "--draw", "d.png"],
     ),
     "score a preset": (
         "p.yaml",
@@ -174,20 +183,33 @@ KINDS: dict[str, tuple[str, Callable[[random.Random], bytes], list[str]]] = {
     "evaluate predictions": (
         "0.jsonl",
         lines_of(LINE),
-        [*("evaluate", "0.jsonl", "--annotations", "coco.json", "--protocol", "plain", "--partial", "--no-figures")],
+        [*EVALUATE, "coco.json"],
     ),
     "evaluate annotations": (
         "coco.json",
         one_of(COCO),
-        [*("evaluate", "0.jsonl", "--annotations", "coco.json", "--protocol", "plain", "--partial", "--no-figures")],
+        [*EVALUATE, "coco.json"],
+    ),
+    "evaluate samples": (
+        "samples.jsonl",
+        lines_of(SAMPLE),
+        [
+            *(
+                "evaluate",
+                "0.jsonl",
+                "--annotations",
+                "samples.jsonl",
+                "--protocol",
+                "plain",
+                "--partial",
+                "--no-figures",
+            )
+        ],
     ),
     "evaluate a category list": (
         "list.json",
         one_of({"1": ["cat", "dog"]}),
-        [
-            *("evaluate", "0.jsonl", "--annotations", "coco.json", "--protocol", "plain", "--partial", "--no-figures"),
-            *("--category-list", "list.json"),
-        ],
+        [*EVALUATE, "coco.json", "--category-list", "list.json"],
     ),
     "report a run file": ("run.yaml", yaml_of(RUN), ["report", "."]),
     "report rollouts": ("1.jsonl", lines_of(LINE | {"step": 1}), ["report", "."]),

@@ -129,7 +129,11 @@ def _sets_of_samples(path: Path) -> Iterator[AnnotatedSet]:
     samples: dict[tuple[str, str], list[tuple[Key, Target, str]]] = {}
     for row, target in checked_rows(path, images=False):
         extra, ground_truth = row["extra_info"], row["reward_model"]["ground_truth"]
-        key = (extra["image_id"], extra.get("question") or "", extra.get("subject") or "", ground_truth)
+        question, subject = extra.get("question") or "", extra.get("subject") or ""
+        if not isinstance(question, str) or not isinstance(subject, str):
+            got = shown([question, subject])
+            raise ValueError(f"{path}: extra_info: expected strings in question and subject, got {got}")
+        key = (extra["image_id"], question, subject, ground_truth)
         file = str(row["images"][0].get("image") or "") if row["images"] else ""
         samples.setdefault((row["data_source"], target.task), []).append((key, target, file))
     for (name, task), own in samples.items():
