@@ -10,7 +10,15 @@ import numpy as np
 from verl_vision_r1.boxes import NO_BOXES, Boxes
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers.answer import Answer, are_fractions, fit
-from verl_vision_r1.rewards.answers.json_search import BOX_KEYS, as_float, bare_boxes, box_of, decode_value, search
+from verl_vision_r1.rewards.answers.json_search import (
+    BOX_KEYS,
+    Found,
+    as_float,
+    bare_boxes,
+    box_of,
+    decode_value,
+    search,
+)
 from verl_vision_r1.rewards.answers.spans import THOUGHT
 
 FENCE: Final = "```"
@@ -83,7 +91,7 @@ def read_json_boxes(
     boxes, labels, exact = _read_items(items or []) if closed else (NO_BOXES, [], False)
     kind = "JSON in a fence" if opened else "JSON"
     if not closed or (len(boxes) < len(items or []) and (_nested(items or []) or (grounding and not len(boxes)))):
-        found, boxes, labels, bare = _searched(text.rpartition(THOUGHT)[2], grounding)
+        found, boxes, labels, bare = _searched(text.rpartition(THOUGHT)[2], grounding, document if closed else None)
         exact = closed and bare_form and bare
         items = max(items or [], found, key=len)
         kind = "bare boxes" if grounding and len(boxes) and not found else "JSON inside other text"
@@ -115,9 +123,11 @@ def _nested(items: list[Any]) -> bool:
     return any(isinstance(item, list) or (isinstance(item, dict) and box_of(item) is None) for item in items)
 
 
-def _searched(text: str, grounding: bool) -> tuple[list[Any], Boxes, Labels, bool]:
-    """The items anywhere in a text, those of them that are boxes, their labels, and whether all are bare boxes."""
-    found = search(text)
+def _searched(text: str, grounding: bool, document: Any) -> tuple[list[Any], Boxes, Labels, bool]:
+    """The items of a document, or else anywhere in a text; those that are boxes, their labels; if all are bare."""
+    found = search(text) if document is None else Found()
+    if document is not None:
+        found.add(document)
     boxes, labels, _ = _read_one_by_one(found.items)
     if len(boxes) or not grounding:
         return found.items, boxes, labels, False

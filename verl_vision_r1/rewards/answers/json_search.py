@@ -4,6 +4,7 @@ Linear in the length of the text up to `BUDGET`: a text of nothing but opening b
 for each of them.
 """
 
+import functools
 import json
 import math
 import re
@@ -18,13 +19,18 @@ OPENING: Final = re.compile(r"[\[{]")
 FLAT_OBJECT: Final = re.compile(r"\{[^{}]*\}")
 EXACT_ITEM: Final = re.compile(r'\{"bbox_2d": \[([0-9]+), ([0-9]+), ([0-9]+), ([0-9]+)\], "label": "([^"]*)"\}')
 CORNERS: Final = re.compile(r"\(\s*(-?[0-9.]+)\s*,\s*(-?[0-9.]+)\s*\)\s*,\s*\(\s*(-?[0-9.]+)\s*,\s*(-?[0-9.]+)\s*\)")
-SLIP: Final = re.compile(
-    r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|//[^\n]*|/\*.*?\*/|,(?=\s*[\]}])|\b(?:None|True|False)\b""", re.DOTALL
-)
-"""A quoted text, a comment, a comma before a closing bracket, or a word of Python's."""
+QUOTED: Final = {
+    "double": r'"(?:[^"\\]|\\.)*(?P<double>"|\Z)',
+    "single": r"'(?:[^'\\]|\\.)*(?P<single>'|\Z)",
+    "comment": r"/\*.*?(?P<comment>\*/|\Z)",
+}
+"""What a mark opens and another one closes, or the end of the text."""
+
+OTHER_SLIPS: Final = r"//[^\n]*|,(?=\s*[\]}])|\b(?:None|True|False)\b"
+"""A comment to the end of its line, a comma before a closing bracket, or a word of Python's."""
 
 PYTHON_WORDS: Final = {"None": "null", "True": "true", "False": "false"}
-BUDGET: Final = 500_000
+BUDGET: Final = 200_000
 """Characters that may be decoded in vain; beyond it only objects without inner braces are looked for."""
 PER_ERROR: Final = 200
 NESTED: Final = 5_000
@@ -107,7 +113,9 @@ def bare_boxes(text: str, found: Found) -> list[list[float]]:
 
 def box_of(item: dict[str, Any]) -> str | None:
     """The key that an item's box stands under, or None."""
-    return next((key for key in BOX_KEYS if key in item), None)
+    if BOX_KEYS[0] in item:
+        return BOX_KEYS[0]
+    return next((key for key in BOX_KEYS[1:] if key in item), None)
 
 
 def _decode_all(text: str) -> Found:
@@ -169,9 +177,26 @@ def _is_bare(entry: list[Any]) -> bool:
 
 
 def _without_slips(text: str) -> str:
-    """The text from its first to its last bracket, the usual slips repaired."""
+    """The text from its first to its last bracket, the usual slips repaired, in linear time.
+
+    A kind of quotes that is once not closed is never closed after that: it is given up, and the rest is read without.
+    """
     opening, closing = OPENING.search(text), max(text.rfind("]"), text.rfind("}"))
-    return SLIP.sub(_repaired, text[opening.start() : closing + 1]) if opening else ""
+    if not opening:
+        return ""
+    text, kinds, parts, place, done = text[opening.start() : closing + 1], tuple(QUOTED), [], 0, 0
+    while slip := _slips(kinds).search(text, place):
+        if slip.lastgroup and not slip[slip.lastgroup]:
+            kinds, place = tuple(kind for kind in kinds if kind != slip.lastgroup), slip.start()
+            continue
+        parts += [text[done : slip.start()], _repaired(slip)]
+        place = done = slip.end()
+    return "".join(parts) + text[done:]
+
+
+@functools.cache
+def _slips(kinds: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join([*(QUOTED[kind] for kind in kinds), OTHER_SLIPS]), re.DOTALL)
 
 
 def _repaired(slip: re.Match[str]) -> str:
