@@ -118,7 +118,7 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ValueError(f"{where}: expected YAML, got a document that is nested too deeply") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{where}: expected YAML, got an error: {_one_line(error)}") from error
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{where}: expected YAML, got {_one_line(error)}") from error
 
 

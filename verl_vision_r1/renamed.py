@@ -25,7 +25,6 @@ OPTIONS: Final = {
         "--limit": "--max-images",
         "--whole": "--keep-empty",
         "--existence": "--category-list",
-        "--images": "--image-check",
     },
     "validate": {"--images": "--image-check"},
     "evaluate": {
