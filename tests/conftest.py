@@ -1,7 +1,9 @@
 """What several files share."""
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare([source], folder, Writing(val_fraction=0.25))
     build_tiny_model(folder / "model", texts_of(read_rows(folder / "train.parquet")))
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium of the system; closed with its file, as Playwright keeps the loop of asyncio running."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()

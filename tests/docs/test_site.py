@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,16 +137,10 @@ def test_every_picture_has_words(pages: dict[Path, Page]) -> None:
 
 
 @pytest.fixture
-def tab() -> Iterator[Any]:
-    """A page of a real browser that has no network."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser.new_page(viewport={"width": 1300, "height": 900})
-        browser.close()
+def tab(browser: Any) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    yield page
+    page.close()
 
 
 def test_the_search_works_in_pages_that_are_opened_from_a_folder(built: tuple[Path, str], tab: Any) -> None:
