@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+from parsed_once import parsed_once
+
+# No deadline: it measures how busy the machine is. tests/speed/ measures the code.
+settings.register_profile("full", settings.default, deadline=None)
+settings.load_profile("full")
+settings.register_profile("fast", settings.default, max_examples=settings.default.max_examples // 5)
+"""The profile of `make test-fast`: a fifth of the random examples of each property test."""
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +23,12 @@ def _no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """A test that starts a process is marked so: `make test-unit` and `make test-fast` leave it out."""
     if not {"process", "engine"} & {mark.name for mark in request.node.iter_markers()}:
         monkeypatch.setattr(subprocess.Popen, "__init__", _refuse)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parsed_once() -> Iterator[None]:
+    with parsed_once():
+        yield
 
 
 START = subprocess.Popen.__init__

@@ -17,6 +17,7 @@ def apply() -> None:
     for family in ("qwen2_vl", "glm4v"):
         wrapt.register_post_import_hook(_patch_vision_output, f"verl.models.transformers.{family}")
     wrapt.register_post_import_hook(_patch_glm_flops, "verl.utils.flops_counter")
+    wrapt.register_post_import_hook(_patch_head_of_fused_kernels, "verl.utils.fsdp_utils")
 
 
 def _patch_position_ids_of_equal_length() -> None:
@@ -90,3 +91,34 @@ def _patch_glm_flops(module: ModuleType) -> None:
     """
     count = module.ESTIMATE_FUNC["glm4v"]
     module.ESTIMATE_FUNC["glm4v"] = lambda config, *arguments: count(config.get_text_config(), *arguments)
+
+
+def _patch_head_of_fused_kernels(module: ModuleType) -> None:
+    """https://github.com/verl-project/verl/issues/7520, verl 0.9.0 and 0.9.1, FSDP2 with fused kernels.
+
+    Since https://github.com/verl-project/verl/pull/5516, an output head that is not tied to the embedding is an FSDP2
+    unit of its own. The fused kernels read its weight without calling it, so it is still sharded: Qwen2-VL-7B and
+    Qwen2.5-VL from 7B on fail in the first forward pass ("got mixed torch.Tensor and DTensor").
+
+    Remove when https://github.com/verl-project/verl/pull/7427 or an equivalent fix is released.
+    """
+    module._select_fsdp2_wrap_targets = without_fused_head(  # type: ignore[attr-defined]
+        module._select_fsdp2_wrap_targets
+    )
+
+
+def without_fused_head(select: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """Leave the output head in the root unit, which is gathered during the whole forward pass, if kernels are fused.
+
+    Args:
+        select: verl's function from a model and the classes of its layers to the modules that become FSDP2 units.
+    """
+
+    def patched(model: Any, layers: Any) -> list[Any]:
+        units = select(model, layers)
+        if not hasattr(model, "_verl_fused_kernels_backend"):  # verl sets it where it replaces the forward function.
+            return units
+        head = model.get_output_embeddings()
+        return [unit for unit in units if unit is not head]
+
+    return patched

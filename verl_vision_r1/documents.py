@@ -32,17 +32,35 @@ def is_regular_file(path: Path) -> bool:
         return False
 
 
-def read_text(path: Path) -> str:
+def expect_regular(path: Path) -> None:
+    """Refuse a pipe, a device and a folder, which would block a reader or never end.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is no regular file.
+    """
+    if not is_regular_file(path):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: expected a file, got no such file")
+        raise ValueError(f"{path}: expected a regular file, got a folder, a pipe or a device")
+
+
+def read_text(path: Path, expected: str = "a text file") -> str:
     """Read a text file in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: The file.
+        expected: Its format, for messages.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not UTF-8.
+        ValueError: It is not UTF-8, or no regular file.
     """
+    expect_regular(path)
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a text file in UTF-8, got other bytes: {error.reason}") from error
+        raise ValueError(f"{path}: expected {expected} in UTF-8, got other bytes: {error.reason}") from error
 
 
 @contextmanager

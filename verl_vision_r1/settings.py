@@ -8,6 +8,7 @@ from verl_vision_r1.frames import FRAMES
 from verl_vision_r1.prompts import Prompts
 from verl_vision_r1.rewards.presets import Preset, preset_from_config
 from verl_vision_r1.rewards.refinement import Curriculum
+from verl_vision_r1.shown import shown
 
 KEYS = frozenset({"frame", "prompt", "reward", "curriculum"})
 
@@ -38,8 +39,9 @@ class Settings:
         Raises:
             ValueError: The key is missing, or a value in it is invalid.
         """
-        if config is None or set(config) != KEYS:
-            raise ValueError(f"vision_r1: expected the keys {sorted(KEYS)}, got {sorted(config or [])}")
+        if not isinstance(config, Mapping) or set(config) != KEYS:
+            got = shown(sorted(config, key=str)) if isinstance(config, Mapping) else shown(config)
+            raise ValueError(f"vision_r1: expected the keys {sorted(KEYS)}, got {got}")
         if config["frame"] not in ("auto", *FRAMES):
             raise ValueError(f"vision_r1.frame: expected auto or one of {', '.join(FRAMES)}, got {config['frame']!r}")
         return cls(

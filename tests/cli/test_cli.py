@@ -132,7 +132,7 @@ def test_with_json_only_json_is_printed(tmp_path: Path) -> None:
     source = write_shapes(tmp_path / "source", "train", 6)
     command = ["prepare", "coco", "--source", str(source), "--out", str(tmp_path / "rows"), "--json"]
     prepared = json.loads(RUN.invoke(app, command).stdout)
-    assert sum(prepared["rows"].values()) == 6
+    assert sum(prepared["samples"].values()) == 6
     sheets = json.loads(RUN.invoke(app, ["view", str(tmp_path / "rows"), "--json"]).stdout)
     assert len(sheets) == 2
     assert all(Path(sheet).is_file() for sheet in sheets)

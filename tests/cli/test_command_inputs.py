@@ -219,7 +219,7 @@ def test_any_file_ends_in_at_most_one_line(kind: str, tmp_path: Path, monkeypatc
         (["attacks", "--policies", "--preset", "p.yaml"], "--policies: expected presets for detection, got p.yaml"),
         (["attacks", "--preset", "p.yaml"], "preset: expected rules for one of counting, got task 'detection'"),
         (["attacks", "--preset", "."], "vision_r1/reward: expected one of"),
-        (["conformance", "."], "Is a directory"),
+        (["conformance", "."], "expected a regular file, got a folder"),
         (["report", "p.yaml"], "p.yaml: expected the folder of a run"),
     ],
 )

@@ -85,6 +85,16 @@ def test_a_completion_is_scored_and_explained() -> None:
     assert max(map(len, output.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("completion", "form"),
+    [(COMPLETION, "JSON"), (f"```json\n{COMPLETION}\n```", "JSON in a fence"), ("Nothing.", "")],
+)
+def test_the_form_of_the_answer_is_printed(completion: str, form: str) -> None:
+    lines = printed(*one(completion)).splitlines()
+    assert [line for line in lines if line.startswith("form:")] == ([f"form: {form}"] if form else [])
+    assert values(*one(completion))["form"] == form
+
+
 def test_the_json_has_scores_and_verdicts() -> None:
     found = values(*one(), "--preset", "robust", "--curriculum", "halfway")
     expected = score(COMPLETION, TARGET, "robust", stage=load_curriculum("halfway").stages[-1])

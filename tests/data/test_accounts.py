@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from budget import budget
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from random_sets import CROWD, GOOD, NAMES, WRITERS, Object
 from small_sets import (
@@ -20,6 +21,7 @@ from small_sets import (
     write_image,
     write_json,
     write_lines,
+    write_voc,
 )
 from typer.testing import CliRunner
 
@@ -49,7 +51,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("case", WRITERS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@budget(40, suppress_health_check=[HealthCheck.too_slow])
 @given(objects=OBJECTS, lost=st.booleans(), options=OPTIONS)
 def test_each_annotation_is_counted_once(
     case: str, objects: list[Object], lost: bool, options: dict[str, Any]
@@ -143,6 +145,19 @@ def test_the_command_ends_with_the_account(tmp_path: Path) -> None:
     assert "instances.json: 1 crowds left out: cat 1" in result.stdout
 
 
+def test_images_in_train_and_in_val_are_named(tmp_path: Path) -> None:
+    for stem in ("a", "b", "c"):
+        write_voc(tmp_path / "voc" / "Annotations", tmp_path / "voc" / "JPEGImages", stem)
+    lists = tmp_path / "voc" / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\nb\n")
+    (lists / "val.txt").write_text("b\nc\n")
+    (notes,) = (account.notes for account in taken(tmp_path / "voc", tmp_path / "out", "voc").accounts)
+    assert [note.split(", such as")[0] for note in notes] == ["images in train and in val: 1"]
+    (lists / "val.txt").write_text("c\n")
+    assert taken(tmp_path / "voc", tmp_path / "out", "voc").accounts[0].notes == ()
+
+
 def test_one_image_alone_is_explained(tmp_path: Path) -> None:
     document = coco_document([box(0, 3, 1, 1, 5, 5)])
     document["images"] = document["images"][:1]
@@ -152,7 +167,7 @@ def test_one_image_alone_is_explained(tmp_path: Path) -> None:
     ) as it:
         taken(source, tmp_path / "out")
     assert str(it.value).endswith("--val-fraction 1 puts it into val.parquet alone")
-    assert taken(source, tmp_path / "out", val_fraction=1).rows == {"val": 1}
+    assert taken(source, tmp_path / "out", val_fraction=1).samples == {"val": 1}
 
 
 def test_everything_left_out_is_explained(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from budget import budget
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from random_sets import WRITERS, Object
 from small_sets import coco_document, write_coco, write_image, write_images, write_json, write_lines
@@ -85,12 +86,12 @@ def expect_a_result_or_one_line(*arguments: Any) -> None:
 
 
 OBJECTS = [Object(index % 5, "cat", index % 6, index) for index in range(12)]
-FUZZ = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ: dict[str, Any] = {"suppress_health_check": [HealthCheck.too_slow]}
 SEEDS = st.integers(0, 2**32)
 
 
 @pytest.mark.parametrize("case", WRITERS)
-@FUZZ
+@budget(12, **FUZZ)
 @given(seed=SEEDS)
 def test_damaged_annotations(case: str, seed: int) -> None:
     generator, (name, write) = random.Random(seed), WRITERS[case]
@@ -125,7 +126,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@FUZZ
+@budget(12, **FUZZ)
 @given(seed=SEEDS)
 def test_damaged_questions(name: str, seed: int) -> None:
     generator, (file, document) = random.Random(seed), OTHERS[name]
@@ -143,7 +144,7 @@ MIX = """parts:
 """
 
 
-@FUZZ
+@budget(12, **FUZZ)
 @given(seed=SEEDS)
 def test_damaged_mixes_and_lists(seed: int) -> None:
     generator = random.Random(seed)
@@ -173,7 +174,7 @@ def row(image: Path) -> dict[str, Any]:
     }
 
 
-@settings(FUZZ, max_examples=30)
+@budget(30, **FUZZ)
 @given(seed=SEEDS)
 def test_damaged_samples(seed: int) -> None:
     generator = random.Random(seed)

@@ -75,7 +75,7 @@ def test_an_entry_is_a_sample_whether_or_not_the_category_is_there(coco: Callabl
         ("002", "dog", 0),
         ("004", "cat", 0),
     ]
-    assert (prepared.rows, prepared.accounts[0].images) == ({"val": 4}, 5)
+    assert (prepared.samples, prepared.accounts[0].images) == ({"val": 4}, 5)
     assert prepared.accounts[0].left_out == {"not in the category list": 2}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
 

@@ -28,7 +28,7 @@ def rows(out: Path, split: str = "train") -> list[dict[str, Any]]:
 def test_a_coco_folder_becomes_samples(coco: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     prepared = taken(coco(), out)
-    assert (prepared.rows, prepared.boxes, prepared.defects) == ({"train": 4, "val": 1}, 5, 0)
+    assert (prepared.samples, prepared.boxes, prepared.defects) == ({"train": 4, "val": 1}, 5, 0)
     assert check_rows(out / "train.parquet") == 4
     assert sorted(path.name for path in out.iterdir()) == ["train.parquet", "val.parquet"]
     first = rows(out)[0]
@@ -44,7 +44,7 @@ def test_a_coco_folder_becomes_samples(coco: Callable[..., Path], tmp_path: Path
 
 def test_a_voc_folder_becomes_samples(voc: Callable[..., Path], tmp_path: Path) -> None:
     prepared = taken(voc(), tmp_path / "out", "voc", alias="pets", val_fraction=0.4, max_pixels=10_000)
-    assert prepared.rows == {"train": 3, "val": 2}
+    assert prepared.samples == {"train": 3, "val": 2}
     assert rows(tmp_path / "out")[0]["data_source"] == "pets/detection"
     assert rows(tmp_path / "out")[0]["images"][0]["max_pixels"] == 10_000
 
@@ -59,10 +59,10 @@ def test_two_annotation_files_are_the_two_splits(coco: Callable[..., Path], tmp_
     shutil.rmtree(source / "images")
     shutil.copytree(tmp_path / "moved", source, dirs_exist_ok=True)
     prepared = taken(source, tmp_path / "out", max_images=3)
-    assert prepared.rows == {"train": 3, "val": 3}
+    assert prepared.samples == {"train": 3, "val": 3}
     assert prepared.accounts[0].left_out == {"over max_images or hard_fraction": 3, "no boxes": 1}
     assert folder.format("val") in rows(tmp_path / "out", "val")[0]["images"][0]["image"]
-    assert taken(source, tmp_path / "out", split="val").rows == {"val": 4}
+    assert taken(source, tmp_path / "out", split="val").samples == {"val": 4}
     with pytest.raises(ValueError, match=r"split: expected one of train, val of .*, got 'test'"):
         taken(source, tmp_path / "out", split="test")
 
@@ -106,7 +106,7 @@ def test_images_and_questions_are_chosen(
     source = coco(negatives, name="instances_train.json")
     shutil.copy(source / "annotations" / "instances_train.json", source / "annotations" / "instances_val.json")
     prepared = taken(source, tmp_path / "out", split="train", **options)
-    assert (prepared.rows["train"], prepared.boxes) == (rows, boxes)
+    assert (prepared.samples["train"], prepared.boxes) == (rows, boxes)
     assert prepared.accounts[0].left_out == left_out
 
 
@@ -145,16 +145,16 @@ def test_keep_empty_keeps_every_image(
     prepared = taken(coco(_with_empty_and_crowded), tmp_path / "out", val_fraction=1, **options)
     found = sorted(row["extra_info"]["image_id"][-1] for row in rows(tmp_path / "out", "val"))
     if images is None:
-        assert prepared.rows == {"val": options["max_images"]}
+        assert prepared.samples == {"val": options["max_images"]}
     else:
-        assert (found, prepared.rows, prepared.boxes) == (list(images), {"val": len(images)}, boxes)
+        assert (found, prepared.samples, prepared.boxes) == (list(images), {"val": len(images)}, boxes)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
 
 
 def test_the_validation_split_alone(coco: Callable[..., Path], tmp_path: Path) -> None:
     source = coco(name="instances_train2017.json")
     coco(_with_empty_and_crowded, name="instances_val2017.json")
-    assert taken(source, tmp_path / "out", split="val", keep_empty=True).rows == {"val": 5}
+    assert taken(source, tmp_path / "out", split="val", keep_empty=True).samples == {"val": 5}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val.parquet"]
 
 
@@ -198,7 +198,7 @@ def test_a_bad_image_stops_prepare_or_is_skipped(
         taken(source, out)
     assert [path.name for path in out.iterdir()] == ["defects.txt"]
     prepared = taken(source, out, strict=False)
-    assert (sum(prepared.rows.values()), prepared.defects) == (4, 1)
+    assert (sum(prepared.samples.values()), prepared.defects) == (4, 1)
     assert "003.jpg" in (out / "defects.txt").read_text()
     assert capsys.readouterr().err.count("defect: ") == 2
 
@@ -297,7 +297,7 @@ def test_a_killed_run_leaves_no_file_that_looks_complete(coco: Callable[..., Pat
     assert done.returncode == -signal.SIGKILL
     assert [path.name for path in out.glob("*")] == [path.name for path in out.glob(".prepare-*")]
     assert not list(out.glob("*.parquet"))
-    assert taken(coco(), out).rows == {"train": 4, "val": 1}
+    assert taken(coco(), out).samples == {"train": 4, "val": 1}
 
 
 def test_samples_may_embed_their_images(coco: Callable[..., Path], tmp_path: Path) -> None:
@@ -367,6 +367,6 @@ def test_public_datasets_become_samples(
     tmp_path: Path, name: str, reader: str, train: int, val: int, boxes: int
 ) -> None:
     prepared = taken(SETS / name, tmp_path, reader)
-    assert (prepared.rows, prepared.boxes, prepared.defects) == ({"train": train, "val": val}, boxes, 0)
+    assert (prepared.samples, prepared.boxes, prepared.defects) == ({"train": train, "val": val}, boxes, 0)
     assert check_rows(tmp_path / "train.parquet") == train
     assert json.loads(rows(tmp_path)[0]["reward_model"]["ground_truth"])["task"] == "detection"

@@ -1,5 +1,6 @@
 """After verl's two resizes, an image has the size that the pixel bounds of its sample give."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from PIL import Image
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
 from verl_vision_r1.frames import smart_resize
 
-pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
-pytestmark = pytest.mark.verl
+pytestmark = [
+    pytest.mark.verl,
+    pytest.mark.skipif(find_spec("qwen_vl_utils") is None, reason="verl reads images with qwen_vl_utils"),
+]
 
 FAMILIES = {
     "qwen2_vl": {"patch_size": 14, "size": {"shortest_edge": 3136, "longest_edge": 12845056}},

@@ -17,6 +17,7 @@ from small_sets import all_of, coco_document, rows, taken, write_coco, write_ima
 from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
+from verl_vision_r1.data.convert import convert
 from verl_vision_r1.data.mix import read_mix
 
 SECRET = b"\x89PNG secret"
@@ -145,6 +146,80 @@ def test_an_address_or_a_pipe_in_place_of_an_image_is_not_opened(tmp_path: Path)
         write_lines(tmp_path / "a.jsonl", {"image": name, "task": "counting", "label": "cat", "count": 1})
         with pytest.raises((ValueError, FileNotFoundError), match="line 1: expected the image"):
             taken(tmp_path, tmp_path / "out", "jsonl")
+
+
+def pipe(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("coco", "annotations/instances.json"),
+        ("voc", "annotations/a.xml"),
+        ("jsonl", "a.jsonl"),
+        ("swift", "train.jsonl"),
+        ("odvg", "train.json"),
+        ("vlm_r1", "train.json"),
+        ("clevr", "a.jsonl"),
+    ],
+)
+def test_a_pipe_in_place_of_annotations_is_refused(tmp_path: Path, name: str, file: str) -> None:
+    pipe(tmp_path / "set" / file)
+    (tmp_path / "set" / "images").mkdir()
+    with pytest.raises(ValueError, match="expected a regular file, got a folder, a pipe or a device"):
+        taken(tmp_path / "set", tmp_path / "out", name)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["prepare", "mix", "--out", "out", "--source"],
+        ["prepare", "coco", "--source", ".", "--ask", "category", "--out", "out", "--category-list"],
+        ["conformance"],
+        ["score", "x", "--target", '{"boxes": [], "labels": [], "width": 9, "height": 9}', "--preset"],
+        ["evaluate", "--annotations", "a.json", "--protocol", "plain", "--out", "out"],
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_refused(
+    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write_coco(tmp_path, coco_document()))
+    result = CliRunner().invoke(app, [*command, str(pipe(tmp_path / "pipe.yaml"))])
+    assert result.exit_code == 1
+    assert "expected a regular file, got a folder, a pipe or a device" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["../../outside/photo.jpg", "{}", "a/../../../outside/photo.jpg", "..\\..\\outside\\photo.jpg"]
+)
+def test_a_path_out_of_the_dataset_is_a_defect(tmp_path: Path, outside: Path, name: str) -> None:
+    document = coco_document()
+    document["images"][0]["file_name"] = name.format(outside)
+    write_coco(tmp_path / "coco", document)
+    with pytest.raises(ValueError, match="image 0: expected the path of an image within the dataset's folder, got"):
+        taken(tmp_path / "coco", tmp_path / "out", follow_symlinks=True)
+
+
+def test_annotation_files_may_be_links(tmp_path: Path) -> None:
+    source = write_coco(tmp_path / "coco", coco_document())
+    file = source / "annotations" / "instances.json"
+    file.symlink_to(file.rename(tmp_path / "elsewhere.json"))
+    assert all_of(source, tmp_path / "out").annotations == {"used": 5}
+
+
+def test_no_file_but_an_image_is_packed_into_converted_samples(tmp_path: Path) -> None:
+    taken(write_coco(tmp_path / "coco", coco_document()), tmp_path / "out", val_fraction=1)
+    (tmp_path / "secret").write_bytes(SECRET)
+    samples = pq.read_table(tmp_path / "out" / "val.parquet").to_pylist()
+    samples[3]["images"][0]["image"] = str(tmp_path / "secret")
+    pq.write_table(pa.Table.from_pylist(samples), tmp_path / "out" / "val.parquet")
+    with pytest.raises(ValueError, match=r"expected an image, got '.*secret', which is none"):
+        convert(tmp_path / "out" / "val.parquet", "easyr1", tmp_path / "easyr1.parquet")
+    assert not (tmp_path / "easyr1.parquet").exists()
 
 
 def test_a_link_in_place_of_an_output_file_is_replaced_and_not_followed(tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ def test_good_samples_are_counted(write: Callable[..., Path], tmp_path: Path) ->
     negative = row(tmp_path, boxes=[], labels=[])
     report = validate(write(row(tmp_path), row(tmp_path, boxes=[BOX, [5, 5, 9, 9]], labels=["cat", "dog"]), negative))
     assert report.defects == []
-    assert list(report.rows.values()) == [3]
+    assert list(report.samples.values()) == list(report.as_dict()["samples"].values()) == [3]
     assert (report.classes, report.negatives) == ({"cat": 2, "dog": 1}, 1)
-    assert report.boxes_per_row == {0: 1, 1: 1, 2: 1}
+    assert report.boxes_per_sample == {0: 1, 1: 1, 2: 1}
     assert report.box_sizes == {"small": 3}
     assert report.image_sizes == {"40x30": 3}
 

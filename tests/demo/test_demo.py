@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from rich.console import Console
 from verl_vision_r1 import Target, score
 from verl_vision_r1.boxes import pairwise_iou
 from verl_vision_r1.data.parquet import make_row, write_rows
+from verl_vision_r1.data.prepare import Prepared
+from verl_vision_r1.demo import run
 from verl_vision_r1.demo.lessons import ANSWERS, Habit, draw_question
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import read_curves, show_result
 from verl_vision_r1.demo.shapes import COLOURS, NAMES, SIDE, draw_scene, write_shapes
-from verl_vision_r1.demo.validation_table import read_validations, show_table
+from verl_vision_r1.demo.validation_table import SHOWN, read_validations, show_table
 
 
 def test_the_command_is_that_of_verl(tmp_path: Path) -> None:
@@ -27,6 +30,15 @@ def test_the_command_is_that_of_verl(tmp_path: Path) -> None:
     assert command[1:4] == ["-m", "verl.trainer.main_ppo", "+recipe=vision_r1_cpu"]
     assert "trainer.total_training_steps=7" in command
     assert demo.environment("/short")["VERL_PLATFORM"] == "cpu"
+
+
+@pytest.mark.parametrize("name", ["[/]x", "a b", "it's", "{1}", "a=b,c", "50%", "a(1)"])
+def test_hydra_reads_any_folder(name: str) -> None:
+    parser = pytest.importorskip("hydra.core.override_parser.overrides_parser").OverridesParser.create()
+    command = Demo(Path("/out") / name, steps=7).command()
+    values = {item.key_or_group: item.value() for item in map(parser.parse_override, command[3:])}
+    assert values["trainer.validation_data_dir"] == f"/out/{name}/validation"
+    assert values["data.train_files"] == f"/out/{name}/rows/train.parquet"
 
 
 def test_the_table_compares_the_first_validation_with_the_last(tmp_path: Path) -> None:
@@ -150,6 +162,28 @@ def test_the_result_is_evaluated_and_drawn(tmp_path: Path) -> None:
     assert [path.name for path in pictures] == ["before_after.jpg", "curves.png"]
     assert all(path.stat().st_size > 1000 for path in pictures)
     assert (result["before"]["AP"], result["after"]["AP"]) == (0.0, pytest.approx(0.9))
+
+
+def test_a_folder_may_be_named_like_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, output = tmp_path / "[" / "]x[bold]", StringIO()
+    folder.mkdir(parents=True)
+    prepared = Prepared({"train": 2, "val": 1}, (), 0)
+    metrics = [
+        {"step": step, "data": {f"val-aux/a/detection/{name}/mean@1": 0.25 for name in SHOWN}} for step in (0, 1)
+    ]
+
+    def trained(demo: Demo, command: object) -> Iterator[str]:
+        demo.metrics.write_text("\n".join(map(json.dumps, metrics)))
+        yield "[/]x Training Progress"
+
+    monkeypatch.setattr(run, "check_engine", lambda: None)
+    monkeypatch.setattr(run, "prepare_shapes", lambda folder, seed: prepared)
+    monkeypatch.setattr(run, "train", trained)
+    monkeypatch.setattr(run, "read_line", lambda line: (line, 1))
+    monkeypatch.setattr(run, "show_result", lambda demo, console: {"pictures": [str(folder / "a.png")]})
+    run.run_demo(Demo(folder, steps=1), None, Console(file=output, width=400))
+    for line in ("]x[bold]: 2 training and 1", f"drawn: {folder}/a.png", "training: [/]x", "]x[bold]: validation"):
+        assert line in output.getvalue()
 
 
 def test_curves_have_training_steps_only(tmp_path: Path) -> None:

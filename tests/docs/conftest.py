@@ -1,15 +1,15 @@
 """A folder in which the commands of the pages can be run, and the generators of the pages."""
 
-import copy
 import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import hydra
 import pytest
+from compose_once import compose_once
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "docs"))
@@ -25,19 +25,9 @@ CASE = {
 
 @pytest.fixture(scope="session", autouse=True)
 def composed_once() -> Iterator[None]:
-    """Hydra composes each configuration once, whoever asks: the pages, the generators and the doctor name the same."""
-    import hydra
-
-    compose, found = hydra.compose, {}
-
-    def once(name: str, overrides: list[str], **more: Any) -> Any:
-        key = (name, *overrides, *more.items())
-        if key not in found:
-            found[key] = compose(name, overrides=overrides, **more)
-        return copy.deepcopy(found[key])
-
+    """The pages, the generators and the doctor name the same configurations."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hydra, "compose", once)
+        patch.setattr(hydra, "compose", compose_once)
         yield
 
 

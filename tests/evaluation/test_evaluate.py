@@ -86,6 +86,7 @@ def test_known_errors_on_coco128(tmp_path: Path, coco128: list[Any], coco128_ann
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("protocol", ["vision_r1", "qwen3_vl"])
 def test_both_libraries_agree_on_coco128(

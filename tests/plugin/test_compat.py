@@ -126,3 +126,58 @@ def test_verl_needs_the_workaround_for_6814_to_count_flops() -> None:
     except AttributeError:
         return
     pytest.fail("verl counts the FLOPs of GLM-4.1V: remove the workaround from compat.py")
+
+
+SELECTED = "verl.utils.fsdp_utils._select_fsdp2_wrap_targets"
+
+
+@pytest.fixture(scope="module")
+def one_rank() -> Any:
+    """A process group of this process alone, without a network."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def fused_step(untied: Any, patch: pytest.MonkeyPatch) -> torch.Tensor:
+    """A forward and a backward pass with verl's fused kernel and FSDP2: the gradient of the output head."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
+    from verl.models.transformers.qwen2_vl import forward_with_torch_backend
+    from verl.utils import fsdp_utils
+
+    patch.setattr(Qwen2_5_VLForConditionalGeneration, "forward", forward_with_torch_backend)
+    untied._verl_fused_kernels_backend = "torch"
+    mesh = init_device_mesh("cpu", (1,))
+    fsdp_utils.apply_fsdp2(untied, {"mesh": mesh, "reshard_after_forward": True}, {})
+    output = untied(input_ids=TEXT, position_ids=torch.arange(3).expand(4, 1, 3), use_cache=False)
+    output.log_probs.sum().backward()
+    return untied.lm_head.weight.grad.full_tensor()
+
+
+@pytest.fixture
+def untied() -> Any:
+    """A Qwen2.5-VL whose output head is not tied to its embedding, as from 7B on."""
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    config = AutoConfig.from_pretrained(TAUGHT_MODEL)
+    config.tie_word_embeddings = config.text_config.tie_word_embeddings = False
+    return AutoModelForImageTextToText.from_config(config)
+
+
+@pytest.mark.verl
+def test_the_fused_kernel_reads_the_whole_output_head(untied: Any, one_rank: Any, monkeypatch: Any) -> None:
+    gradient = fused_step(untied, monkeypatch)
+    assert gradient.shape == (untied.config.text_config.vocab_size, untied.config.text_config.hidden_size)
+    assert gradient.abs().sum() > 0
+
+
+@pytest.mark.verl
+def test_verl_needs_the_workaround_for_7520(untied: Any, one_rank: Any, monkeypatch: Any) -> None:
+    from verl.utils import fsdp_utils
+
+    monkeypatch.setattr(SELECTED, unpatched(fsdp_utils)._select_fsdp2_wrap_targets)
+    with pytest.raises(RuntimeError, match=r"mixed torch.Tensor and DTensor"):
+        fused_step(untied, monkeypatch)

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_module
+from compose_once import compose_once
+from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
@@ -34,7 +35,7 @@ def verls_configuration() -> Iterator[None]:
 
 def composed(*overrides: str) -> Any:
     """The configuration of a run."""
-    return compose("ppo_trainer", overrides=list(overrides))
+    return compose_once("ppo_trainer", overrides)
 
 
 @cache

@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from verl_vision_r1.reward_manager.manager import row_facts
 from verl_vision_r1.rewards.presets import names_in, preset_from_config, read_preset
 from verl_vision_r1.rewards.refinement import Curriculum
 from verl_vision_r1.rewards.scoring import score_completion
@@ -56,12 +55,8 @@ class Run:
         """Add completions of one prompt."""
         validation = kind == "validation"
         stage = self.curriculum.validation_stage() if validation else self.curriculum.stage(step, TOTAL_STEPS)
-        extra = {"image_id": image_id, "question": "categories", "subject": ""}
-        columns = {
-            "data_source": source,
-            "extra_info": extra,
-            "raw_prompt": [{"role": "user", "content": [{"type": "image", "image": str(image)}]}],
-        }
+        facts = {"data_source": source, "image_id": image_id, "question": "categories", "subject": ""}
+        facts |= {"image": str(image), "frame": f"{self.frame[0]:g}x{self.frame[1]:g}"}
         for completion in completions:
             scores = score_completion(completion, target, self.preset.rules_of(target), self.frame, stage)
             entry = {
@@ -69,7 +64,7 @@ class Run:
                 **{"score": scores.total, "step": step, **({"reward": scores.total} if validation else {})},
                 **scores.as_dict(self.preset.criteria),
                 **{"clipped": 0.0, "image_unreadable": 0.0, "scoring_seconds": 0.001},
-                **row_facts(columns, self.frame),
+                **facts,
                 **more,
             }
             self.lines.setdefault((kind, step), []).append(entry)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from run_on_disk import Run
 
 from verl_vision_r1 import Target
 from verl_vision_r1.frames import to_frame
@@ -145,6 +147,21 @@ def test_the_rollout_file_has_the_sample_and_the_frame(monkeypatch: pytest.Monke
     assert (facts["image"], facts["frame"]) == ("cat.jpg", "644x476")
     grid = run(manager(monkeypatch, family="qwen3_vl"), sample(""))["reward_extra_info"]
     assert (grid["frame"], grid["image_id"]) == ("1000x1000", "")
+
+
+def test_the_runs_of_the_report_tests_have_the_facts_of_the_manager(tmp_path: Path) -> None:
+    from verl_vision_r1.reward_manager.manager import row_facts
+
+    made = Run(tmp_path)
+    made.add(["[]"], TARGET, image="cat.jpg", source="coco/detection", image_id="000042")
+    columns = {
+        "data_source": "coco/detection",
+        "extra_info": {"image_id": "000042", "question": "categories"},
+        "raw_prompt": [{"role": "user", "content": [{"type": "image", "image": "cat.jpg"}]}],
+    }
+    facts = row_facts(columns, made.frame)
+    ((line,),) = made.lines.values()
+    assert {name: line[name] for name in facts} == facts
 
 
 @pytest.mark.parametrize(

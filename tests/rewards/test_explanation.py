@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from budget import budget
+from hypothesis import given
 from hypothesis import strategies as st
 from test_properties import CASES, STAGES, TARGETS, TEXTS
 
@@ -233,6 +234,20 @@ def test_notes(preset: str, task: str, text: str, note: str) -> None:
     assert note in explain(text, TARGETS[task], rules(preset, task), (100, 80)).notes
 
 
+@pytest.mark.parametrize(
+    ("preset", "task", "text", "form"),
+    [
+        ("robust", "detection", "[]", "JSON"),
+        ("robust", "detection", "```json\n[]\n```", "JSON in a fence"),
+        ("vision_r1", "grounding", "[1, 2, 30, 40]", "bare boxes"),
+        ("robust", "detection", "nothing", ""),
+    ],
+)
+def test_the_form_of_the_answer_is_named(preset: str, task: str, text: str, form: str) -> None:
+    found = explain(text, Target([[1, 2, 30, 40]], ["cat"], 99, 99, task=task), rules(preset, task), (99, 99))
+    assert found.as_dict()["form"] == form
+
+
 def test_a_correct_and_well_formed_completion_has_no_note() -> None:
     assert explained("robust", (CAT, "cat"), (DOG, "dog")).notes == ()
 
@@ -259,7 +274,7 @@ ITEMS = st.lists(
 
 @pytest.mark.parametrize("preset", PRESETS)
 @given(predicted=ITEMS, objects=ITEMS, stage=st.sampled_from(STAGES))
-@settings(max_examples=40, deadline=None)
+@budget(40)
 def test_worth_is_the_difference_to_the_total_without_the_box(
     preset: str, predicted: list[Item], objects: list[Item], stage: Stage
 ) -> None:
@@ -278,7 +293,7 @@ def test_worth_is_the_difference_to_the_total_without_the_box(
 
 @pytest.mark.parametrize("preset", PRESETS)
 @given(predicted=ITEMS, objects=ITEMS, stage=st.sampled_from(STAGES))
-@settings(max_examples=25, deadline=None)
+@budget(25)
 def test_reasons_agree_with_the_matcher(preset: str, predicted: list[Item], objects: list[Item], stage: Stage) -> None:
     own = rules(preset)
     target = Target([box for box, _ in objects], [str(label) for _, label in objects], SIDE, SIDE, ("cat", "dog"))
@@ -298,7 +313,7 @@ def test_reasons_agree_with_the_matcher(preset: str, predicted: list[Item], obje
 
 @pytest.mark.parametrize(("preset", "task"), CASES)
 @given(text=TEXTS, stage=st.sampled_from(STAGES))
-@settings(max_examples=60, deadline=None)
+@budget(60)
 def test_any_text_is_explained_with_its_own_scores(preset: str, task: str, text: str, stage: Stage) -> None:
     own = rules(preset, task)
     found = explain(text, TARGETS[task], own, (100, 80), stage)

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from verl_vision_r1 import Target
 from verl_vision_r1.boxes import pairwise_geometry, pairwise_iou
+from verl_vision_r1.rewards import matching
 from verl_vision_r1.rewards.answers import Answer
 from verl_vision_r1.rewards.matching import (
     Match,
@@ -43,6 +45,31 @@ def least_cost(predicted: Any, predicted_labels: Any, target: Any, target_labels
     return min(
         sum(cost[row, column] for row, column in enumerate(order)) for order in permutations(range(columns), rows)
     )
+
+
+@pytest.mark.parametrize("sizes", [(700, 100), (100, 700), (250, 240)])
+@pytest.mark.parametrize("spread", [1.0, 0.01])
+def test_the_predictions_that_no_target_needs_are_left_out(
+    sizes: tuple[int, int], spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted, predicted_labels = scene(sizes[0], 0)
+    target, target_labels = scene(sizes[1], 1)
+    target = 50 + spread * target
+    match = assign(predicted, predicted_labels, target, target_labels)
+    shapes = []
+
+    def recorded(cost: Any) -> Any:
+        shapes.append(cost.shape)
+        return linear_sum_assignment(cost)
+
+    monkeypatch.setattr(matching, "linear_sum_assignment", recorded)
+    assert assign(predicted, predicted_labels, target, target_labels).predicted.tolist() == match.predicted.tolist()
+    monkeypatch.setattr(matching, "LARGE", 10**9)
+    whole = assign(predicted, predicted_labels, target, target_labels)
+    assert match.predicted.tolist() == whole.predicted.tolist()
+    assert match.target.tolist() == whole.target.tolist()
+    assert min(shapes[0]) == min(sizes)
+    assert max(shapes[0]) < 250 if sizes[0] == 700 and spread < 1 else max(shapes[0]) <= max(sizes)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 5), (5, 2), (5, 5), (4, 3)])

@@ -27,6 +27,7 @@ def test_honest_wins_every_cell_of_robust(stage: Stage) -> None:
         assert max(outcome.rewards, key=lambda name: outcome.rewards[name]) == HONEST, cell
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_it_does_not_hang_on_the_seed(seed: int) -> None:
     found = outcomes(load_preset("robust"), STAGES["advanced"], seed)

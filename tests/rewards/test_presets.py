@@ -164,6 +164,8 @@ def test_an_unknown_preset_is_refused() -> None:
     ("config", "message"),
     [
         (None, "vision_r1: expected the keys"),
+        ("robust", "vision_r1: expected the keys .*, got 'robust'"),
+        ({1: "x", "a": "y"}, r"vision_r1: expected the keys .*, got \[1, 'a'\]"),
         ({"frame": "auto"}, r"expected the keys \['curriculum', 'frame', 'prompt', 'reward'\], got \['frame'\]"),
         (
             {"frame": "pixels", "reward": preset(), "prompt": {}, "curriculum": STAGES},

@@ -5,7 +5,8 @@ import math
 from importlib import resources
 
 import pytest
-from hypothesis import given, settings
+from budget import budget
+from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_vision_r1 import Target, load_curriculum, load_preset, score
@@ -58,7 +59,7 @@ def test_all_built_in_presets_are_tested() -> None:
 
 @pytest.mark.parametrize(("preset", "task"), CASES)
 @given(text=TEXTS, stage=st.sampled_from(STAGES))
-@settings(max_examples=60)
+@budget(60)
 def test_any_text_scores_within_range_and_deterministically(preset: str, task: str, text: str, stage: Stage) -> None:
     rules = load_preset(preset)
     scores = score(text, TARGETS[task], rules, stage=stage)

@@ -53,7 +53,7 @@ def prepare_report(source: Path, out: Path) -> dict[str, float]:
 
     start = time.perf_counter()
     prepared = prepare([Source("coco", str(source))], out, Writing(image_check="none", val_fraction=0.0001))
-    return {"rows": sum(prepared.rows.values()), "seconds": time.perf_counter() - start}
+    return {"rows": sum(prepared.samples.values()), "seconds": time.perf_counter() - start}
 
 
 def opened(class_name: str, rows: Path, model: Path) -> tuple[Any, dict[str, float]]:

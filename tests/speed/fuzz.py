@@ -47,9 +47,16 @@ TOKENS = [
     *('{"bbox_2d": [1, 2, 30, 40], "label": "cat"}', "(1,2),(30,40)", "0.5", "1000", "cat", "garden phlox", "}, "),
 ]
 
+RUNS = [
+    *(" ", "\n", ", ", "[", "{", "[1,", '{"a":', "}{", "{},", "[],", "[{}],", '{"a": 1},', "{'a': 1},"),
+    '{"bbox": 0},',
+    *('\\"', '"', "'", "/*", "//\n", "(1,", "[1, 2, 3, 4],", "</s>", "<|im_end|> ", "```json\n", "1", "</think>"),
+]
+"""What `padded` writes over and over."""
+
 
 def completions(generator: random.Random) -> Iterator[str]:
-    """Noise, fragments in any order, mutated attacks, lists of odd items, one fragment over and over, many boxes."""
+    """Noise, fragments in any order, attacks mutated or padded, odd items, one fragment over and over, many boxes."""
     while True:
         kind = generator.random()
         if kind < 0.1:
@@ -58,8 +65,10 @@ def completions(generator: random.Random) -> Iterator[str]:
             )
         elif kind < 0.4:
             yield "".join(generator.choices(TOKENS, k=generator.randrange(1, 60)))
-        elif kind < 0.965:
+        elif kind < 0.955:
             yield mutated(generator.choice(SEEDS), generator)
+        elif kind < 0.965:
+            yield padded(generator)
         elif kind < 0.995:
             yield structured(generator)
         elif kind < 0.999:
@@ -86,6 +95,14 @@ def mutated(text: str, generator: random.Random) -> str:
             number = str(generator.choice((0, 1, -7, 0.5, 999, 1001, 10**20)))
             text = text[:start] + re.sub(r"\d+", number, text[start:], count=1)
     return text
+
+
+def padded(generator: random.Random) -> str:
+    """A text with a long run of one thing inside: white space, brackets, values that hold no box."""
+    text, count = generator.choice(SEEDS), generator.choice((10, 300, 1000, STRUCTURED))
+    run = (generator.choice(RUNS) * count)[:STRUCTURED]
+    place = generator.randrange(len(text) + 1)
+    return mutated(text[:place] + run + text[place:], generator)
 
 
 def many_boxes(generator: random.Random) -> str:

@@ -25,6 +25,7 @@ def test_a_second_resize_within_wider_bounds_changes_nothing(width: int, height:
     assert smart_resize(*once, factor, factor**2, 16384 * factor**2) == once
 
 
+@pytest.mark.slow  # Both modules import torch.
 @pytest.mark.parametrize(
     ("module", "least_side"),
     [

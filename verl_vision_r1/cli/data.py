@@ -76,13 +76,13 @@ def prepare(
         _print_table({"dataset": account.source, "images": account.images} | _account_lines(account))
         for note in account.notes:
             echo(one_line(note))
-    echo(", ".join(f"{out / file}.parquet: {count} samples" for file, count in prepared.rows.items()))
+    echo(", ".join(f"{out / file}.parquet: {count} samples" for file, count in prepared.samples.items()))
     if prepared.defects:
         echo(f"defective boxes and images skipped: {prepared.defects}, listed in {out / 'defects.txt'}")
 
 
 def _account_lines(account: Any) -> dict[str, Any]:
-    lines = {f"samples in {file}.parquet": count for file, count in account.rows.items()}
+    lines = {f"samples in {file}.parquet": count for file, count in account.samples.items()}
     lines |= {"boxes": account.boxes, "negative samples": account.negatives}
     lines |= {f"left out: {reason}": count for reason, count in account.left_out.items()}
     lines |= {"annotations": sum(account.annotations.values())}

@@ -44,7 +44,10 @@ def score(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a completion and explain the score, box by box; or score all completions of a file."""
+    """Score a completion and explain the score, box by box; or score all completions of a file.
+
+    The explanation names the form in which the boxes were found, such as `JSON in a fence` (with --json: `form`).
+    """
     from verl_vision_r1.cli.score.command import Request, explain_one, score_all
     from verl_vision_r1.cli.score.inputs import Scorer, stage_of
     from verl_vision_r1.rewards.presets import load_preset

@@ -46,8 +46,10 @@ def estimate(
         list[str],
         typer.Argument(help="Overrides of a run, as on verl's command line.", metavar="+recipe=NAME [KEY=VALUE ...]"),
     ],
-    gpu_memory: Annotated[float, typer.Option(help="Memory of one GPU in GiB.")] = 80.0,
-    gpu: Annotated[str, typer.Option(help="GPU type: a100, h100 or h200.")] = "h100",
+    gpu_memory: Annotated[
+        float | None, typer.Option(help="Memory of one GPU in GiB.", show_default="that of --gpu")
+    ] = None,
+    gpu: Annotated[str, typer.Option(help="GPU: h100, a100, rtx4090 and so on.")] = "h100",
     mfu: Annotated[float, typer.Option(help="Model FLOPs utilization of the update, above 0 and at most 1.")] = 0.3,
     response_tokens: Annotated[
         int | None, typer.Option(help="Mean tokens per completion.", show_default="data.max_response_length")
@@ -58,15 +60,17 @@ def estimate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate GPU memory, CPU cores, steps, disk and time of a run, with the assumptions; needs no GPU."""
+    """Estimate GPU memory, CPU cores, disk and time of a run, without a GPU; exit status 1 if it does not fit."""
     from verl_vision_r1.preflight.estimate import Assumptions, make_plan, report
-    from verl_vision_r1.preflight.estimate import estimate as sections
+    from verl_vision_r1.preflight.estimate import estimate as sections_of
 
-    plan = make_plan(run, Assumptions(gpu_memory, gpu, mfu, response_tokens, model_config))
+    sections = sections_of(make_plan(run, Assumptions(gpu_memory, gpu, mfu, response_tokens, model_config)))
     if as_json:
-        typer.echo(report.as_json(sections(plan)))
+        typer.echo(report.as_json(sections))
     else:
-        report.show(sections(plan))
+        report.show(sections)
+    if not report.fits(sections):
+        raise typer.Exit(1)
 
 
 @app.command("gpu-check", epilog="Example: vision-r1 gpu-check --small", rich_help_panel="Runs")

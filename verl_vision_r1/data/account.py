@@ -20,7 +20,7 @@ class Account:
     Attributes:
         source: Its name and location.
         images: Number of images in the dataset.
-        rows: Samples by file.
+        samples: Samples by file.
         boxes: Boxes in these samples.
         negatives: Negative samples among them.
         left_out: Images and samples left out, by reason.
@@ -32,7 +32,7 @@ class Account:
 
     source: str
     images: int
-    rows: dict[str, int]
+    samples: dict[str, int]
     boxes: int
     negatives: int
     left_out: dict[str, int]
@@ -52,12 +52,12 @@ class Prepared:
     """Result of `prepare`.
 
     Attributes:
-        rows: Samples by file.
+        samples: Samples by file.
         accounts: A summary of each dataset.
         defects: Number of defective boxes and images that were skipped.
     """
 
-    rows: dict[str, int]
+    samples: dict[str, int]
     accounts: tuple[Account, ...]
     defects: int
 

@@ -34,6 +34,7 @@ def build(
         on_problem: Called with the error of each invalid prompt and image.
     """
     source, ledger, files = dataset.source, dataset.ledger, {}
+    _note_shared(dataset.files, ledger)
     for file, samples in dataset.files.items():
         questions = _questions(source, samples, writing.seed, ledger)
         # Limited before the images are verified, which takes the longest.
@@ -45,7 +46,7 @@ def build(
     account = Account(
         source=f"{source.alias or source.name} ({source.place})",
         images=len({sample.image for samples in dataset.files.values() for sample in samples}),
-        rows={file: len(questions) for file, questions in files.items()},
+        samples={file: len(questions) for file, questions in files.items()},
         boxes=sum(len(question.target.boxes) for question in asked),
         negatives=sum(_is_negative(question) for question in asked),
         left_out={reason: count for reason, count in ledger.left_out.items() if count},
@@ -54,6 +55,15 @@ def build(
         notes=tuple(ledger.reading.notes),
     )
     return files, account
+
+
+def _note_shared(files: Files, ledger: Ledger) -> None:
+    """Tell the user of images that are in train and in val."""
+    train, val = ({sample.image for sample in files.get(file, ())} for file in ("train", "val"))
+    if shared := sorted(train & val):
+        ledger.reading.note(
+            f"images in train and in val: {len(shared)}, such as {shared[0]}; validation is not on unseen images"
+        )
 
 
 def _questions(source: Source, samples: list[Sample], seed: int, ledger: Ledger) -> list[Sample]:

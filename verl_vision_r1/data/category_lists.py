@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from verl_vision_r1.data.questions import about_category
 from verl_vision_r1.data.readers.samples import Sample
+from verl_vision_r1.documents import expect_regular
 from verl_vision_r1.shown import shown
 
 ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -33,6 +34,7 @@ def read_category_list(path: Path) -> dict[str, list[str]]:
         FileNotFoundError: The file does not exist.
         ValueError: The file has another format, or repeats an image, or a category of one image.
     """
+    expect_regular(path)
     try:
         items: Any = json.loads(path.read_bytes(), object_pairs_hook=_Items)
     except (ValueError, RecursionError) as error:

@@ -4,6 +4,7 @@ Every sample keeps its prompt, its image and its boxes in pixels. The reference 
 with `Target.from_json` and `score`, a reward function there is two lines.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -14,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from verl_vision_r1.data.parquet_checks import checked_rows
+from verl_vision_r1.data.readers.image_size import read_size
 from verl_vision_r1.data.validate import sample_files
 from verl_vision_r1.documents import replaced
+from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 Record = dict[str, Any]
@@ -130,7 +133,13 @@ def _path(row: Mapping[str, Any]) -> str:
 
 def _bytes(row: Mapping[str, Any]) -> bytes:
     image = _only_image(row)
-    return bytes(image["bytes"]) if "bytes" in image else Path(image["image"]).read_bytes()
+    content = bytes(image["bytes"]) if "bytes" in image else Path(image["image"]).read_bytes()
+    try:
+        read_size(io.BytesIO(content), decode=False)
+    except ValueError as error:
+        place = image.get("image", "embedded bytes")
+        raise ValueError(f"{row['data_source']}: expected an image, got {shown(place)}, which is none") from error
+    return content
 
 
 FORMATS: Final[dict[str, Callable[[Mapping[str, Any], Target], Record]]] = {"swift": swift, "easyr1": easyr1}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from verl_vision_r1.data.options import Source
-from verl_vision_r1.data.readers.yaml_file import load_yaml
 from verl_vision_r1.data.selection import Selection
+from verl_vision_r1.documents import parse_yaml, read_text
 from verl_vision_r1.renamed import OPTIONS, hint
 from verl_vision_r1.shown import shown
 
@@ -30,7 +30,7 @@ def read_mix(path: Path) -> list[Source]:
         FileNotFoundError: The file does not exist.
         ValueError: The file has another format; or a part lacks a key, or has an unknown key or an invalid value.
     """
-    document = load_yaml(path)
+    document = parse_yaml(read_text(path), str(path))
     parts = document.get("parts") if isinstance(document, Mapping) and set(document) == {"parts"} else None
     if not isinstance(parts, list) or not parts:
         raise ValueError(f"{path}: expected the key parts with a list of datasets, got {shown(document)}")

@@ -54,8 +54,8 @@ def prepare(wanted: Sequence[Source], out: Path, writing: Writing | None = None)
         for mixed in files.values():
             random.Random(writing.seed).shuffle(mixed)
     _write(out, files, prompts, writing)
-    rows = {file: len(samples) for file, samples in files.items()}
-    return Prepared(rows, accounts, len(problems.messages))
+    counts = {file: len(samples) for file, samples in files.items()}
+    return Prepared(counts, accounts, len(problems.messages))
 
 
 def _expect_samples(files: dict[str, list[Named]], accounts: Sequence[Account], out: Path) -> None:

@@ -33,25 +33,25 @@ class Report:
     """Result of `validate`.
 
     Attributes:
-        rows: Samples by file.
+        samples: Samples by file.
         defects: (kind, location and message) of each defect.
         tasks: Samples by task.
         sources: Samples by data source.
         negatives: Number of negative samples.
         classes: Boxes, or classification samples, by label.
-        boxes_per_row: Samples by number of boxes.
+        boxes_per_sample: Samples by number of boxes.
         box_sizes: Boxes by COCO size.
         image_sizes: Samples by image size, as "640x480".
         prompt_tokens: Samples by prompt length in tokens, if `lengths` is given.
     """
 
-    rows: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
     defects: list[tuple[str, str]] = field(default_factory=list)
     tasks: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     negatives: int = 0
     classes: Counter[str] = field(default_factory=Counter)
-    boxes_per_row: Counter[int] = field(default_factory=Counter)
+    boxes_per_sample: Counter[int] = field(default_factory=Counter)
     box_sizes: Counter[str] = field(default_factory=Counter)
     image_sizes: Counter[str] = field(default_factory=Counter)
     prompt_tokens: Counter[int] = field(default_factory=Counter)
@@ -63,7 +63,8 @@ class Report:
         counters = {
             name: dict(value.most_common()) for name, value in vars(self).items() if isinstance(value, Counter)
         }
-        return {"rows": self.rows, "defects": dict(kinds), "negatives": self.negatives, **counters, "listed": listed}
+        counts = {"samples": self.samples, "defects": dict(kinds), "negatives": self.negatives}
+        return {**counts, **counters, "listed": listed}
 
 
 def validate(
@@ -88,10 +89,10 @@ def validate(
     report = Report()
     files: Files = defaultdict(list)
     for path in sample_files(source):
-        report.rows[str(path)], together = 0, Together(path)
+        report.samples[str(path)], together = 0, Together(path)
         try:
             for where, row in progress(READERS[path.suffix](path), desc=path.name, unit="sample"):
-                report.rows[str(path)] += 1
+                report.samples[str(path)] += 1
                 target = _check_row(row, where, report)
                 if target is not None:
                     together.add(row, target)
@@ -100,7 +101,7 @@ def validate(
                     size = (target.width, target.height)
                     for image in row["images"] if image_check != "none" else ():
                         _check_image(image, size, where, report, files, image_check == "decode")
-            if not report.rows[str(path)]:
+            if not report.samples[str(path)]:
                 raise ValueError(f"{path}: expected at least one sample, got none")
         except (ValueError, OSError) as error:
             report.defects.append(("file", str(error)))
@@ -178,7 +179,7 @@ def _count(row: Mapping[str, Any], target: Target, report: Report) -> None:
     report.classes.update(target.labels)
     report.negatives += target.task != "classification" and not target.instances
     if target.task not in ("counting", "classification"):
-        report.boxes_per_row[len(target.boxes)] += 1
+        report.boxes_per_sample[len(target.boxes)] += 1
         edges = np.array(list(SIZES.values()))
         names = list(SIZES)
         report.box_sizes.update(names[index] for index in np.searchsorted(edges, area(target.boxes), side="right"))

@@ -18,9 +18,9 @@ def show(report: Report, console: Console | None = None) -> None:
     """Print a report."""
     console = console or Console()
     sizes = {name: report.box_sizes[name] for name in ("small", "medium", "large") if report.box_sizes[name]}
-    _table(console, "file", "samples", report.rows)
+    _table(console, "file", "samples", report.samples)
     _table(console, "data source", "samples", dict(report.sources.most_common()))
-    _table(console, "boxes per sample", "samples", _ranges(report.boxes_per_row, (0, 1, 2, 5, 10, 30)))
+    _table(console, "boxes per sample", "samples", _ranges(report.boxes_per_sample, (0, 1, 2, 5, 10, 30)))
     _table(console, "box size (COCO)", "boxes", sizes)
     _table(console, "label", "count", dict(report.classes.most_common()))
     _table(console, "image size", "samples", dict(report.image_sizes.most_common()))

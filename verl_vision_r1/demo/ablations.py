@@ -19,7 +19,7 @@ from rich.console import Console
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import evaluated
-from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes
+from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes, say
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
 from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.training.process import train
@@ -121,7 +121,7 @@ def run_ablations(plan: Ablations, console: Console) -> None:
     for seed in range(plan.seeds):
         for name, variant in plan.variants.items():
             if not result_of(plan, name, seed).is_file():
-                console.print(f"{time.strftime('%H:%M')} seed {seed}, {name}: {variant.title}")
+                say(console, f"{time.strftime('%H:%M')} seed {seed}, {name}: {variant.title}")
                 _run(plan, name, seed)
 
 

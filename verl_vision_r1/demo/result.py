@@ -24,14 +24,14 @@ def show_result(demo: Demo, console: Console) -> dict[str, Any]:
         `before` and `after`: AP, F1_50 and F1 in [0, 1]; `pictures`: paths of the pictures.
     """
     from verl_vision_r1.evaluation.compare import compare
-    from verl_vision_r1.evaluation.presentation.tables import changes, show
+    from verl_vision_r1.evaluation.presentation.tables import changes, plain, show
 
     before, after = (evaluated(demo, step) for step in (0, demo.steps))
     show(list(changes(compare(before, after))), console)
     numbers = {name: (_overall(before, name), _overall(after, name)) for name in ("AP", "F1_50", "F1")}
     for name, (first, last) in numbers.items():
         times = f", {last / first:.2f} times the initial value" if first else ""
-        console.print(f"{name}: {100 * first:.1f} before, {100 * last:.1f} after{times}")
+        console.print(plain(f"{name}: {100 * first:.1f} before, {100 * last:.1f} after{times}"))
     return {
         "before": {name: first for name, (first, _) in numbers.items()},
         "after": {name: last for name, (_, last) in numbers.items()},

@@ -19,6 +19,7 @@ from rich.table import Column
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import show_result
 from verl_vision_r1.demo.validation_table import show_table
+from verl_vision_r1.evaluation.presentation.tables import plain
 from verl_vision_r1.training.process import read_line, train
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ SCENES: Final = {"categories": (1600, 128), "category": (800, 64)}
 
 TAUGHT_MODEL: Final = Path(__file__).parent / "model"
 """The initial model, made by `examples/teach_the_demo_model.py`."""
+
+
+def say(console: Console, text: str) -> None:
+    """Print one line, which may have paths and names in it."""
+    console.print(plain(text), soft_wrap=True)
 
 
 def check_engine() -> None:
@@ -75,7 +81,8 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
         shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     _prepare(demo, data, console)
     elapsed = TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True))
-    columns = (TextColumn("{task.description}"), BarColumn(16), elapsed, TextColumn("{task.fields[note]}"))
+    note = TextColumn("{task.fields[note]}", markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(16), elapsed, note)
     with Progress(*columns, console=console) as progress:
         if data is None:
             shutil.copytree(TAUGHT_MODEL, demo.model, dirs_exist_ok=True)
@@ -85,15 +92,15 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
     show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
     result = show_result(demo, console)
     for picture in result["pictures"]:
-        console.print(f"drawn: {picture}")
-    console.print(f"to see the rollouts: vision-r1 report {demo.folder}")
+        say(console, f"drawn: {picture}")
+    say(console, f"to see the rollouts: vision-r1 report {demo.folder}")
     return result
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
     prepared = prepare_shapes(demo.folder, demo.seed) if data is None else _prepare_own(demo, data)
-    train, val = prepared.rows["train"], prepared.rows["val"]
-    console.print(f"{demo.folder.name}: {train} training and {val} validation samples, {prepared.boxes} boxes")
+    train, val = prepared.samples["train"], prepared.samples["val"]
+    say(console, f"{demo.folder.name}: {train} training and {val} validation samples, {prepared.boxes} boxes")
 
 
 def prepare_shapes(folder: Path, seed: int, asks: Sequence[str] = tuple(SCENES)) -> "Prepared":
@@ -137,13 +144,13 @@ def _teach(demo: Demo, progress: Progress) -> None:
     rows = read_rows(demo.rows / "train.parquet")
     steps = demo.teaching_steps
     task = progress.add_task("supervised", total=steps, note="reading the images")
-    progress.console.print("training a tiny Qwen2.5-VL on the output format (supervised)")
+    say(progress.console, "training a tiny Qwen2.5-VL on the output format (supervised)")
     build_tiny_model(demo.model, texts_of(rows))
 
     def report(step: int, loss: float) -> None:
         progress.update(task, completed=step, note=f"step {step}/{steps}, loss {loss:.2f}")
         if not progress.console.is_terminal and step % 25 == 0:
-            progress.console.print(f"supervised: step {step}/{steps}, loss {loss:.2f}")
+            say(progress.console, f"supervised: step {step}/{steps}, loss {loss:.2f}")
 
     teach(demo.model, lambda examples: batches_of_rows(examples, rows), steps, report)
 
@@ -151,11 +158,11 @@ def _teach(demo: Demo, progress: Progress) -> None:
 def _train(demo: Demo, progress: Progress) -> None:
     task = progress.add_task("training", total=demo.steps, note="starting Ray (a minute on two cores)")
     console = progress.console
-    console.print(f"training with python -m verl.trainer.main_ppo +recipe=vision_r1_cpu; full output: {demo.log}")
+    say(console, f"training with python -m verl.trainer.main_ppo +recipe=vision_r1_cpu; full output: {demo.log}")
     for line in train(demo, demo.command()):
         note, step = read_line(line)
         if step is not None:
             progress.update(task, completed=step)
         if note:
             progress.update(task, note=note)
-            console.print(f"training: {note}")
+            say(console, f"training: {note}")

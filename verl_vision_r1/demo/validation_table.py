@@ -7,6 +7,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from verl_vision_r1.evaluation.presentation.tables import plain
+
 SHOWN: Final = ("total", "format", "recall", "precision", "mean_iou", "predicted_boxes", "target_boxes")
 
 
@@ -35,7 +37,7 @@ def show_table(metrics: Path, title: str, console: Console) -> None:
     """Print the validation rewards before the first step and after the last."""
     validations = read_validations(metrics)
     first, last = min(validations), max(validations)
-    table = Table(title=title)
+    table = Table(title=plain(title))
     table.add_column("mean of")
     for heading in (f"before (step {first})", f"after (step {last})", "change"):
         table.add_column(heading, justify="right")

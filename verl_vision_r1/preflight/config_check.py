@@ -38,6 +38,45 @@ def check(config: DictConfig) -> None:
     Raises:
         ValueError, FileNotFoundError: The message has the key, the expected value and the value found.
     """
+    settings = check_keys(config)
+    _check_model(config.actor_rollout_ref.model)
+    _check_attention(config)
+    check_samples(config, settings)
+
+
+def check_samples(config: DictConfig, settings: "Settings", *, missing_ok: bool = False) -> int:
+    """Check the files of samples, and that an epoch has a step.
+
+    Args:
+        config: The configuration of the run.
+        settings: Its settings.
+        missing_ok: Whether a file may be missing, because the run starts on another machine.
+
+    Returns:
+        The number of samples checked.
+    """
+    checked = 0
+    for key in ("train_files", "val_files"):
+        files = config.data[key]
+        paths = [files] if isinstance(files, str) else list(files)
+        local = [Path(path).expanduser() for path in paths if "://" not in path]
+        local = [path for path in local if path.exists() or not missing_ok]
+        samples = sum(_check_samples(f"data.{key}", path, settings) for path in local)
+        if key == "train_files" and len(local) == len(paths):
+            _check_batch(config, samples)
+        checked += samples
+    return checked
+
+
+def check_keys(config: DictConfig) -> "Settings":
+    """The checks that need neither the model nor the samples.
+
+    Returns:
+        The settings of the key `vision_r1`.
+
+    Raises:
+        ValueError: The message has the key, the expected value and the value found.
+    """
     from verl_vision_r1.settings import Settings
 
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
@@ -45,15 +84,7 @@ def check(config: DictConfig) -> None:
     _check_advantage(config, settings.preset.criteria)
     _check_frozen(config)
     _check_packages()
-    _check_model(config.actor_rollout_ref.model)
-    _check_attention(config)
-    for key in ("train_files", "val_files"):
-        files = config.data[key]
-        paths = [files] if isinstance(files, str) else list(files)
-        local = [Path(path).expanduser() for path in paths if "://" not in path]
-        samples = sum(_check_samples(f"data.{key}", path, settings) for path in local)
-        if key == "train_files" and len(local) == len(paths):
-            _check_batch(config, samples)
+    return settings
 
 
 def _check_samples(key: str, path: Path, settings: "Settings") -> int:

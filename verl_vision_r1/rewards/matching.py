@@ -38,6 +38,8 @@ class Match:
 Matcher = Callable[[Answer, Target, Stage], Match]
 """(parsed completion, target, current stage) -> matches."""
 
+LARGE: Final = 50_000
+"""Pairs of a prediction and a target from which on it takes less time to leave out those that cannot match."""
 NO_PAIRS: Final = Match(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_))
 
 
@@ -72,10 +74,25 @@ def match_by_assignment(answer: Answer, target: Target, stage: Stage) -> Match:
     cost -= TIE_BREAK * iou
     # In an order of their own, so that among equal costs the order of the predictions does not matter.
     order = np.lexsort(boxes.T)
-    rows, columns = linear_sum_assignment(cost[order])
+    rows, columns = _least_cost(cost[order])
     rows, columns = _by_prediction(order[rows], columns)
     pairs = rows * len(target.boxes) + columns
     return Match(rows, columns, iou.take(pairs), giou.take(pairs), same.take(pairs))
+
+
+def _least_cost(cost: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The assignment of least total cost, (N, M).
+
+    With more predictions than targets, each target needs its M cheapest predictions alone: whatever the others take,
+    one of them is free. Of a large matrix, the rest is left out.
+    """
+    count, targets = cost.shape
+    if count <= targets or cost.size < LARGE:
+        return linear_sum_assignment(cost)  # type: ignore[no-any-return]
+    by_target = np.ascontiguousarray(cost.T)
+    cheapest = np.unique(np.argpartition(by_target, targets - 1, axis=1)[:, :targets])
+    columns, rows = linear_sum_assignment(by_target[:, cheapest])
+    return cheapest[rows], columns
 
 
 def _by_prediction(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

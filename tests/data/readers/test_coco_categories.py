@@ -116,6 +116,18 @@ def test_ids_and_sizes_are_read_as_tools_write_them(tmp_path: Path) -> None:
     assert {(target["width"], target["height"]) for target in found.values()} == {(40, 30)}
 
 
+def test_the_name_of_a_category_may_be_a_number(tmp_path: Path) -> None:
+    document = coco_document(categories=[{"id": 3, "name": 3}, {"id": 7, "name": 7}])
+    all_of(write_coco(tmp_path / "coco", document), tmp_path / "out")
+    assert {tuple(target["labels"]) for target in targets(tmp_path / "out").values()} == {("7",)}
+
+
+def test_corners_are_noticed_where_ids_are_text(tmp_path: Path) -> None:
+    boxes = [box(str(index), "7", 20, 15, 39, 29) for index in range(5)]
+    with pytest.raises(ValueError, match="got 5 of 5 that fit only as"):
+        taken(write_coco(tmp_path / "coco", coco_document(boxes)), tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("id", [1]), ("id", 1.5), ("id", True), ("width", 40.5), ("width", "wide")]
 )

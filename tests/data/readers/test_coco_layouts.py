@@ -21,7 +21,7 @@ def test_a_roboflow_export(tmp_path: Path) -> None:
         write_coco(tmp_path / "set" / part, coco_document(), ROBOFLOW, images=".")
     assert set(find(str(tmp_path / "set"))) == {"train", "val", "test"}
     prepared = taken(tmp_path / "set", tmp_path / "out")
-    assert prepared.rows == {"train": 5, "val": 5}
+    assert prepared.samples == {"train": 5, "val": 5}
     assert {Path(image).parent.name for image in images_of(tmp_path / "out", "val")} == {"valid"}
     assert prepared.accounts[0].notes == ("splits that are not read: test (--split reads one of them)",)
 

@@ -41,7 +41,7 @@ def test_a_missing_size_is_read_from_the_image(voc: Callable[..., Path], size: d
     source = voc(**(size or {}))
     file = source / "Annotations" / "000.xml"
     if size is None:
-        file.write_text(file.read_text().replace("size>", "length>"))
+        file.write_text(file.read_text().replace("size>", "length>").replace("</annotation>", "<size/></annotation>"))
     target = read(source)[0].target
     assert (target.width, target.height) == (40, 30)
     (source / "JPEGImages" / "000.jpg").write_text("no image")
@@ -59,6 +59,7 @@ ERRORS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     (("dog", "nan", 9, 12, 12), {}, "expected a box inside 40x30 pixels"),
     (("dog", "left", 9, 12, 12), {}, r"object\[0\]: expected a number in <bndbox/xmin>, got 'left'"),
     (("", 1, 1, 9, 9), {}, r"object\[0\]: expected <name> to be one of \['dog'\], got ''"),
+    (("dog</name><bndbox/><name>", 1, 1, 9, 9), {}, r"object\[0\]: expected one <bndbox>, got 2"),
     (("dog", 1, 1, 9, 9), {"width": "wide"}, r"000\.xml: expected a number in <size/width>, got 'wide'"),
     (("dog", 1, 1, 9, 9), {"image": "001.jpg"}, r"001\.xml: expected a unique image, got .*001\.jpg, which"),
 ]

@@ -49,7 +49,7 @@ def test_a_listed_file_that_does_not_exist_is_a_defect(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         taken(source, tmp_path / "out", "voc")
     prepared = taken(source, tmp_path / "out", "voc", strict=False, val_fraction=1)
-    assert (prepared.rows, prepared.defects) == ({"val": 1}, 2)
+    assert (prepared.samples, prepared.defects) == ({"val": 1}, 2)
 
 
 def test_files_of_no_list_are_named(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_roboflow_export(tmp_path: Path) -> None:
     for part, stem, label in (("train", "a", "dog"), ("valid", "b", "cat"), ("test", "c", "fox")):
         write_voc(tmp_path / "set" / part, tmp_path / "set" / part, stem, (label, 2, 3, 12, 20))
     assert set(find(str(tmp_path / "set"))) == {"train", "val", "test"}
-    assert taken(tmp_path / "set", tmp_path / "out", "voc").rows == {"train": 1, "val": 1}
+    assert taken(tmp_path / "set", tmp_path / "out", "voc").samples == {"train": 1, "val": 1}
     # The categories are those of all parts.
     (train,) = rows(tmp_path / "out", "train")
     assert '"categories": ["cat", "dog", "fox"]' in train["reward_model"]["ground_truth"]

@@ -113,7 +113,9 @@ def test_a_bad_file_is_named_and_its_image_skipped(tmp_path: Path) -> None:
     (source / "labels/train/000.txt").write_bytes(b"\xff\xfe")
     problems: list[Exception] = []
     assert read(source, problems=problems) == []
-    for problem, message in zip(problems, ("000.txt: expected text", "001.jpg: expected", "002.png: e"), strict=True):
+    for problem, message in zip(
+        problems, ("000.txt: expected a text file", "001.jpg: expected", "002.png: e"), strict=True
+    ):
         assert message in str(problem)
 
 
@@ -216,6 +218,11 @@ def test_classes_without_a_configuration(tmp_path: Path, place: str) -> None:
     assert [sample.target.labels for sample in samples] == [("dog",), ()]
 
 
+def test_classes_may_be_numbered_in_quotes(tmp_path: Path) -> None:
+    source = write(tmp_path, {"train/000": BOX}, names={"0": "cat", "1": 7})
+    assert read(source)[0].target.labels == ("7",)
+
+
 ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"names": None}, "expected 'names' to be a list of classes, or names by number, got None"),
     ({"names": []}, "expected 'names' to be a list of classes"),
@@ -224,7 +231,9 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"names": ["cat", " "]}, "expected a whole number and a class name, got 1: ' '"),
     ({"names": {"a": "cat"}}, "expected a whole number and a class name, got 'a': 'cat'"),
     ({"names": ["cat", ["dog"]]}, "expected a whole number and a class name"),
-    ({"names": ["cat", "cat"]}, r"expected unique class names, got \['cat', 'cat'\]"),
+    ({"names": ["cat", "cat"]}, r"expected unique numbers and class names, got \{0: 'cat', 1: 'cat'\}"),
+    ({"names": {0: "cat", "0": "dog"}}, "expected unique numbers and class names"),
+    ({"names": {-1: "cat"}}, "expected a whole number and a class name, got -1: 'cat'"),
     (
         {"train": None, "val": None},
         r"expected images of 'train', 'val' or 'test', got none \(the keys are \['path', 'train'",

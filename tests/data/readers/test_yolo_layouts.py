@@ -31,7 +31,7 @@ def cvat(source: Path, data: str, *splits: str) -> Path:
 def test_a_cvat_export(tmp_path: Path) -> None:
     source = cvat(tmp_path / "set", OBJ_DATA, "train", "valid")
     assert set(find(str(source))) == {"train", "val"}
-    assert taken(source, tmp_path / "out", "yolo").rows == {"train": 1, "val": 1}
+    assert taken(source, tmp_path / "out", "yolo").samples == {"train": 1, "val": 1}
     (row,) = rows(tmp_path / "out")
     assert row["extra_info"]["image_id"] == "obj_valid_data/valid.jpg"
     assert '"labels": ["dog"]' in row["reward_model"]["ground_truth"]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from budget import budget
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -30,7 +31,7 @@ def painted(boxes: np.ndarray) -> np.ndarray:
     return canvas
 
 
-@settings(max_examples=200, deadline=None)
+@budget(200)
 @given(corners(5), corners(5))
 def test_covered_areas_are_those_of_painted_pixels(first: np.ndarray, second: np.ndarray) -> None:
     one, other = painted(first), painted(second)

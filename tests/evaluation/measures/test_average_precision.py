@@ -99,6 +99,7 @@ def printed_by_pycocotools(
     return evaluation.stats
 
 
+@pytest.mark.slow
 @needs_coco128
 @pytest.mark.parametrize("scores", SCORES)
 def test_both_libraries_give_what_pycocotools_prints(scores: str) -> None:

@@ -50,7 +50,7 @@ def test_images_are_in_the_order_of_their_ids(tmp_path: Path) -> None:
         ({"area": "large"}, "annotation 5: expected 'area' to be a number of at least 0, got 'large'"),
         ({"area": float("nan")}, "annotation 5: expected 'area'"),
         ({"area": 10**400}, "annotation 5: expected 'area'"),
-        ({"iscrowd": "0"}, "annotation 5: expected 'iscrowd' to be 0 or 1, got '0'"),
+        ({"iscrowd": "2"}, "annotation 5: expected 'iscrowd' to be 0 or 1, got '2'"),
         ({"bbox": [5, 5, -2, 3]}, "annotation 5: expected .* with sides of at least 0"),
     ],
 )
@@ -58,6 +58,48 @@ def test_an_invalid_entry_is_refused(tmp_path: Path, entry: dict[str, Any], mess
     valid = {"id": 5, "image_id": 3, "category_id": 7, "bbox": [0, 0, 5, 5]}
     with pytest.raises(ValueError, match=message):
         read_coco_ground_truth(coco(tmp_path, annotations=[{**valid, **entry}]))
+
+
+def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
+    categories = [
+        {"id": 0, "name": "pets", "supercategory": "none"},
+        {"id": 1, "name": "cat", "supercategory": "pets"},
+        {"id": 7, "name": "dog", "supercategory": "pets"},
+    ]
+    truth = read_coco_ground_truth(coco(tmp_path, categories=categories))
+    assert truth.categories == ("cat", "dog")
+    assert truth.category.tolist() == [0, 1]
+
+
+def test_a_heading_and_a_class_of_one_name_are_one_category(tmp_path: Path) -> None:
+    categories = [{"id": 1, "name": "dog", "supercategory": "none"}, {"id": 7, "name": "dog", "supercategory": "dog"}]
+    truth = read_coco_ground_truth(coco(tmp_path, categories=categories))
+    assert (truth.categories, truth.category.tolist()) == (("dog",), [0, 0])
+
+
+def test_images_have_the_names_that_prepare_gives_them(tmp_path: Path) -> None:
+    images = [
+        {"id": "9", "file_name": "1.jpg", "width": "100", "height": 80.0},
+        {"id": 3.0, "file_name": "1.png"},
+        {"id": 4, "file_name": "two.png", "width": 100, "height": 80},
+    ]
+    truth = read_coco_ground_truth(coco(tmp_path, images=images))
+    assert truth.images == ("1.png", "two", "1.jpg")
+    assert truth.sizes == (None, (100, 80), (100, 80))
+    assert part_of(truth, ["1.png"]).sizes == (None,)
+
+
+def test_categories_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+    categories = [{"id": 1, "name": "cat"}, {"id": 7, "name": "Cat"}]
+    with pytest.raises(ValueError, match=r"expected categories that differ in more than case.* got 'cat' and 'Cat'"):
+        read_coco_ground_truth(coco(tmp_path, categories=categories))
+
+
+def test_corners_are_refused_as_boxes(tmp_path: Path) -> None:
+    boxes = [[60 + index, 50, 90, 70] for index in range(6)]
+    entries = [{"id": i, "image_id": "3", "category_id": "7", "bbox": box} for i, box in enumerate(boxes)]
+    with pytest.raises(ValueError, match=r"got 6 of 6 that fit only as \[x1, y1, x2, y2\]"):
+        read_coco_ground_truth(coco(tmp_path, annotations=entries))
 
 
 def target(labels: list[str], categories: list[str], start: float = 0) -> Target:

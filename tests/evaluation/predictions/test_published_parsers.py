@@ -5,7 +5,8 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from budget import budget
+from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_vision_r1.evaluation.predictions.published_parsers import (
@@ -120,7 +121,7 @@ TOKENS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@budget(300)
 @given(st.lists(TOKENS, max_size=20).map("".join))
 def test_random_completions_do_not_raise(text: str) -> None:
     for read in ALL:

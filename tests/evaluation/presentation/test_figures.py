@@ -15,6 +15,7 @@ from verl_vision_r1.evaluation.presentation.figures import save_figures
 from verl_vision_r1.evaluation.presentation.overall_figures import Comparison, difference
 from verl_vision_r1.evaluation.presentation.style import shown
 
+pytestmark = pytest.mark.slow
 BOTH = Comparison({"AP": 0.2, "F1": 0.3}, {"AP": 0.25, "F1": 0.29}, {"AP": (0.01, 0.09), "F1": (-0.1, 0.05)})
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
 from verl_vision_r1.data.parquet import write_rows
+from verl_vision_r1.evaluation.presentation import figures
 from verl_vision_r1.evaluation.presentation.tables import Grid, markdown
 from verl_vision_r1.shown import printable
 
@@ -31,6 +32,20 @@ def files(tmp_path: Path, scattered: list[Any]) -> list[str]:
         "--permutations",
         "2",
     ]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty files in the place of the figures, which take seconds: `test_figures.py` draws them."""
+
+    def save(out: Path, truth: Any, detections: Any, ap: Any, matches: Any, comparison: Any) -> list[Path]:
+        out.mkdir(parents=True, exist_ok=True)
+        written = [out / name for name in ("page.png", *["before_after.png"] * (comparison is not None))]
+        for path in written:
+            path.write_bytes(b"")
+        return written
+
+    monkeypatch.setattr(figures, "save_figures", save)
 
 
 def run(*arguments: str, status: int = 0) -> str:
@@ -54,6 +69,7 @@ def test_metrics_assumptions_and_files(tmp_path: Path, files: list[str]) -> None
     assert "| AP |" in (out / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_figures_of_each_set_and_a_comparison(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
     other = prediction_lines.write(
         tmp_path / "0.jsonl", prediction_lines.lines_of(scattered, prediction_lines.perturbed(9, jitter=0.4))
@@ -124,6 +140,7 @@ def test_results_have_the_settings_and_the_earlier_run(tmp_path: Path, scattered
     assert results["against"]["sets"]["made_up/a/detection"]["reading"]["unparsed"] == 30
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["coco/[/x]", "..", "a|b\nc", "x" * 300, "coco/[red]", "\x1b]0;x\x07\x9b31m"])
 def test_any_name_is_safe_in_tables_and_folders(tmp_path: Path, scattered: list[Any], name: str) -> None:
     samples = [{**row, "data_source": name if index % 2 else "other"} for index, row in enumerate(scattered[:20])]
@@ -139,6 +156,7 @@ def test_any_name_is_safe_in_tables_and_folders(tmp_path: Path, scattered: list[
     assert len([path for path in (tmp_path / "deep" / "out").iterdir() if path.is_dir()]) == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_figures_of_an_earlier_evaluation_are_deleted(tmp_path: Path, scattered: list[Any], files: list[str]) -> None:
     samples = [row for row in scattered if "/a/" in row["data_source"]]
     write_rows(tmp_path / "samples.parquet", samples)

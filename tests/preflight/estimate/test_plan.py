@@ -324,7 +324,7 @@ def test_the_command_prints_text_or_json(folder: Path) -> None:
         (["data.train_batch_size=8"], "vision_r1"),
         ([RECIPE, "actor_rollout_ref.model.path=somebody/else"], "--model-config FILE"),
         ([RECIPE, "--model-config", "nowhere.json"], "--model-config: expected"),
-        ([RECIPE, "--gpu", "b300"], "--gpu: expected one of a100, h100, h200, got 'b300'"),
+        ([RECIPE, "--gpu", "b300"], "--gpu: expected one of a100, a100-40gb, h100, h200, b200, l40s"),
         ([RECIPE, "--mfu", "30"], "--mfu: expected a fraction in (0, 1], got 30"),
         ([RECIPE, "--gpu-memory", "0"], "--gpu-memory: expected"),
         ([RECIPE, "--response-tokens", "0"], "--response-tokens: expected"),

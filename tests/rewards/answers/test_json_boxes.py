@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from budget import budget
+from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_vision_r1.rewards.answers import parse_json_boxes, write_json_boxes
@@ -126,7 +127,7 @@ def test_an_absurd_coordinate_counts_as_a_prediction_and_overflows_nothing() -> 
 PIECES = st.sampled_from(["[", "]", "{", "}", '"', "```json", "\n", ",", "bbox_2d", "NaN", "-1e999", "9" * 40, ITEM])
 
 
-@settings(max_examples=300, deadline=None)
+@budget(300)
 @given(
     st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join), st.binary().map(lambda raw: raw.decode("latin")))
 )

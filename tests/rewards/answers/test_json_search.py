@@ -2,13 +2,14 @@
 
 import json
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 from verl_vision_r1 import Target, load_preset, score
-from verl_vision_r1.rewards.answers import Answer, parse_json_boxes
-from verl_vision_r1.rewards.answers.json_search import BUDGET, search
+from verl_vision_r1.rewards.answers import Answer, json_search, parse_json_boxes
+from verl_vision_r1.rewards.answers.json_search import BUDGET, PER_VALUE, decode_value, search
 from verl_vision_r1.rewards.answers.robust_boxes import parse_robust_boxes
 
 FRAME = (640, 480)
@@ -168,6 +169,10 @@ def test_the_own_form_of_glm_is_well_formed_in_robust() -> None:
         "/*" * 100_000,
         "(1, 2), (" * 20_000,
         '[1, 2, {"a": ' * 15_000,
+        " " * 64_000 + "." + " " * 64_000 + ".",
+        "</s>" + " " * 64_000 + ".",
+        "[," + " " * 64_000 + ".",
+        "(" + " " * 64_000 + ".",
     ],
 )
 def test_hostile_texts_take_no_time(text: str) -> None:
@@ -176,6 +181,39 @@ def test_hostile_texts_take_no_time(text: str) -> None:
         parse_json_boxes(text, FRAME, grounding=grounding)
         parse_robust_boxes(text, FRAME, grounding=grounding)
     assert time.process_time() - begin < 0.8
+
+
+def decoded(text: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The number of places at which a search tries to decode."""
+    places: list[int] = []
+
+    def counted(text: str, start: int = 0) -> tuple[Any, int]:
+        places.append(start)
+        return decode_value(text, start)
+
+    monkeypatch.setattr(json_search, "decode_value", counted)
+    search(text)
+    return len(places)
+
+
+@pytest.mark.parametrize("piece", ["{},", "[],", '{"":0},', "[{}],"])
+def test_small_values_of_a_list_without_its_end_are_decoded_within_the_budget(
+    piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decoded(f"[{piece * 60_000}{{'a': 1}}", monkeypatch) <= 2 * BUDGET / PER_VALUE
+
+
+@pytest.mark.parametrize(("piece", "values"), [("[", 0), ("[1,", 0), ('{"a":', 0), ('[{"a": 1}, {"b": {"c":', 300)])
+def test_brackets_that_are_open_at_the_same_error_are_decoded_twice(
+    piece: str, values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the text, and in the text whose slips are repaired."""
+    assert decoded(piece * 300 + "}", monkeypatch) == 2 * (2 + values)
+
+
+def test_what_stands_before_an_error_is_read() -> None:
+    text = f'[[1, {{"a": {CAT}, "b": [{CAT}, "[{{", {CAT}, [[[{CAT}, ?'
+    assert search(text).items == [json.loads(CAT)] * 4
 
 
 def test_boxes_behind_a_text_that_takes_all_of_the_budget_are_read() -> None:

@@ -48,6 +48,8 @@ def show_explanation(explanation: Explanation, rules: TaskRules, console: Consol
     _print(console, f"{explanation.target.task}, frame {frame[0]:g}x{frame[1]:g}, {_thresholds(scores.stage)}")
     console.print(_criteria(scores, rules))
     _print(console, _counts(scores))
+    if explanation.answer.form:
+        _print(console, f"form: {explanation.answer.form}")
     if explanation.verdicts:
         console.print(_predictions(explanation.verdicts[:SHOWN]))
     if len(explanation.verdicts) > SHOWN:

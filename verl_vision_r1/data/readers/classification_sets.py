@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from verl_vision_r1.data.readers.classification import Labelled, find, load_names, nameless, read_labelled
-from verl_vision_r1.data.readers.entries import read_text
 from verl_vision_r1.data.readers.folders import expect_folder
 from verl_vision_r1.data.readers.problems import OnProblem, Reading
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image
+from verl_vision_r1.documents import read_text
 from verl_vision_r1.shown import shown
 
 Listed = Iterator[tuple[str, str, str]]

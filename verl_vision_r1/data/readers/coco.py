@@ -16,6 +16,7 @@ from verl_vision_r1.data.readers.coco_document import (
     Document,
     categories_of,
     expect_single_objects,
+    image_ids,
     images_of,
     is_crowd,
     load,
@@ -93,7 +94,7 @@ def read_document(document: Document, file: File) -> Iterator[Sample]:
     if not file.reading.crowd_as_box:
         expect_single_objects(document, file.names, file.path)
     expect_sides(document, entries, file.path)
-    grouped, named = group(document["annotations"], entries, file), _image_ids(entries)
+    grouped, named = group(document["annotations"], entries, file), image_ids(entries)
     owners: dict[Path, Key] = {}
     for key, entry in entries.items():
         try:
@@ -109,13 +110,6 @@ def read_document(document: Document, file: File) -> Iterator[Sample]:
     if file.crowds:
         counts = listed((f"{name or 'unknown'} {count}" for name, count in file.crowds.most_common()), 5)
         file.reading.note(f"{file.path.name}: {file.crowds.total()} crowds left out: {counts}")
-
-
-def _image_ids(entries: dict[Key, Entry]) -> dict[Key, str]:
-    """Names of the images: without extension, unless another image then has the same name."""
-    stems = {key: stem_of(entry["file_name"]) for key, entry in entries.items()}
-    shared = {stem for stem, count in Counter(stems.values()).items() if count > 1}
-    return {key: entries[key]["file_name"] if stem in shared else stem for key, stem in stems.items()}
 
 
 def group(annotations: list[Entry], images: dict[Key, Entry], file: File) -> dict[Key, list[Entry]]:

@@ -51,12 +51,18 @@ def names_of(entries: list[Entry], where: str, *, unique: bool = True) -> dict[K
     taken: set[str] = set()
     for entry in entries:
         at = f"{where} {short(entry.get('id'))}"
-        key, name = id_of(entry, "id", at), value_of(entry, "name", str, at)
+        key, name = id_of(entry, "id", at), _name_of(entry, at)
         if key in names or (unique and name in taken) or not is_name(name):
             raise ValueError(f"{at}: expected a unique id and a {'unique ' * unique}name, got {shown(name)}")
         names[key] = name
         taken.add(name)
     return names
+
+
+def _name_of(entry: Entry, where: str) -> str:
+    """The name of a category. Some tools write the name 3 as a number."""
+    name = entry.get("name")
+    return str(name) if type(name) is int else value_of(entry, "name", str, where)
 
 
 def categories_of(document: Document, path: Path, reading: Reading) -> dict[Key, str]:
@@ -138,6 +144,13 @@ def images_of(entries: list[Entry], path: Path, *, lenient: bool = False) -> dic
 def stem_of(file_name: str) -> str:
     """The `image_id` of a file in our samples: its path without extension."""
     return PurePosixPath(file_name).with_suffix("").as_posix()
+
+
+def image_ids(entries: dict[Key, Entry]) -> dict[Key, str]:
+    """Names of the images: without extension, unless another image then has the same name."""
+    stems = {key: stem_of(entry["file_name"]) for key, entry in entries.items()}
+    shared = {stem for stem, count in Counter(stems.values()).items() if count > 1}
+    return {key: entries[key]["file_name"] if stem in shared else stem for key, stem in stems.items()}
 
 
 def is_crowd(annotation: Entry, where: str) -> bool:

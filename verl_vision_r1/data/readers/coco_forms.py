@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.data.readers.coco_document import Document
-from verl_vision_r1.data.readers.entries import LARGEST, Entry, Key
+from verl_vision_r1.data.readers.entries import LARGEST, Entry, Key, id_of
 from verl_vision_r1.shown import shown
 
 NEAR: Final = 0.01
@@ -56,11 +56,17 @@ def _numbers(annotations: list[Entry], images: dict[Key, Entry]) -> NDArray[np.f
     for annotation in annotations:
         box, area = annotation.get("bbox"), annotation.get("area")
         if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)):
-            key = annotation.get("image_id")
-            entry = images.get(key, {}) if isinstance(key, int | str) else {}
+            entry = images.get(_image_of(annotation), {})
             size = [side if _is_number(side) else np.inf for side in (entry.get("width"), entry.get("height"))]
             rows.append((*box, area if _is_number(area) else np.nan, *size))
     return np.array(rows, dtype=np.float64).reshape(-1, 7)
+
+
+def _image_of(annotation: Entry) -> Key:
+    try:
+        return id_of(annotation, "image_id", "")
+    except ValueError:
+        return ""
 
 
 def _is_number(value: Any) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from verl_vision_r1.data.readers.problems import OnProblem, fail
+from verl_vision_r1.documents import expect_regular, read_text
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import MAX_SIDE
 
@@ -136,19 +137,6 @@ def is_name(text: str) -> bool:
     return bool(text.replace("_", "").strip())
 
 
-def read_text(path: Path, expected: str = "text") -> str:
-    """The text of a UTF-8 file; `expected` names the format for the message.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected {expected} in UTF-8, got another encoding: {error}") from error
-
-
 def load_json(path: Path, expected: str = "JSON", hook: Callable[[Entry], Any] | None = None) -> Any:
     """The contents of a JSON file; `expected` names the format for the message, `hook` converts each object.
 
@@ -156,6 +144,7 @@ def load_json(path: Path, expected: str = "JSON", hook: Callable[[Entry], Any] |
         FileNotFoundError: The file does not exist.
         ValueError: The file is not JSON.
     """
+    expect_regular(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             return json.load(file, object_hook=hook)
@@ -173,6 +162,7 @@ def json_lines(path: Path, on_problem: OnProblem = fail) -> Iterator[tuple[str, 
         FileNotFoundError: The file does not exist.
         ValueError: No line is a JSON object. A single invalid line goes to `on_problem`.
     """
+    expect_regular(path)
     found = False
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

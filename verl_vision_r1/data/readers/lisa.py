@@ -19,6 +19,7 @@ from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image, fit_box
+from verl_vision_r1.documents import expect_regular
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
@@ -80,6 +81,7 @@ def read_lisa(folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
 
 
 def _load(path: Path) -> Entry:
+    expect_regular(path)
     try:
         entry = json.loads(_decoded(path.read_bytes()))
     except (ValueError, RecursionError) as error:

@@ -33,6 +33,7 @@ from verl_vision_r1.data.readers.samples import (
     fit_box,
     read_box,
 )
+from verl_vision_r1.documents import expect_regular
 from verl_vision_r1.shown import shown
 
 SPLITS: Final = ("train", "val", "testA", "testB", "test")
@@ -109,6 +110,7 @@ def load_references(path: Path) -> list[Entry]:
         FileNotFoundError: The file does not exist.
         ValueError: The file is not a pickle, names code, or does not contain a list of dictionaries.
     """
+    expect_regular(path)
     with path.open("rb") as file:
         try:
             # Python 2 wrote the published files; their text is bytes.

@@ -1,80 +1,31 @@
-"""The datasets that `vision-r1 prepare` reads, by name. `readers.DATASETS` lists the same names by kind."""
+"""The datasets that `vision-r1 prepare` reads, by name: the functions that `readers.DATASETS` lists."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from verl_vision_r1.data.readers import (
-    classification,
-    classification_sets,
-    coco_layouts,
-    counting,
-    jsonl,
-    lisa,
-    lvis,
-    odinw,
-    odvg,
-    refcoco,
-    swift,
-    v3det,
-    virft,
-    vision_r1_data,
-    visual_genome,
-    vlm_r1,
-    voc,
-    yolo_layouts,
-)
+from verl_vision_r1.data.readers import DATASETS, coco_layouts
 from verl_vision_r1.data.readers.folders import check_name
 from verl_vision_r1.data.readers.samples import Splits
 from verl_vision_r1.shown import shown
 
 Find = Callable[[str], Splits]
 """(folder, or name on the Hugging Face Hub) -> splits of the dataset."""
-
-SOURCES: Final[dict[str, Find]] = {
-    "coco": coco_layouts.find,
-    "lvis": lvis.find,
-    "odinw13": odinw.find_13,
-    "odinw35": odinw.find_35,
-    "voc": voc.find,
-    "yolo": yolo_layouts.find,
-    "v3det": v3det.find,
-    "refcoco": refcoco.find,
-    "refcoco+": refcoco.find,
-    "refcocog": refcoco.find,
-    "visual_genome": visual_genome.find,
-    "clevr": counting.find,
-    "pixmo_count": counting.find,
-    "imagefolder": classification.find,
-    "flowers": classification_sets.find_flowers,
-    "pets": classification_sets.find_pets,
-    "cars": classification_sets.find_cars,
-    "aircraft": classification_sets.find_aircraft,
-    "lisa": lisa.find,
-    "vision_r1_data": vision_r1_data.find,
-    "virft": virft.find,
-    "vlm_r1": vlm_r1.find,
-    "easyr1": vlm_r1.find_easyr1,
-    "swift": swift.find,
-    "odvg": odvg.find,
-    "jsonl": jsonl.find,
-}
-
-
 FindFile = Callable[[Path, Path | None], Splits]
 """(annotation file, folder of its images or None) -> splits of the dataset."""
 
-FILES: Final[dict[str, FindFile]] = {
-    "coco": coco_layouts.find_file,
-    "lvis": lvis.find_file,
-    "v3det": v3det.find_file,
-    "voc": voc.find_file,
-    "vlm_r1": vlm_r1.find_file,
-    "easyr1": vlm_r1.find_easyr1_file,
-    "swift": swift.find_file,
-    "odvg": odvg.find_file,
-    "jsonl": jsonl.find_file,
-}
+
+def _functions() -> Iterator[tuple[str, Find, FindFile | None]]:
+    """Each dataset with its reader, and with the one of an annotation file if it has one."""
+    for name, place in (item for kind in DATASETS.values() for item in kind.items()):
+        module, function = place.split(":")
+        reader = import_module(f"{__package__}.{module}")
+        yield name, getattr(reader, function), getattr(reader, f"{function}_file", None)
+
+
+SOURCES: Final[dict[str, Find]] = {name: find for name, find, _ in _functions()}
+FILES: Final[dict[str, FindFile]] = {name: find_file for name, _, find_file in _functions() if find_file}
 """The datasets whose annotations may be in one file (for VOC, in one folder) away from the images."""
 
 PARENTS: Final = ("refcoco", "refcoco+", "refcocog")

@@ -16,6 +16,7 @@ from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image, fit_box
 from verl_vision_r1.data.readers.voc_lists import find_lists, listed_files, without_lists
+from verl_vision_r1.documents import expect_regular
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import MAX_SIDE, Target
 
@@ -145,6 +146,7 @@ def read_voc(
 
 
 def _parse(path: Path) -> ElementTree.Element:
+    expect_regular(path)
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # The last two for an unknown encoding.
@@ -192,6 +194,8 @@ def _sample(
         where = f"{path} object[{index}]"
         try:
             label = _label(entry, categories, where)
+            if (count := len(entry.findall("bndbox"))) != 1:
+                raise ValueError(f"{where}: expected one <bndbox>, got {count}")
             boxes.append(fit_box(_xyxy(entry, where), size, where, reading))
             labels.append(label)
         except ValueError as problem:
@@ -202,7 +206,7 @@ def _sample(
 
 
 def _size(root: ElementTree.Element, path: Path, image: Path) -> tuple[int, int]:
-    if root.find("size") is not None:
+    if _text(root, "size/width") and _text(root, "size/height"):
         width, height = (_number(root, f"size/{key}", str(path)) for key in ("width", "height"))
         if not max(width, height) <= MAX_SIDE:
             raise ValueError(f"{path}: expected <size> up to {MAX_SIDE} pixels, got {width:g}x{height:g}")

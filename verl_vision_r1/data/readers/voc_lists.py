@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from verl_vision_r1.data.readers.entries import read_text
 from verl_vision_r1.data.readers.folders import SPLIT_OF, existing
 from verl_vision_r1.data.readers.problems import Reading
+from verl_vision_r1.documents import read_text
 from verl_vision_r1.shown import shown
 
 CLASS_COLUMN: Final = re.compile(r"(.*\S)\s+(?:-1|0|1)")

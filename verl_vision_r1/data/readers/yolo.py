@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from verl_vision_r1.boxes import as_boxes
-from verl_vision_r1.data.readers.entries import read_text
 from verl_vision_r1.data.readers.folders import listed
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Sample, find_image, fit_box
+from verl_vision_r1.documents import read_text
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from verl_vision_r1.data.readers.entries import is_name, read_text
+from verl_vision_r1.data.readers.entries import WHOLE, is_name
 from verl_vision_r1.data.readers.folders import SPLIT_OF, contents, expect_folder
 from verl_vision_r1.data.readers.problems import OnProblem
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits
-from verl_vision_r1.data.readers.yaml_file import load_yaml
 from verl_vision_r1.data.readers.yolo import Names, read_yolo
-from verl_vision_r1.documents import is_regular_file
+from verl_vision_r1.documents import is_regular_file, parse_yaml, read_text
 from verl_vision_r1.shown import shown
 
 YAML: Final = (".yaml", ".yml")
@@ -61,7 +60,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _configured(file: Path) -> Splits:
-    document = load_yaml(file)
+    document = parse_yaml(read_text(file, "YAML"), str(file))
     if not isinstance(document, dict):
         raise ValueError(f"{file}: expected a YAML mapping with 'names' and 'train', got {shown(document)}")
     names = _names(document.get("names"), file)
@@ -86,11 +85,11 @@ def _names(value: Any, file: Path) -> Names:
         raise ValueError(f"{file}: expected 'names' to be a list of classes, or names by number, got {shown(value)}")
     for key, name in names.items():
         # YAML reads an unquoted 3 as a number, which is a valid name, and an unquoted `no` as false, which is not.
-        if type(key) is not int or type(name) not in (str, int) or not is_name(str(name)):
+        if not WHOLE.fullmatch(str(key)) or int(key) < 0 or type(name) not in (str, int) or not is_name(str(name)):
             raise ValueError(f"{file}: expected a whole number and a class name, got {shown(key)}: {shown(name)}")
-    found = {key: str(name) for key, name in names.items()}
-    if len(set(found.values())) != len(found):
-        raise ValueError(f"{file}: expected unique class names, got {shown(sorted(found.values()))}")
+    found: Names = {int(key): str(name) for key, name in names.items()}
+    if not len(set(found.values())) == len(found) == len(names):
+        raise ValueError(f"{file}: expected unique numbers and class names, got {shown(names)}")
     return found
 
 

@@ -27,7 +27,7 @@ class GroundTruth:
         crowd: (M,) whether it is a COCO crowd (`iscrowd`), which is ignored: it is no target, and a prediction in it
             is no false positive.
         files: I paths of the image files, empty where unknown.
-        sizes: I image sizes in pixels, (width, height); empty if unknown.
+        sizes: I image sizes in pixels, (width, height), or None for an unknown one; empty if all are unknown.
     """
 
     images: tuple[str, ...]
@@ -38,7 +38,7 @@ class GroundTruth:
     areas: NDArray[np.float64]
     crowd: NDArray[np.bool_]
     files: tuple[str, ...]
-    sizes: tuple[tuple[int, int], ...] = ()
+    sizes: tuple[tuple[int, int] | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from verl_vision_r1.boxes import area, as_boxes
-from verl_vision_r1.data.readers.coco import images_of, load, names_of, stem_of
+from verl_vision_r1.data.consistency import alike_message, alike_names
+from verl_vision_r1.data.readers.coco_document import categories_of, image_ids, images_of, is_crowd, load
+from verl_vision_r1.data.readers.coco_forms import expect_sides
 from verl_vision_r1.data.readers.entries import LARGEST, Entry, Key, corners, id_of
+from verl_vision_r1.data.readers.problems import Reading
 from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
 from verl_vision_r1.shown import shown
@@ -17,32 +20,42 @@ from verl_vision_r1.targets import Target
 
 
 def read_coco_ground_truth(path: Path) -> GroundTruth:
-    """Read the ground truth of a COCO file.
+    """Read the ground truth of a COCO file, with the categories and image names that `prepare` reads from it.
 
     Images are in the order of their ids, as in COCO's evaluation. Boxes are not clipped to the image, and image files
     are not opened.
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It is not COCO JSON, or an entry is invalid.
+        ValueError: It is not COCO JSON, an entry is invalid, most boxes have another form, or two categories are equal
+            once labels are compared.
     """
     document = load(path)
-    names = names_of(document["categories"], f"{path} category")
-    images = images_of(document["images"], path)
+    names = categories_of(document, path, Reading())
+    categories = tuple(dict.fromkeys(names.values()))
+    if alike := alike_names(categories):
+        raise ValueError(f"{path}: {alike_message(alike)}")
+    images = images_of(document["images"], path, lenient=True)
+    expect_sides(document, images, path)
+    named = image_ids(images)
     rank = {key: index for index, key in enumerate(sorted(images, key=_order))}
-    number = {key: index for index, key in enumerate(names)}
+    number = {key: categories.index(name) for key, name in names.items()}
     found = [_object(entry, rank, number, path) for entry in document["annotations"]]
     return GroundTruth(
-        images=tuple(stem_of(images[key]["file_name"]) for key in rank),
-        categories=tuple(names.values()),
+        images=tuple(named[key] for key in rank),
+        categories=categories,
         image=np.array([entry.image for entry in found], dtype=np.intp),
         category=np.array([entry.category for entry in found], dtype=np.intp),
         boxes=as_boxes([entry.box for entry in found]),
         areas=np.array([entry.area for entry in found], dtype=np.float64),
         crowd=np.array([entry.crowd for entry in found], dtype=np.bool_),
         files=("",) * len(rank),
-        sizes=tuple((images[key]["width"], images[key]["height"]) for key in rank),
+        sizes=tuple(_size(images[key]) for key in rank),
     )
+
+
+def _size(image: Entry) -> tuple[int, int] | None:
+    return None if image.get("width") is None else (image["width"], image["height"])
 
 
 def _order(key: Key) -> tuple[int, str]:
@@ -70,13 +83,13 @@ def _object(entry: Entry, images: dict[Key, int], categories: dict[Key, int], pa
         raise ValueError(
             f"{where}: expected [x, y, width, height] with sides of at least 0, got {shown(entry['bbox'])}"
         )
-    measured, crowd = entry.get("area", (box[2] - box[0]) * (box[3] - box[1])), entry.get("iscrowd", 0)
+    measured = entry.get("area")
+    if measured is None:
+        measured = (box[2] - box[0]) * (box[3] - box[1])
     # NaN fails the comparison as well.
     if isinstance(measured, bool) or not isinstance(measured, int | float) or not 0 <= measured <= LARGEST**2:
         raise ValueError(f"{where}: expected 'area' to be a number of at least 0, got {shown(measured)}")
-    if not isinstance(crowd, bool | int) or crowd not in (0, 1):
-        raise ValueError(f"{where}: expected 'iscrowd' to be 0 or 1, got {shown(crowd)}")
-    return _Object(images[image], categories[category], box, float(measured), bool(crowd))
+    return _Object(images[image], categories[category], box, float(measured), is_crowd(entry, where))
 
 
 def ground_truth_of_samples(samples: Iterable[tuple[str, str, Target, str]]) -> GroundTruth:

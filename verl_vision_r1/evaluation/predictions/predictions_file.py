@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from verl_vision_r1.data.readers.folders import contents
+from verl_vision_r1.documents import expect_regular
 from verl_vision_r1.frames import MAX_FRAME, Size, read_size
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
@@ -106,6 +107,7 @@ def _file(path: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path}: expected a predictions file of verl's validation, got no such file")
     if not path.is_dir():
+        expect_regular(path)
         return path
     files = sorted(file for file in path.glob("*.jsonl") if file.is_file())
     if len(files) != 1:

@@ -189,17 +189,17 @@ def few(evaluation: Evaluation) -> list[str]:
 def show(grids: Sequence[Grid], console: Console) -> None:
     """Print tables to the terminal."""
     for grid in grids:
-        table = Table(title=_text(grid.title), title_justify="left")
+        table = Table(title=plain(grid.title), title_justify="left")
         for index, name in enumerate(grid.heading):
-            table.add_column(_text(name), justify="right" if index else "left", overflow="fold")
+            table.add_column(plain(name), justify="right" if index else "left", overflow="fold")
         for row in grid.rows:
-            table.add_row(*map(_text, row))
+            table.add_row(*map(plain, row))
         console.print(table)
 
 
-def _text(cell: str) -> Text:
-    """A cell without rich markup and control characters, which a name may contain."""
-    return Text(printable(cell, None))
+def plain(text: str) -> Text:
+    """Text for rich without markup and control characters: a name or path may contain both."""
+    return Text(printable(text, None))
 
 
 def markdown(grid: Grid) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from verl_vision_r1.preflight.doctor.check import Check
+from verl_vision_r1.shown import printable
 
 STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 
@@ -24,7 +25,7 @@ def show(checks: Iterable[Check], console: Console | None = None) -> bool:
         states[check.state] += 1
         console.print(line(check), soft_wrap=True)
         if check.ok is False:
-            console.print(Text(f"{'':9}to do: {check.advice}"), soft_wrap=True)
+            console.print(Text(printable(f"{'':9}to do: {check.advice}", None)), soft_wrap=True)
     console.print(Text(", ".join(f"{count} {state}" for state, count in states.items())), soft_wrap=True)
     return not states["failed"]
 
@@ -37,7 +38,7 @@ def line(check: Check) -> Text:
         'FAILED   python           3.9.1, expected >=3.10'
     """
     word = "FAILED" if check.ok is False else check.state
-    return Text.assemble((f"{word:9}", STYLES[check.state]), f"{check.name:17}", check.found)
+    return Text.assemble((f"{word:9}", STYLES[check.state]), f"{check.name:17}", printable(check.found, None))
 
 
 def as_json(checks: Iterable[Check]) -> str:

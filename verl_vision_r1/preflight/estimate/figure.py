@@ -16,12 +16,16 @@ class Figure:
         value: The number, or a text; None if unknown.
         unit: `bytes`, `tokens`, `seconds` and the like; empty for a count or a text.
         basis: How it is computed, and its assumptions.
+        lower_bound: Whether the number can only be higher.
+        fits: For a peak of memory: whether it is within that of the GPU.
     """
 
     name: str
     value: float | str | None
     unit: str
     basis: str
+    lower_bound: bool = False
+    fits: bool | None = None
 
     @property
     def shown(self) -> str:
@@ -37,6 +41,8 @@ class Figure:
             return self.value
         if self.unit == "bytes":
             return in_bytes(self.value)
+        if self.unit == "seconds":
+            return ("at least " if self.lower_bound else "") + in_time(self.value)
         number = f"{self.value:,.0f}" if self.value == int(self.value) else f"{self.value:,.3g}"
         return f"{number} {self.unit}".strip()
 
@@ -60,6 +66,19 @@ def in_bytes(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:,.1f} {unit}"
     return f"{value:.0f} B"
+
+
+def in_time(seconds: float) -> str:
+    """A duration in plain units.
+
+    Example:
+        >>> in_time(0.0467), in_time(29), in_time(200), in_time(7500)
+        ('0.047 s', '29 s', '3 min 20 s', '2 h 5 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds) // 60, 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {round(seconds) % 60} s"
 
 
 def counted(number: int, noun: str) -> str:

@@ -36,7 +36,7 @@ def cache_bytes(plan: Plan) -> float:
     configured = _configured_cache(plan)
     if configured is not None:
         return configured
-    budget = float(plan.rollout.gpu_memory_utilization) * plan.assumed.gpu_memory * GIB
+    budget = float(plan.rollout.gpu_memory_utilization) * plan.assumed.memory * GIB
     return budget - engine_weights(plan) - ENGINE
 
 
@@ -68,7 +68,7 @@ def figures(plan: Plan) -> Iterator[Figure]:
 
 
 def _peaks(plan: Plan, cache: float) -> Iterator[Figure]:
-    state, memory = model_state(plan), plan.assumed.gpu_memory * GIB
+    state, memory = model_state(plan), plan.assumed.memory * GIB
     need = state.resident * (not plan.separate) + RESERVE + engine_weights(plan) + ENGINE + cache
     training = "; training uses other GPUs" if plan.separate else ", and the training state that stays on the GPU"
     yield peak("peak: generation", need, memory, f"the engine{training}")
@@ -86,7 +86,7 @@ def _peaks(plan: Plan, cache: float) -> Iterator[Figure]:
 def _cache_basis(plan: Plan) -> str:
     if _configured_cache(plan) is not None:
         return "kv_cache_memory_bytes of the run"
-    budget = f"{plan.rollout.gpu_memory_utilization:g} of {plan.assumed.gpu_memory:g} GiB"
+    budget = f"{plan.rollout.gpu_memory_utilization:g} of {plan.assumed.memory:g} GiB"
     return f"{budget}, less the weights and {ENGINE / GIB:g} GiB for the engine"
 
 

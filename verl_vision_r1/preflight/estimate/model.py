@@ -92,14 +92,17 @@ def _published(name: str) -> tuple[Any, str]:
     from transformers import AutoConfig
 
     text = resources.files("verl_vision_r1.preflight.estimate").joinpath("sizes.json").read_text(encoding="utf-8")
-    models: dict[str, dict[str, Any]] = json.loads(text)["models"]
+    published = json.loads(text)
+    models: dict[str, dict[str, Any]] = published["models"]
     plain = re.sub(r"-(Instruct|Thinking)$", "", name.rstrip("/").rpartition("/")[2])
     if plain not in models:
         raise ValueError(
             f"actor_rollout_ref.model.path: expected a folder, a model in the hub's cache, or one of"
             f" {', '.join(models)}, got {name!r}; pass its config.json with --model-config FILE"
         )
-    return AutoConfig.for_model(**models[plain]), f"{plain}, as published"
+    sizes = models[plain]
+    sizes["text_config"] |= published["families"][sizes["model_type"]]
+    return AutoConfig.for_model(**sizes), f"{plain}, as published"
 
 
 def measure(config: Any, source: str, actor: Mapping[str, Any]) -> Model:

@@ -5,14 +5,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from verl_vision_r1.preflight.estimate.gpus import Gpu, gpu_named
 from verl_vision_r1.preflight.estimate.model import Model, measure, read_config
 from verl_vision_r1.preflight.estimate.samples import Lengths, read_lengths
 from verl_vision_r1.settings import Settings
-
-GPUS: Final = {"a100": 2.0e12, "h100": 3.35e12, "h200": 4.8e12}
-"""Peak memory bandwidth of each GPU in bytes per second (SXM, 80 and 141 GB), by NVIDIA's data sheet."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +18,8 @@ class Assumptions:
     """Assumptions that are not in the configuration of the run.
 
     Attributes:
-        gpu_memory: Memory of one GPU in GiB, greater than 0.
-        gpu: One of `GPUS`.
+        gpu: The name of a GPU in `GPUS`.
+        gpu_memory: Memory of one GPU in GiB, greater than 0; by default that of `gpu`.
         mfu: Model FLOPs utilization of the update, as verl logs it in `perf/mfu/actor`; in (0, 1].
         response_tokens: Mean tokens per completion, at least 1; None for `data.max_response_length`.
         model_config: A `config.json` used instead of the model's own.
@@ -30,21 +28,30 @@ class Assumptions:
         ValueError: A value is out of range.
     """
 
-    gpu_memory: float = 80.0
+    gpu_memory: float | None = None
     gpu: str = "h100"
     mfu: float = 0.3
     response_tokens: int | None = None
     model_config: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.gpu not in GPUS:
-            raise ValueError(f"--gpu: expected one of {', '.join(GPUS)}, got {self.gpu!r}")
-        if not self.gpu_memory > 0:
+        gpu_named(self.gpu)
+        if self.gpu_memory is not None and not self.gpu_memory > 0:
             raise ValueError(f"--gpu-memory: expected GiB greater than 0, got {self.gpu_memory}")
         if not 0 < self.mfu <= 1:
             raise ValueError(f"--mfu: expected a fraction in (0, 1], got {self.mfu}")
         if self.response_tokens is not None and self.response_tokens < 1:
             raise ValueError(f"--response-tokens: expected at least 1, got {self.response_tokens}")
+
+    @property
+    def kind(self) -> Gpu:
+        """The GPU."""
+        return gpu_named(self.gpu)
+
+    @property
+    def memory(self) -> float:
+        """Memory of one GPU in GiB."""
+        return self.gpu_memory or self.kind.memory
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from verl_vision_r1.preflight.estimate.figure import Figure
 from verl_vision_r1.preflight.estimate.generation import cache_bytes_of_token, concurrent_sequences, engine_weights
-from verl_vision_r1.preflight.estimate.plan import GPUS, Plan
+from verl_vision_r1.preflight.estimate.plan import Plan
 from verl_vision_r1.preflight.estimate.sharding import size_of
 
 
@@ -51,7 +51,7 @@ def decoding_seconds(plan: Plan) -> float | None:
     per_token = cache_bytes_of_token(plan.model, size_of(plan.rollout.dtype), plan.tensor_parallel)
     mean_length = plan.prompt_tokens + plan.response_tokens / 2
     read = rounds * engine_weights(plan) + completions * per_token * mean_length
-    return plan.response_tokens * read / GPUS[plan.assumed.gpu]
+    return plan.response_tokens * read / plan.assumed.kind.bandwidth
 
 
 def figures(plan: Plan) -> Iterator[Figure]:
@@ -61,9 +61,9 @@ def figures(plan: Plan) -> Iterator[Figure]:
         return
     lengths = f"{plan.prompt_tokens:,} prompt and {plan.response_tokens:,} completion tokens"
     generation = decoding_seconds(plan)
-    gpu, bandwidth = plan.assumed.gpu.upper(), GPUS[plan.assumed.gpu] / 1e12
-    basis = f"lower bound: {gpu} reads weights and cache at {bandwidth:g} TB/s; {lengths}"
-    yield Figure("generation per step", generation, "seconds", basis)
+    gpu, bandwidth = plan.assumed.gpu.upper(), plan.assumed.kind.bandwidth / 1e12
+    basis = f"{gpu} reads weights and cache at {bandwidth:g} TB/s; {lengths}"
+    yield Figure("generation per step", generation, "seconds", basis, lower_bound=True)
     flops = update_flops(plan)
     if flops is None:
         family = plan.model.config.model_type
@@ -75,12 +75,9 @@ def figures(plan: Plan) -> Iterator[Figure]:
 
 
 def _seconds(plan: Plan, flops: float, generation: float | None) -> Iterator[Figure]:
-    from verl.utils.flops_counter import get_device_flops
-
-    gpu, mfu = plan.assumed.gpu.upper(), plan.assumed.mfu
-    peak = get_device_flops("T", gpu)
-    update = flops / (plan.gpus * peak * 1e12 * mfu)
-    basis = f"assumed: {mfu:g} of {plan.gpus} x {peak:,.0f} TFLOP/s ({gpu})"
+    gpu, mfu, peak = plan.assumed.gpu.upper(), plan.assumed.mfu, plan.assumed.kind.flops
+    update = flops / (plan.gpus * peak * mfu)
+    basis = f"assumed: {mfu:g} of {plan.gpus} x {peak / 1e12:,.0f} TFLOP/s ({gpu})"
     yield Figure("update per step", update, "seconds", basis)
     passes = plan.old_probabilities + plan.reference
     old, reference = ("yes" if each else "no" for each in (plan.old_probabilities, plan.reference))
@@ -90,4 +87,4 @@ def _seconds(plan: Plan, flops: float, generation: float | None) -> Iterator[Fig
         training = update * (1 + passes / 3)
         seconds = max(training, generation) if plan.separate else training + generation
         basis = "these parts only: without start, validation, checkpoints and reading of images"
-        yield Figure("run", plan.total_steps * seconds / 3600, "hours", basis)
+        yield Figure("run", plan.total_steps * seconds, "seconds", basis, lower_bound=True)

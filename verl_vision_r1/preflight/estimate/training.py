@@ -40,7 +40,7 @@ def figures(plan: Plan) -> Iterator[Figure]:
 
 
 def _peaks(plan: Plan, state: ModelState, update: Pass) -> Iterator[Figure]:
-    memory = plan.assumed.gpu_memory * GIB
+    memory = plan.assumed.memory * GIB
     resident = state.optimizer * (state.optimizer_place is Place.ON_GPU)
     resident += state.weights * (state.weights_place is not Place.ON_HOST) + RESERVE
     if plan.old_probabilities or plan.reference:
@@ -66,7 +66,7 @@ def peak(name: str, need: float, memory: float, basis: str) -> Figure:
     """
     free = memory - need
     fits = f"fits, {free / GIB:.1f} GiB free" if free >= 0 else f"does not fit, {-free / GIB:.1f} GiB too much"
-    return Figure(name, need, "bytes", f"{fits} of {memory / GIB:g}; {basis}")
+    return Figure(name, need, "bytes", f"{fits} of {memory / GIB:g}; {basis}", fits=free >= 0)
 
 
 def _host(plan: Plan, state: ModelState) -> float:

