@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check lock clean
+.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check rehearse lock clean
 
 install: $(VENV)/installed
 
@@ -106,6 +106,11 @@ fuzz: install
 # fresh environments in build/versions; half an hour. CELLS=NAME runs one, TRAIN=1 trains a tiny model in each. Needs uv.
 versions: install
 	$(RUN) tests/versions/matrix.py $(CELLS) $(if $(TRAIN),--train) --write
+
+# One step of every training recipe at its real size, without a GPU; RECIPES=NAME for one. An hour on two cores.
+rehearse: install
+	$(RUN) docs/rehearse.py $(RECIPES)
+	$(RUN) docs/generate.py guides/rehearse.md
 
 # Three steps with a model of real size on this machine's GPUs; without one it says what it would do.
 gpu-check: install

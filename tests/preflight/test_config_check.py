@@ -92,6 +92,10 @@ def test_a_valid_configuration_passes(folder: Path) -> None:
             r"train_batch_size: expected at most \d+, the number of training samples, got 100",
         ),
         ("data.train_max_samples=7", r"train_batch_size: expected at most 7, the number of training samples, got 8"),
+        (
+            "actor_rollout_ref.rollout.enable_chunked_prefill=false actor_rollout_ref.rollout.max_model_len=9000",
+            r"max_num_batched_tokens: expected at least max_model_len .* 9000, got 4096; set it to 9000",
+        ),
         ("vision_r1.reward.total=product", r"vision_r1\.reward\.total: expected one of sum, mean, got 'product'"),
     ],
 )
@@ -99,7 +103,7 @@ def test_a_wrong_key_is_named(folder: Path, override: str, message: str) -> None
     from verl_vision_r1.preflight.config_check import check
 
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        check(config(folder, override))
+        check(config(folder, *override.split(" ")))
 
 
 def test_megatron_without_its_engine_group_freezes_nothing(folder: Path) -> None:

@@ -11,6 +11,7 @@ from compositions import EVALUATIONS, FOLDERS, RECIPES, composed
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
+from verl_vision_r1.preflight.config_check import check_keys
 from verl_vision_r1.rewards.attacks import PRESETS
 from verl_vision_r1.rewards.presets import load_preset
 from verl_vision_r1.settings import Settings
@@ -40,6 +41,15 @@ def test_recipe_passes_our_own_checks(name: str) -> None:
     criteria = ("accuracy", "confidence", "format", "iou") if theirs else ("format", "precision", "recall")
     assert settings.preset.criteria == (load_preset("robust").criteria if name == "vision_r1_cpu" else criteria)
     assert ("<answer>" in settings.prompts.templates["expression"]) == theirs
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("evaluation", ["none", "greedy", "qwen3_vl"])
+def test_a_batch_of_vllm_holds_a_whole_sequence(recipe: str, evaluation: str, monkeypatch: Any) -> None:
+    """verl 0.9 raises the limit of a batch by itself, in a field that it has frozen: the run ends as vLLM starts."""
+    monkeypatch.setenv("VERL_PLATFORM", "cpu" if recipe == "vision_r1_cpu" else "")
+    chosen = [] if recipe.startswith("eval_") else [f"vision_r1/evaluation={evaluation}"]
+    check_keys(composed(f"+recipe={recipe}", *chosen))
 
 
 def expect_generation_alone(config: Any, rows: str) -> None:

@@ -11,8 +11,18 @@ from typing import Any
 import torch
 
 
-def install() -> None:
-    """Replace flash-attn and the loading of weights in this process, before verl's workers are imported."""
+def install(*, kernels: bool) -> None:
+    """Replace the loading of weights in this process, before verl is imported.
+
+    Args:
+        kernels: Whether to replace flash-attn too.
+    """
+    if kernels:
+        _replace_kernels()
+    _load_nothing()
+
+
+def _replace_kernels() -> None:
     _module("flash_attn", flash_attn_func=_attention, flash_attn_varlen_func=_attention, flash_attn_with_kvcache=None)
     _module("flash_attn.ops")
     _module("flash_attn.ops.triton")
@@ -24,7 +34,6 @@ def install() -> None:
     padding = {"pad_input": utilities._pad_input, "unpad_input": utilities._unpad_input}
     _module("flash_attn.bert_padding", **padding, index_first_axis=utilities._index_first_axis, rearrange=None)
     modeling_utils.PreTrainedModel._flash_attn_can_dispatch = _yes
-    _load_nothing()
 
 
 def _module(name: str, **members: Any) -> None:

@@ -83,6 +83,7 @@ def check_keys(config: DictConfig) -> "Settings":
     _check_trainer(config)
     _check_advantage(config, settings.preset.criteria)
     _check_frozen(config)
+    _check_batched_tokens(config.actor_rollout_ref.rollout)
     _check_packages()
     return settings
 
@@ -148,6 +149,16 @@ def _check_frozen(config: DictConfig) -> None:
         raise ValueError(
             f"vision_r1/freeze: expected vision_r1/engine=megatron, which sets actor.{key}, got model_engine=megatron"
             " alone"
+        )
+
+
+def _check_batched_tokens(rollout: DictConfig) -> None:
+    """Check that a sequence fits into a batch: verl 0.9 would raise the limit, but fails at its own frozen field."""
+    tokens, longest = rollout.max_num_batched_tokens, rollout.max_model_len
+    if rollout.name == "vllm" and not rollout.enable_chunked_prefill and longest and tokens < longest:
+        raise ValueError(
+            "actor_rollout_ref.rollout.max_num_batched_tokens: expected at least max_model_len without"
+            f" enable_chunked_prefill, {longest}, got {tokens}; set it to {longest}"
         )
 
 

@@ -1,5 +1,7 @@
 """The first steps of a rehearsal: the run composes and passes its checks, and the model's configuration is found."""
 
+import contextlib
+import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +24,8 @@ def prepare(overrides: Sequence[str], model_config: Path | None, folder: Path) -
     """
     try:
         config = composed(overrides)
-        checked = _check(config)
+        with contextlib.redirect_stdout(io.StringIO()):  # verl reports that all is well.
+            checked = _check(config)
     except (Exception, SystemExit) as error:
         return {"configuration": Step(False, one_line(error), advice=getattr(error, "advice", ""))}
     try:
@@ -33,13 +36,13 @@ def prepare(overrides: Sequence[str], model_config: Path | None, folder: Path) -
 
 def _check(config: Any) -> Step:
     """The checks of the run before Ray starts, and verl's own; samples are checked if they are on this machine."""
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
     from verl_vision_r1.preflight.config_check import check_keys, check_samples
 
     settings = check_keys(config)
-    actor = config.actor_rollout_ref.actor
-    validate_config(config, actor.use_kl_loss or config.algorithm.use_kl_in_reward, False)
+    validate_config(config, need_reference_policy(config), need_critic(config))
     samples = check_samples(config, settings, missing_ok=True)
     found = f"{samples:,} samples are valid" if samples else "samples are not on this machine"
     return Step(True, f"{config.trainer.nnodes} x {config.trainer.n_gpus_per_node} GPUs, {found}")

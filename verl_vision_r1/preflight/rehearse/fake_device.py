@@ -35,7 +35,7 @@ class FakeDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> "FakeDevice":
         self._resize, self._weakref = torch.UntypedStorage.resize_, vars(utilities)["weakref"]
-        torch.UntypedStorage.resize_ = _counted(self._resize, self.memory)  # type: ignore[method-assign]
+        torch.UntypedStorage.resize_ = self.memory.counting(self._resize)  # type: ignore[method-assign]
         # torch moves fake parameters by swapping them, and refuses to where a cache holds a weak reference.
         vars(utilities)["weakref"] = SimpleNamespace(getweakrefs=lambda tensor: [])
         super().__enter__()  # type: ignore[no-untyped-call]
@@ -75,15 +75,6 @@ class FakeDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(tensor, FakeTensor):
                 self.memory.add(tensor)
         return result
-
-
-def _counted(resize: Any, memory: Memory) -> Any:
-    def wrapped(storage: torch.UntypedStorage, size: int) -> Any:
-        result = resize(storage, size)
-        memory.resized(storage)
-        return result
-
-    return wrapped
 
 
 def _read(tensor: FakeTensor) -> bool | int | float:

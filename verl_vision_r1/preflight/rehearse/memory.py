@@ -3,7 +3,7 @@
 import contextlib
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import torch
@@ -45,10 +45,16 @@ class Memory:
             self._sizes[key], self._kinds[key] = 0, "temporary"
             self._resize(key, storage.nbytes())
 
-    def resized(self, storage: torch.UntypedStorage) -> None:
-        """Count a storage anew. FSDP2 frees and allocates gathered parameters by their size."""
-        if storage._cdata in self._sizes:
-            self._resize(storage._cdata, storage.nbytes())
+    def counting(self, resize: Callable[..., Any]) -> Callable[..., Any]:
+        """`UntypedStorage.resize_` that counts the storage anew: FSDP2 frees and allocates gathered parameters so."""
+
+        def wrapped(storage: torch.UntypedStorage, size: int) -> Any:
+            result = resize(storage, size)
+            if storage._cdata in self._sizes:
+                self._resize(storage._cdata, storage.nbytes())
+            return result
+
+        return wrapped
 
     def mark(self, tensors: Iterable[Any], kind: str) -> None:
         """Say what tensors hold; those of a distributed tensor are its local part's, and None is passed over."""

@@ -1,5 +1,6 @@
 """The steps of a rehearsal: each in a process of its own, two at a time."""
 
+import functools
 import json
 import os
 import subprocess
@@ -79,6 +80,11 @@ class Stage:
     options: Options
     folder: Path
 
+    @functools.cached_property
+    def kernels(self) -> bool:
+        """Whether the run's machines have flash-attn, as verl assumes of GPUs."""
+        return str(composed(self.overrides).trainer.device) != "cpu"
+
     @property
     def model(self) -> Path:
         """The folder with the model's configuration."""
@@ -123,6 +129,7 @@ class Stage:
             "sent": str(self.folder / "sent.json"),
             "nodes": self.options.nodes,
             "gpu_memory": self.options.gpu_memory,
+            "kernels": self.kernels,
         }
         path = result.with_suffix(".spec")
         path.write_text(json.dumps(spec), encoding="utf-8")

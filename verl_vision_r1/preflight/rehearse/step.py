@@ -30,6 +30,7 @@ class Spec:
         sent: A JSON list of `[name, shape, dtype]`, the weights that the actor sends; None if not known.
         nodes: The user's cluster as `[nodes, GPUs of each]`; None for what the configuration of the run says.
         gpu_memory: Memory of one GPU in GiB.
+        kernels: Whether the run's machines have flash-attn; those without a GPU have not.
     """
 
     overrides: tuple[str, ...]
@@ -38,6 +39,7 @@ class Spec:
     sent: Path | None = None
     nodes: tuple[int, int] | None = None
     gpu_memory: float = 80.0
+    kernels: bool = True
 
     @property
     def has_tokenizer(self) -> bool:
@@ -80,6 +82,7 @@ def read_spec(path: Path) -> Spec:
             sent=Path(sent) if sent else None,
             nodes=(int(nodes[0]), int(nodes[1])) if nodes else None,
             gpu_memory=float(found.get("gpu_memory") or 80.0),
+            kernels=bool(found.get("kernels", True)),
         )
     except (AttributeError, KeyError, IndexError, TypeError) as error:
         raise ValueError(

@@ -39,7 +39,7 @@ def take(spec: Spec) -> Step:
     Raises:
         SkippedError: The engine has no CPU path.
     """
-    stand_ins.install()  # Before anything imports transformers' attention.
+    stand_ins.install(kernels=spec.kernels)  # Before verl and transformers look for flash-attn.
     plan = plan_of(spec)
     if plan.actor.strategy in UNREHEARSED:
         raise SkippedError(UNREHEARSED[plan.actor.strategy])
@@ -86,6 +86,8 @@ class Rehearsal:
         if self._plan.reference and not self._plan.adapters:
             self._reference = self._workers.make_worker(copy.deepcopy(self._config), "ref", self._device)
         engine = self._engine = self._actor.actor.engine
+        if self._plan.config.trainer.device != "cpu":
+            self._workers.update_as_on_cuda(engine.optimizer)
         with self._device, engine.train_mode():
             for parameter in engine.module.parameters():
                 parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None

@@ -38,7 +38,6 @@ def make_worker(config: Any, role: str, device: FakeDevice) -> Any:
     with device:
         worker.init_model()
     engine = getattr(worker, role).engine
-    _on_cuda(engine.optimizer)
     device.memory.mark(engine.module.parameters(), _place(engine))
     return worker
 
@@ -48,9 +47,9 @@ def _place(engine: Any) -> str:
     return "host" if offloaded else "parameters"
 
 
-def _on_cuda(optimizer: Any) -> None:
-    """Update as on a GPU: torch updates all parameters at once there, with one more array of their size."""
-    for group in optimizer.param_groups if optimizer else ():
+def update_as_on_cuda(optimizer: Any) -> None:
+    """Update all parameters at once, with one more array of their size: torch's default on a GPU, but not on a CPU."""
+    for group in optimizer.param_groups:
         group["foreach"] = True
 
 
