@@ -179,7 +179,7 @@ def plain_label(label: str) -> str:
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+    if not isinstance(value, list | tuple) or not all(issubclass(kind, str) for kind in set(map(type, value))):
         raise ValueError(f"ground_truth.{key}: expected a list of strings, got {shown(value)}")
     return tuple(value)
 

@@ -1,28 +1,9 @@
 """The training run of the demo: its options, files and command."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from verl_vision_r1.training.process import RunFolder, trainer_command
-
-PLAIN: Final = re.compile(r"[\w./@%+-]*")
-"""A value that Hydra reads as it is."""
-
-
-def quoted(override: str) -> str:
-    """A Hydra override whose value is a path, in quotes if Hydra would read it otherwise.
-
-    Example:
-        >>> quoted("trainer.default_local_dir=/data/[1]"), quoted("trainer.default_local_dir=/data/1")
-        ("trainer.default_local_dir='/data/[1]'", 'trainer.default_local_dir=/data/1')
-    """
-    key, _, value = override.partition("=")
-    if PLAIN.fullmatch(value):
-        return override
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
-    return f"{key}='{escaped}'"
+from verl_vision_r1.training.process import RunFolder, quoted, trainer_command
 
 
 @dataclass(frozen=True)
@@ -62,7 +43,7 @@ class Demo(RunFolder):
         return trainer_command(
             [
                 "+recipe=vision_r1_cpu",
-                *map(quoted, self.files(self.rows, self.model)),
+                *self.files(self.rows, self.model),
                 quoted(f"trainer.validation_data_dir={self.validations}"),
                 f"trainer.total_training_steps={self.steps}",
                 f"trainer.test_freq={self.steps}",

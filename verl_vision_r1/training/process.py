@@ -24,6 +24,24 @@ POLITE: Final = 20.0
 """Seconds between SIGTERM and SIGKILL."""
 
 
+PLAIN: Final = re.compile(r"[\w./@%+-]*")
+"""A value that Hydra reads as it is."""
+
+
+def quoted(override: str) -> str:
+    """A Hydra override whose value is a path, in quotes if Hydra would read it otherwise.
+
+    Example:
+        >>> quoted("trainer.default_local_dir=/data/[1]"), quoted("trainer.default_local_dir=/data/1")
+        ("trainer.default_local_dir='/data/[1]'", 'trainer.default_local_dir=/data/1')
+    """
+    key, _, value = override.partition("=")
+    if PLAIN.fullmatch(value):
+        return override
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
+    return f"{key}='{escaped}'"
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of a training run.
@@ -56,14 +74,15 @@ class RunFolder:
             rows: Folder of train.parquet and val.parquet.
             model: Folder of the model.
         """
-        return [
-            f"actor_rollout_ref.model.path={model}",
-            f"data.train_files={rows / 'train.parquet'}",
-            f"data.val_files={rows / 'val.parquet'}",
-            f"trainer.default_local_dir={self.folder / 'checkpoints'}",
-            f"trainer.rollout_data_dir={self.rollouts}",
-            f"hydra.run.dir={self.folder / 'hydra'}",
-        ]
+        paths = {
+            "actor_rollout_ref.model.path": model,
+            "data.train_files": rows / "train.parquet",
+            "data.val_files": rows / "val.parquet",
+            "trainer.default_local_dir": self.folder / "checkpoints",
+            "trainer.rollout_data_dir": self.rollouts,
+            "hydra.run.dir": self.folder / "hydra",
+        }
+        return [quoted(f"{key}={path}") for key, path in paths.items()]
 
     def environment(self, ray_folder: str) -> dict[str, str]:
         """The environment of the training run: offline, and with its own folder for Ray.

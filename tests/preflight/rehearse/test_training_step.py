@@ -1,13 +1,18 @@
-"""The step of training: verl's own workers on fake ranks, at the real width of the 7B with two layers."""
+"""The step of training: verl's own workers on fake ranks, at the real width of the 7B with six layers."""
 
 import json
+from pathlib import Path
 
 import pytest
 from take_steps import take_steps, write_model
 
+from verl_vision_r1.preflight.estimate import training
+from verl_vision_r1.preflight.estimate.plan import Assumptions, make_plan
 from verl_vision_r1.preflight.rehearse.step import Step
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
+
+LAYERS = 6
 
 ACTOR = "actor_rollout_ref.actor."
 SHORT = ["data.train_batch_size=32", f"{ACTOR}ppo_max_token_len_per_gpu=3072"]
@@ -38,7 +43,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
     folder = tmp_path_factory.mktemp("training")
-    model = write_model(folder / "model", "Qwen/Qwen2.5-VL-7B-Instruct")
+    model = write_model(folder / "model", "Qwen/Qwen2.5-VL-7B-Instruct", LAYERS)
     cases = {name: {"folder": str(model), **case} for name, case in CASES.items()}
     cases["recipe"]["sent"] = str(folder / "sent.json")
     found = take_steps("training", cases, folder)
@@ -60,6 +65,20 @@ def test_the_recipe_takes_a_step(steps: dict[str, Step]) -> None:
     assert of(step, "update", "host") == pytest.approx(of(step, "update", "parameters"), rel=0.01)  # The reference.
     assert of(step, "old log-probabilities", "gradients") == 0
     assert (step.figures["tokens per pass"], step.figures["micro-batches"]) == (24576, 4)
+
+
+def test_the_estimate_agrees(steps: dict[str, Step], tmp_path: Path) -> None:
+    model = write_model(tmp_path, "Qwen/Qwen2.5-VL-7B-Instruct", LAYERS)
+    plan = make_plan(CASES["recipe"]["overrides"], Assumptions(model_config=model / "config.json"))
+    figures = {figure.name: figure.value for figure in training.figures(plan)}
+    for name, kind, tolerance in (
+        ("weights", "parameters", 0.02),
+        ("gradients", "gradients", 0.02),
+        ("optimizer", "moments", 0.02),
+        ("activations", "activations", 0.1),
+    ):
+        assert figures[name] == pytest.approx(of(steps["recipe"], "update", kind), rel=tolerance), name
+    assert figures["tokens per pass"] == steps["recipe"].figures["tokens per pass"]
 
 
 def test_eight_hundred_ranks_hold_a_hundredth_of_eight(steps: dict[str, Step]) -> None:

@@ -45,10 +45,14 @@ class Layers:
         Args:
             size: Bytes per number of the compute dtype.
         """
-        norms = 2 * (2 * size + (FLOAT32 if self.root_mean_square else 0)) * self.width
+        norms = 2 * self.norm_bytes(size)
         attention = 2 * size * (self.queries + self.keys)
         attention += (FLOAT32 + size) * (self.queries + self.keys) if self.head_norms else 0
         return norms + attention + (4 if self.gated else 3) * size * self.feedforward
+
+    def norm_bytes(self, size: int) -> int:
+        """Bytes per token that one norm stores."""
+        return (2 * size + (FLOAT32 if self.root_mean_square else 0)) * self.width
 
     def stored_bytes(self, size: int, checkpointing: bool) -> int:
         """Bytes per token that all layers store between the forward and the backward pass."""
@@ -79,6 +83,14 @@ def vision_layers(config: Any) -> Layers:
     newer = config.model_type == "qwen2_5_vl_vision"
     feedforward = getattr(config, "intermediate_size", None) or int(width * config.mlp_ratio)
     return Layers(config.depth, width, width, width, feedforward, newer, root_mean_square=newer)
+
+
+def vision_ends_bytes(config: Any, size: int) -> int:
+    """Bytes per patch that the two ends of a vision tower store: the patches, and the mergers with their norms."""
+    layers = vision_layers(config)
+    patch = int(getattr(config, "in_channels", 3)) * int(config.temporal_patch_size) * int(config.patch_size) ** 2
+    mergers = 1 + len(getattr(config, "deepstack_visual_indexes", ()))
+    return size * patch + mergers * (layers.norm_bytes(size) + 2 * size * layers.width)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from verl_vision_r1.preflight.estimate.activations import Layers, Logits, language_layers, vision_layers
+from verl_vision_r1.preflight.estimate.activations import (
+    Layers,
+    Logits,
+    language_layers,
+    vision_ends_bytes,
+    vision_layers,
+)
 from verl_vision_r1.preflight.estimate.plan import Plan
 
 
@@ -29,20 +35,27 @@ class Pass:
 
     Attributes:
         stored: Activations of the language model between the two passes.
-        vision: Activations of the vision tower.
+        vision: Activations of the vision tower and the connector.
         layer: Additional memory during the backward pass of a layer.
         logits: Additional memory during the computation of the loss.
+        norm: Activations of the final norm, freed before the first layer's backward pass.
     """
 
     stored: float
     vision: float
     layer: float
     logits: float
+    norm: float = 0
+
+    @property
+    def activations(self) -> float:
+        """What both passes have stored at the maximum."""
+        return self.stored + self.vision + (self.norm if self.logits + self.norm > self.layer else 0)
 
     @property
     def peak(self) -> float:
         """The maximum: the logits are freed before the first layer's backward pass."""
-        return self.stored + self.vision + max(self.layer, self.logits)
+        return self.activations + max(self.layer, self.logits)
 
 
 def update_pass(plan: Plan, size: int) -> Pass:
@@ -55,11 +68,13 @@ def update_pass(plan: Plan, size: int) -> Pass:
     tokens, checkpointing = tokens_of_update(plan), checkpointing_of(plan)
     language, vision = _layers(plan)
     patches = tokens * image_fraction(plan) * plan.model.patches_of_token
+    ends = vision_ends_bytes(plan.model.config.vision_config, size)
     return Pass(
         tokens * language.stored_bytes(size, checkpointing),
-        patches * vision.stored_bytes(size, checkpointing) if plan.model.vision_trained else 0,
+        patches * (vision.stored_bytes(size, checkpointing) + ends) if plan.model.vision_trained else 0,
         tokens * language.backward_bytes(size, checkpointing),
         logits_of(plan, size).bytes_of(tokens),
+        tokens * language.norm_bytes(size),
     )
 
 

@@ -31,7 +31,7 @@ def figures(plan: Plan) -> Iterator[Figure]:
     yield Figure("tokens per pass", tokens_of_update(plan), "tokens", "of the update, per GPU, at most")
     how = "one array per layer (checkpointing)" if checkpointing_of(plan) else "all activations (no checkpointing)"
     basis = f"{how}; {image_fraction(plan):.0%} of the tokens are image tokens"
-    yield Figure("activations", update.stored + update.vision, "bytes", basis)
+    yield Figure("activations", update.activations, "bytes", basis)
     yield Figure("backward pass of one layer", update.layer, "bytes", "its activations and their gradients")
     yield Figure("logits", update.logits, "bytes", logits_of(plan, state.size).basis)
     yield from _peaks(plan, state, update)
