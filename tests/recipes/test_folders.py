@@ -141,8 +141,12 @@ def test_the_estimate_of_a_recipe_is_what_arithmetic_gives(
     held = sharding.model_state(plan)
     states = (held.weights + held.gradients + held.optimizer) / 1e9
     assert states == pytest.approx(expected_states(name, config), abs=0.02)
-    samples = data.train_batch_size * parts.rollout.n / training_gpus(config)
-    tokens = min(parts.actor.ppo_max_token_len_per_gpu, samples * (data.max_prompt_length + data.max_response_length))
+    samples = data.train_batch_size * parts.rollout.n // training_gpus(config)
+    length = data.max_prompt_length + data.max_response_length
+    budget = parts.actor.ppo_max_token_len_per_gpu // length  # Whole sequences, in passes of about the same number.
+    tokens = length * next(
+        most for most in (-(-samples // parts) for parts in range(1, samples + 1)) if most <= budget
+    )
     assert passes.update_pass(plan, 2).stored == tokens * shape.width * shape.layers * 2
     parallel = parts.rollout.tensor_model_parallel_size
     weights = 2 * (shape.parameters + ADAPTER.get(name, 0.0)) / parallel

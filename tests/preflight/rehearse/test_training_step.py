@@ -1,24 +1,25 @@
-"""The step of training: verl's own workers on fake ranks, at the real width of the 7B with six layers."""
+"""The step of training: verl's own workers on fake ranks, at the real width of the 7B with two layers."""
 
 import json
-from pathlib import Path
 
 import pytest
 from take_steps import take_steps, write_model
 
-from verl_vision_r1.preflight.estimate import training
-from verl_vision_r1.preflight.estimate.plan import Assumptions, make_plan
 from verl_vision_r1.preflight.rehearse.step import Step
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
-LAYERS = 6
+LAYERS = 2
 
 ACTOR = "actor_rollout_ref.actor."
-SHORT = ["data.train_batch_size=32", f"{ACTOR}ppo_max_token_len_per_gpu=3072"]
+SHORT = [
+    "data.train_batch_size=8",
+    f"{ACTOR}ppo_max_token_len_per_gpu=3072",
+    "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=3072",
+    "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=3072",
+]
 CASES = {
     "recipe": {"overrides": ["+recipe=vision_r1_qwen7b"]},
-    "800 ranks": {"overrides": ["+recipe=vision_r1_qwen7b", "trainer.nnodes=100", "data.train_batch_size=400"]},
     "memory": {"overrides": ["+recipe=vision_r1_qwen7b", *SHORT], "gpu_memory": 8},
     "offloaded": {"overrides": ["+recipe=vision_r1_qwen7b", *SHORT, "vision_r1/engine=fsdp2_offload"]},
     "frozen": {"overrides": ["+recipe=vision_r1_qwen7b_frozen_vision", *SHORT]},
@@ -26,17 +27,16 @@ CASES = {
     "no such module": {
         "overrides": ["+recipe=vision_r1_qwen7b_lora", "actor_rollout_ref.model.target_modules=[query_proj]"]
     },
-    "mini-batch": {"overrides": ["+recipe=vision_r1_qwen7b", "trainer.n_gpus_per_node=6"]},
     "micro-batch": {
         "overrides": [
-            "+recipe=vision_r1_qwen7b",
+            *("+recipe=vision_r1_qwen7b", *SHORT),
             *(f"{ACTOR}use_dynamic_bsz=false", f"{ACTOR}ppo_micro_batch_size_per_gpu=7"),
             *("actor_rollout_ref.rollout.log_prob_use_dynamic_bsz=false",),
             "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=8",
         ]
     },
-    "all frozen": {"overrides": ["+recipe=vision_r1_qwen7b", "actor_rollout_ref.model.external_lib=frozen_model"]},
     "megatron": {"overrides": ["+recipe=vision_r1_qwen7b_megatron"]},
+    "all frozen": {"overrides": ["+recipe=vision_r1_qwen7b", "actor_rollout_ref.model.external_lib=frozen_model"]},
 }
 
 
@@ -62,28 +62,9 @@ def test_the_recipe_takes_a_step(steps: dict[str, Step]) -> None:
     assert "at the peak, in the update" in step.found
     assert of(step, "update", "moments") == pytest.approx(2 * of(step, "update", "parameters"), rel=0.01)
     assert of(step, "update", "gradients") == pytest.approx(of(step, "update", "parameters"), rel=0.01)
-    assert of(step, "update", "host") == pytest.approx(of(step, "update", "parameters"), rel=0.01)  # The reference.
+    assert of(step, "update", "host") > of(step, "update", "parameters")  # The reference model, and the images.
     assert of(step, "old log-probabilities", "gradients") == 0
     assert (step.figures["tokens per pass"], step.figures["micro-batches"]) == (24576, 4)
-
-
-def test_the_estimate_agrees(steps: dict[str, Step], tmp_path: Path) -> None:
-    model = write_model(tmp_path, "Qwen/Qwen2.5-VL-7B-Instruct", LAYERS)
-    plan = make_plan(CASES["recipe"]["overrides"], Assumptions(model_config=model / "config.json"))
-    figures = {figure.name: figure.value for figure in training.figures(plan)}
-    for name, kind, tolerance in (
-        ("weights", "parameters", 0.02),
-        ("gradients", "gradients", 0.02),
-        ("optimizer", "moments", 0.02),
-        ("activations", "activations", 0.1),
-    ):
-        assert figures[name] == pytest.approx(of(steps["recipe"], "update", kind), rel=tolerance), name
-    assert figures["tokens per pass"] == steps["recipe"].figures["tokens per pass"]
-
-
-def test_eight_hundred_ranks_hold_a_hundredth_of_eight(steps: dict[str, Step]) -> None:
-    many, few = (of(steps[name], "update", "parameters") for name in ("800 ranks", "recipe"))
-    assert many == pytest.approx(few / 100, rel=0.05)
 
 
 def test_too_little_memory_is_named(steps: dict[str, Step]) -> None:
@@ -117,8 +98,7 @@ def test_adapters_need_little_and_no_reference_model(steps: dict[str, Step]) -> 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("no such module", "query_proj"),
-        ("mini-batch", "mini_batch_size=512"),
+        ("no such module", "No modules were targeted"),
         ("micro-batch", "divisible"),
         ("all frozen", "empty parameter list"),
     ],

@@ -1,5 +1,6 @@
 """Memory of the forward and backward passes of a training run on one GPU."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from verl_vision_r1.preflight.estimate.plan import Plan
 def tokens_of_update(plan: Plan) -> int:
     """Maximum number of tokens per GPU in one forward and backward pass."""
     if plan.actor.use_dynamic_bsz:
-        return min(int(plan.actor.ppo_max_token_len_per_gpu), plan.completions_per_gpu * plan.longest)
+        return _largest(plan.completions_per_gpu, plan.longest, int(plan.actor.ppo_max_token_len_per_gpu))
     micro_batch = plan.actor.ppo_micro_batch_size_per_gpu or plan.actor.get("ppo_micro_batch_size")
     return int(micro_batch or plan.completions_per_gpu) * plan.longest
 
@@ -25,8 +26,23 @@ def tokens_of_probabilities(plan: Plan) -> int:
     """Maximum number of tokens per GPU in one forward pass for log-probabilities."""
     completions = math.ceil(plan.completions / plan.gpus)
     if plan.rollout.log_prob_use_dynamic_bsz:
-        return min(int(plan.rollout.log_prob_max_token_len_per_gpu), completions * plan.longest)
+        return _largest(completions, plan.longest, int(plan.rollout.log_prob_max_token_len_per_gpu))
     return int(plan.rollout.log_prob_micro_batch_size_per_gpu or completions) * plan.longest
+
+
+@functools.cache
+def _largest(completions: int, length: int, budget: int) -> int:
+    """Tokens of the largest micro-batch that verl forms of completions of this length; it does not divide one."""
+    import torch
+    from tensordict import TensorDict
+    from verl.utils.seqlen_balancing import rearrange_micro_batches
+
+    if length > budget:
+        return budget
+    mask = torch.ones(1, 1, dtype=torch.long).expand(completions, length)
+    batch = TensorDict({"input_ids": mask, "attention_mask": mask}, batch_size=[completions])
+    parts, _ = rearrange_micro_batches(batch, max_token_len=budget)
+    return max(map(len, parts)) * length
 
 
 @dataclass(frozen=True)

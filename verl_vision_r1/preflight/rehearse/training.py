@@ -92,7 +92,7 @@ class Rehearsal:
             for parameter in engine.module.parameters():
                 parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
             engine.optimizer_step()
-            self.memory.mark(self._workers.moments(engine.optimizer), "moments")
+            self.memory.mark(self._workers.moments(engine.optimizer), "moments")  # Offloaded as the mode ends.
 
     def log_probabilities(self) -> None:
         """The passes without gradients: old log-probabilities, and those of the reference model."""

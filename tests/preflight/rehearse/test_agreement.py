@@ -1,0 +1,28 @@
+"""The estimate against the rehearsals of the recipes, which docs/rehearsals.json keeps."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from verl_vision_r1.preflight.estimate import training
+from verl_vision_r1.preflight.estimate.plan import Assumptions, make_plan
+
+pytestmark = pytest.mark.verl
+
+REHEARSED = json.loads((Path(__file__).parents[3] / "docs" / "rehearsals.json").read_text(encoding="utf-8"))
+KINDS = (
+    ("weights", "parameters", 0.02),
+    ("gradients", "gradients", 0.02),
+    ("optimizer", "moments", 0.02),
+    ("activations", "activations", 0.1),
+)
+
+
+@pytest.mark.parametrize("recipe", [name for name, result in REHEARSED.items() if result["training"]])
+def test_the_estimate_is_that_of_the_rehearsal(recipe: str) -> None:
+    plan = make_plan([f"+recipe={recipe}"], Assumptions())
+    figures = {figure.name: figure.value for figure in training.figures(plan)}
+    found = REHEARSED[recipe]["training"]
+    for figure, kind, tolerance in KINDS:
+        assert figures[figure] == pytest.approx(found[kind], rel=tolerance), figure
