@@ -57,7 +57,8 @@ def update_as_on_cuda(optimizer: Any) -> None:
 def watched(memory: Memory) -> Iterator[None]:
     """Tell the memory what FSDP2 gathers and reduces, and what verl moves to the host and back."""
     from torch.distributed.fsdp._fully_shard._fsdp_param_group import FSDPParamGroup
-    from verl.workers.engine.fsdp import transformer_impl as engine
+    from verl.workers.engine import base
+    from verl.workers.engine.fsdp import transformer_impl
 
     def gathered(group: Any, *args: Any) -> None:
         memory.mark((tensor for part in group.fsdp_params for tensor in part.all_gather_outputs), "unsharded")
@@ -67,23 +68,25 @@ def watched(memory: Memory) -> Iterator[None]:
         for part in group.fsdp_params:
             memory.mark([part.sharded_param.grad], "host" if part.offload_to_cpu else "gradients")
 
-    def moved(place: str) -> Any:
-        return lambda module, *args: memory.mark(_state(module), place)
+    def moved(engine: Any, device: str, model: bool = True, optimizer: bool = True, grad: bool = True) -> None:
+        away = device == "cpu"
+        if engine.engine_config.forward_only:
+            return
+        if model:
+            memory.mark(engine.module.parameters(), "host" if away else "parameters")
+        if model and grad:
+            memory.mark((part.grad for part in engine.module.parameters()), "host" if away else "gradients")
+        if optimizer and engine.optimizer:
+            memory.mark(moments(engine.optimizer), "host" if away else "moments")
 
     with (
         _after(FSDPParamGroup, "wait_for_unshard", gathered),
         _after(FSDPParamGroup, "post_backward", reduced),
-        _after(engine, "offload_fsdp_model_to_cpu", moved("host")),
-        _after(engine, "load_fsdp_model_to_gpu", moved("parameters")),
-        _after(engine, "offload_fsdp_optimizer", lambda optimizer, *args: memory.mark(moments(optimizer), "host")),
-        _after(engine, "load_fsdp_optimizer", lambda optimizer, *args: memory.mark(moments(optimizer), "moments")),
+        # verl moves to "cpu" or to the name of the device, which is the same word here.
+        _replaced(transformer_impl.FSDPEngine, "to", moved),
+        _replaced(base, "get_device_name", lambda: "fake"),
     ):
         yield
-
-
-def _state(module: torch.nn.Module) -> Iterator[Any]:
-    for parameter in module.parameters():
-        yield from (parameter, parameter.grad)
 
 
 def moments(optimizer: Any) -> Iterator[torch.Tensor]:
