@@ -63,6 +63,10 @@ def run_ours(words: list[str]) -> None:
     if words[0] in PARSED_ONLY or any(word.startswith(ON_THE_HUB) for word in words):
         COMMANDS[words[0]].make_context(words[0], words[1:])
         return
+    if words[0] == "rehearse":  # It takes minutes too, but its run composes.
+        COMMANDS[words[0]].make_context(words[0], words[1:])
+        composed(*[word for word in words[1:] if "=" in word])
+        return
     if words[0] == "doctor":
         # Of a run, with a model that is at hand: the hub is not asked.
         words += ["--no-ray", "--json", *([f"actor_rollout_ref.model.path={MODEL}"] if words[1:] else [])]

@@ -17,12 +17,14 @@ def compose_once(config_name: str, overrides: Sequence[str] = (), **_: object) -
     """Compose as Hydra does, the groups first and then the keys, but set the keys on a copy."""
     repository = GlobalHydra.instance().config_loader().repository
     groups, keys = [], []
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    if any(override.is_hydra_override() for override in parsed):  # It may change where groups are looked for.
+        return real_compose(config_name, overrides=list(overrides))
+    for override in parsed:
         chooses = repository.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
         (groups if chooses else keys).append(override)
     config = copy.deepcopy(_composed(config_name, tuple(str(override.input_line) for override in groups)))
-    # The result has no `hydra` node.
-    ConfigLoaderImpl._apply_overrides_to_config([key for key in keys if not key.is_hydra_override()], config)
+    ConfigLoaderImpl._apply_overrides_to_config(keys, config)
     return config
 
 
