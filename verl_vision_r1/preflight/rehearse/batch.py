@@ -1,9 +1,9 @@
 """A batch of rollouts with the run's longest prompts and completions, as verl's agent loop hands it to a worker."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import accumulate, cycle, islice
 from typing import Any
 
 import torch
@@ -103,7 +103,7 @@ def _position_ids(lengths: Sequence[int], config: Any) -> torch.Tensor:
     """(B, L), or (B, 4, L) for M-RoPE: one axis for the text, three for the image."""
     positions = torch.cat([torch.arange(length) for length in lengths])
     if not _has_three_axes(config):
-        return _jagged(positions, lengths)
+        return jagged(positions, lengths)
     return torch.nested.nested_tensor_from_jagged(positions.repeat(4, 1), offsets=_offsets(lengths), jagged_dim=2)
 
 
@@ -120,23 +120,17 @@ def _image(rollout: Rollout, vision: Any) -> dict[str, torch.Tensor]:
 
 
 def _ones(lengths: Sequence[int], dtype: torch.dtype = torch.long) -> torch.Tensor:
-    return _jagged(torch.tensor([1] * sum(lengths), dtype=dtype), lengths)
+    return jagged(torch.tensor([1] * sum(lengths), dtype=dtype), lengths)
 
 
 def _nested(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    return _jagged(torch.cat(list(tensors)), [len(tensor) for tensor in tensors])
+    return jagged(torch.cat(list(tensors)), [len(tensor) for tensor in tensors])
 
 
-def _jagged(values: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+def jagged(values: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """Values of B samples one after another as a nested tensor, (B, L)."""
     return torch.nested.nested_tensor_from_jagged(values, offsets=_offsets(lengths))
 
 
 def _offsets(lengths: Sequence[int]) -> torch.Tensor:
-    return torch.tensor([0, *_sums(lengths)])
-
-
-def _sums(lengths: Sequence[int]) -> Iterator[int]:
-    end = 0
-    for length in lengths:
-        end += length
-        yield end
+    return torch.tensor([0, *accumulate(lengths)])

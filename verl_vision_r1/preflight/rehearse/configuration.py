@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from verl_vision_r1.preflight.doctor.check import one_line
-from verl_vision_r1.preflight.rehearse.step import Step, composed
+from verl_vision_r1.preflight.rehearse.step import Step, composed, failed
 
 FAMILIES: Final = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4v")
 """The families of vision-language models that verl 0.9 trains with images and whose batches are known here."""
@@ -27,11 +26,11 @@ def prepare(overrides: Sequence[str], model_config: Path | None, folder: Path) -
         with contextlib.redirect_stdout(io.StringIO()):  # verl reports that all is well.
             checked = _check(config)
     except (Exception, SystemExit) as error:
-        return {"configuration": Step(False, one_line(error), advice=getattr(error, "advice", ""))}
+        return {"configuration": failed(error)}
     try:
         return {"configuration": checked, "model": _model(config.actor_rollout_ref.model, model_config, folder)}
     except (Exception, SystemExit) as error:
-        return {"configuration": checked, "model": Step(False, one_line(error), advice=getattr(error, "advice", ""))}
+        return {"configuration": checked, "model": failed(error)}
 
 
 def _check(config: Any) -> Step:

@@ -1,6 +1,5 @@
 """The steps of a rehearsal: each in a process of its own, two at a time."""
 
-import functools
 import json
 import os
 import subprocess
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from verl_vision_r1.preflight.rehearse import configuration, remedies
 from verl_vision_r1.preflight.rehearse.step import Step, composed, read_result
@@ -59,11 +58,11 @@ def rehearse(overrides: Sequence[str], options: Options | None = None) -> Iterat
     """
     options = options or Options()
     with tempfile.TemporaryDirectory(prefix="rehearse-") as folder:
-        stage = Stage(tuple(overrides), options, Path(folder))
-        prepared = configuration.prepare(stage.overrides, options.model_config, stage.model)
+        model = Path(folder) / "model"
+        prepared = configuration.prepare(overrides, options.model_config, model)
         yield from prepared.items()
         if all(step.ok for step in prepared.values()):
-            yield from stage.play()
+            yield from Stage(tuple(overrides), composed(overrides), options, Path(folder), model).play()
 
 
 @dataclass(frozen=True)
@@ -72,23 +71,17 @@ class Stage:
 
     Attributes:
         overrides: The run.
+        config: Its configuration.
         options: What is assumed.
         folder: A folder for its files.
+        model: The folder with the model's configuration.
     """
 
     overrides: tuple[str, ...]
+    config: Any
     options: Options
     folder: Path
-
-    @functools.cached_property
-    def kernels(self) -> bool:
-        """Whether the run's machines have flash-attn, as verl assumes of GPUs."""
-        return str(composed(self.overrides).trainer.device) != "cpu"
-
-    @property
-    def model(self) -> Path:
-        """The folder with the model's configuration."""
-        return self.folder / "model"
+    model: Path
 
     def play(self) -> Iterator[tuple[str, Step]]:
         """Take the steps after the configuration."""
@@ -104,8 +97,9 @@ class Stage:
         step = self.take("training")
         if not self.options.remedies:
             return step
-        config = composed(self.overrides)
-        return remedies.advised(step, config, self.options.gpu_memory, lambda change: self.take("training", change))
+        return remedies.advised(
+            step, self.config, self.options.gpu_memory, lambda change: self.take("training", change)
+        )
 
     def _transfer(self, training: Step, engine: Step) -> Step:
         if not (self.folder / "sent.json").exists() or not engine.ok:
@@ -129,7 +123,7 @@ class Stage:
             "sent": str(self.folder / "sent.json"),
             "nodes": self.options.nodes,
             "gpu_memory": self.options.gpu_memory,
-            "kernels": self.kernels,
+            "kernels": self.config.trainer.device != "cpu",  # As verl assumes of GPUs.
         }
         path = result.with_suffix(".spec")
         path.write_text(json.dumps(spec), encoding="utf-8")

@@ -125,6 +125,11 @@ def plan_of(spec: Spec) -> Plan:
     return make_plan(spec.overrides, Assumptions(gpu_memory=spec.gpu_memory, model_config=config))
 
 
+def failed(error: BaseException) -> Step:
+    """An exception as the result of a step."""
+    return Step(False, one_line(error), advice=getattr(error, "advice", ""))
+
+
 def attempt(take: Callable[[Spec], Step], spec: Spec) -> Step:
     """Take a step; an exception is its result.
 
@@ -140,7 +145,7 @@ def attempt(take: Callable[[Spec], Step], spec: Spec) -> Step:
         return Step(None, str(reason))
     except (Exception, SystemExit) as error:
         traceback.print_exc()  # In the log of the step.
-        return Step(False, one_line(error), advice=getattr(error, "advice", ""))
+        return failed(error)
 
 
 def main(take: Callable[[Spec], Step], arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from verl.utils.tensordict_utils import get_non_tensor_data
 
-from verl_vision_r1.preflight.rehearse.batch import _jagged
+from verl_vision_r1.preflight.rehearse.batch import jagged
 from verl_vision_r1.preflight.rehearse.fake_device import FakeDevice
 from verl_vision_r1.preflight.rehearse.memory import Memory
 
@@ -187,4 +187,4 @@ def _skipped(micro_batch: Any) -> Any:
 def _values(outputs: Any, micro_batch: Any) -> dict[str, torch.Tensor]:
     """Real numbers for what verl reads back from the GPU: one per token."""
     lengths = micro_batch["input_ids"].offsets().diff().tolist()
-    return {name: _jagged(torch.tensor([1.0] * sum(lengths)), lengths) for name in outputs}
+    return {name: jagged(torch.tensor([1.0] * sum(lengths)), lengths) for name in outputs}
