@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,17 @@ from verl_vision_r1.shown import printable, printable_lines
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 """The option of every command that prints a result."""
+Run = Annotated[
+    list[str],
+    typer.Argument(help="Overrides of a run, as on verl's command line.", metavar="+recipe=NAME [KEY=VALUE ...]"),
+]
+GpuMemory = Annotated[float | None, typer.Option(help="Memory of one GPU in GiB.", show_default="that of --gpu")]
+Gpu = Annotated[str, typer.Option(help="GPU: h100, a100, rtx4090 and so on.")]
+ModelConfig = Annotated[
+    Path | None,
+    typer.Option(help="config.json of the model.", show_default="that of actor_rollout_ref.model.path"),
+]
+"""With `Run`, `GpuMemory` and `Gpu`: what `estimate` and `rehearse` take alike."""
 
 
 def one_line(text: str) -> str:

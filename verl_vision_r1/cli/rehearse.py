@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from verl_vision_r1.cli.app import AsJson, app
+from verl_vision_r1.cli.app import AsJson, Gpu, GpuMemory, ModelConfig, Run, app
 
 
 @app.command(
@@ -14,18 +14,10 @@ from verl_vision_r1.cli.app import AsJson, app
     rich_help_panel="Runs",
 )
 def rehearse(
-    run: Annotated[
-        list[str],
-        typer.Argument(help="Overrides of a run, as on verl's command line.", metavar="+recipe=NAME [KEY=VALUE ...]"),
-    ],
-    gpu_memory: Annotated[
-        float | None, typer.Option(help="Memory of one GPU in GiB.", show_default="that of --gpu")
-    ] = None,
-    gpu: Annotated[str, typer.Option(help="GPU: h100, a100, rtx4090 and so on.")] = "h100",
-    model_config: Annotated[
-        Path | None,
-        typer.Option(help="config.json of the model.", show_default="that of actor_rollout_ref.model.path"),
-    ] = None,
+    run: Run,
+    gpu_memory: GpuMemory = None,
+    gpu: Gpu = "h100",
+    model_config: ModelConfig = None,
     cluster: Annotated[
         tuple[int, int] | None,
         typer.Option(help="Nodes and GPUs of each.", show_default="what the run asks for", metavar="NODES GPUS"),

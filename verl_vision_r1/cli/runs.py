@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from verl_vision_r1.cli.app import AsJson, app
+from verl_vision_r1.cli.app import AsJson, Gpu, GpuMemory, ModelConfig, Run, app
 
 
 @app.command(
@@ -42,22 +42,14 @@ def doctor(
     rich_help_panel="Runs",
 )
 def estimate(
-    run: Annotated[
-        list[str],
-        typer.Argument(help="Overrides of a run, as on verl's command line.", metavar="+recipe=NAME [KEY=VALUE ...]"),
-    ],
-    gpu_memory: Annotated[
-        float | None, typer.Option(help="Memory of one GPU in GiB.", show_default="that of --gpu")
-    ] = None,
-    gpu: Annotated[str, typer.Option(help="GPU: h100, a100, rtx4090 and so on.")] = "h100",
+    run: Run,
+    gpu_memory: GpuMemory = None,
+    gpu: Gpu = "h100",
     mfu: Annotated[float, typer.Option(help="Model FLOPs utilization of the update, above 0 and at most 1.")] = 0.3,
     response_tokens: Annotated[
         int | None, typer.Option(help="Mean tokens per completion.", show_default="data.max_response_length")
     ] = None,
-    model_config: Annotated[
-        Path | None,
-        typer.Option(help="config.json of the model.", show_default="that of actor_rollout_ref.model.path"),
-    ] = None,
+    model_config: ModelConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Estimate GPU memory, CPU cores, disk and time of a run, without a GPU; exit status 1 if it does not fit."""
