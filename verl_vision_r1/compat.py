@@ -3,6 +3,8 @@
 Each links its upstream issue and says when to remove it. For each, a test fails once verl no longer needs it.
 """
 
+import functools
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -18,6 +20,7 @@ def apply() -> None:
         wrapt.register_post_import_hook(_patch_vision_output, f"verl.models.transformers.{family}")
     wrapt.register_post_import_hook(_patch_glm_flops, "verl.utils.flops_counter")
     wrapt.register_post_import_hook(_patch_head_of_fused_kernels, "verl.utils.fsdp_utils")
+    wrapt.register_post_import_hook(_patch_import_of_trl, "verl.models.transformers.monkey_patch")
 
 
 def _patch_position_ids_of_equal_length() -> None:
@@ -122,3 +125,28 @@ def without_fused_head(select: Callable[..., list[Any]]) -> Callable[..., list[A
         return [unit for unit in units if unit is not head]
 
     return patched
+
+
+def _patch_import_of_trl(module: ModuleType) -> None:
+    """https://github.com/verl-project/verl/issues/5690, verl 0.9.0 and 0.9.1 with TRL 1.13 or later.
+
+    For every FSDP model verl imports a class of TRL if Python finds a module `trl`, even an empty folder of that name
+    in the working directory. Only a critic with TRL's value head needs the class. TRL removed it in
+    https://github.com/huggingface/trl/pull/7020, and every run ends with an ImportError.
+
+    Remove when a release of verl starts with a TRL that lacks the class.
+    """
+    module.is_trl_available = has_value_head  # type: ignore[attr-defined]
+
+
+@functools.cache
+def has_value_head() -> bool:
+    """Whether verl's import of the class from TRL succeeds."""
+    for name in ("trl.experimental.ppo", "trl"):
+        try:
+            return bool(importlib.import_module(name).AutoModelForCausalLMWithValueHead)
+        except (ImportError, AttributeError):
+            continue
+        except Exception:  # TRL raises a RuntimeError if one of its modules cannot be imported.
+            return False
+    return False

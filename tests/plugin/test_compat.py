@@ -2,15 +2,21 @@
 
 import importlib
 import importlib.util
+import os
 import pickle
-from types import ModuleType
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from tensordict import TensorDict
 
-from verl_vision_r1.compat import fix_position_ids
+from verl_vision_r1.compat import fix_position_ids, has_value_head
 from verl_vision_r1.demo.run import TAUGHT_MODEL
 
 
@@ -181,3 +187,111 @@ def test_verl_needs_the_workaround_for_7520(untied: Any, one_rank: Any, monkeypa
     monkeypatch.setattr(SELECTED, unpatched(fsdp_utils)._select_fsdp2_wrap_targets)
     with pytest.raises(RuntimeError, match=r"mixed torch.Tensor and DTensor"):
         fused_step(untied, monkeypatch)
+
+
+class Bare:
+    """What verl's patch reads of a model of a family that it does not change."""
+
+    config = SimpleNamespace(num_attention_heads=1, num_key_value_heads=1, model_type="other")
+
+
+CLASS = "class AutoModelForCausalLMWithValueHead:\n    pass\n"
+EMPTY: dict[str, str] = {}
+REMOVED = {"trl/__init__.py": "", "trl/experimental/__init__.py": ""}
+BROKEN = {"trl/__init__.py": "raise RuntimeError('Failed to import trl.trainer')"}
+OLD = {"trl/__init__.py": CLASS}
+MOVED = {**REMOVED, "trl/experimental/ppo.py": CLASS}
+
+
+@pytest.fixture
+def trl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]], None]]:
+    """Write a folder `trl` with these files, where Python finds it."""
+    from verl.utils.import_utils import is_trl_available
+
+    def forget() -> None:
+        for name in [name for name in sys.modules if name.split(".")[0] == "trl"]:
+            del sys.modules[name]
+        is_trl_available.cache_clear()
+        has_value_head.cache_clear()
+
+    def write(files: dict[str, str]) -> None:
+        (tmp_path / "trl").mkdir()
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        forget()
+        assert is_trl_available()
+
+    yield write
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.mark.verl
+@pytest.mark.parametrize("files", [EMPTY, REMOVED, BROKEN], ids=["an empty folder", "TRL 1.13", "a broken TRL"])
+def test_a_trl_without_the_class_is_left_alone(trl: Callable[[dict[str, str]], None], files: dict[str, str]) -> None:
+    import verl.models.transformers.monkey_patch as patched
+
+    trl(files)
+    patched.apply_monkey_patch(Bare(), use_remove_padding=False)
+    with pytest.raises((ImportError, RuntimeError)):
+        unpatched(patched).apply_monkey_patch(Bare(), use_remove_padding=False)
+
+
+@pytest.mark.verl
+@pytest.mark.parametrize(("files", "module"), [(OLD, "trl"), (MOVED, "trl.experimental.ppo")])
+def test_verl_still_patches_the_value_head_of_trl(
+    trl: Callable[[dict[str, str]], None], files: dict[str, str], module: str
+) -> None:
+    import verl.models.transformers.monkey_patch as patched
+
+    trl(files)
+    patched.apply_monkey_patch(Bare(), use_remove_padding=False)
+    head = importlib.import_module(module).AutoModelForCausalLMWithValueHead
+    assert head.state_dict.__module__ == patched.__name__
+
+
+@pytest.mark.verl
+def test_verl_needs_the_workaround_for_5690(trl: Callable[[dict[str, str]], None]) -> None:
+    import verl.models.transformers.monkey_patch as patched
+
+    trl(REMOVED)
+    try:
+        unpatched(patched).apply_monkey_patch(Bare(), use_remove_padding=False)
+    except ImportError:
+        return
+    pytest.fail("verl starts with a TRL that lacks the class: remove the workaround for #5690 from compat.py")
+
+
+IN_A_WORKER = """
+import ray
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+
+@ray.remote
+def available():
+    import importlib.util
+    from verl.models.transformers import monkey_patch
+    return importlib.util.find_spec("trl") is not None, monkey_patch.is_trl_available()
+
+print(*ray.get(available.remote()))
+"""
+
+
+@pytest.mark.verl
+@pytest.mark.engine  # Starts Ray, no rollout engine.
+@pytest.mark.process
+@pytest.mark.timeout(150)
+def test_the_workaround_for_5690_is_in_place_on_a_ray_worker(tmp_path: Path) -> None:
+    (tmp_path / "trl").mkdir()
+    with tempfile.TemporaryDirectory(prefix="vr1-", dir="/tmp") as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", IN_A_WORKER],
+            cwd=tmp_path,
+            env={**os.environ, "RAY_TMPDIR": folder},
+            capture_output=True,
+            text=True,
+            timeout=140,
+            check=False,
+        )
+    assert done.stdout.split()[-2:] == ["True", "False"], done.stderr
