@@ -21,17 +21,20 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
     ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Check the Ray workers too.")] = True,
+    elsewhere: Annotated[
+        bool, typer.Option("--elsewhere", help="The run starts on another machine: exit status 0 without its GPUs.")
+    ] = False,
 ) -> None:
-    """Check the installation and the configuration, locally and on Ray workers; exit status 1 if a check fails."""
+    """Check installation, configuration and GPUs, locally and on Ray workers; exit status 1 if a run cannot start."""
     from verl_vision_r1.preflight.doctor import diagnose, report
 
     checks = diagnose(run or (), ray=ray)
     if as_json:
         results = list(checks)
         typer.echo(report.as_json(results))
-        passed = all(check.ok is not False for check in results)
+        passed = report.passed(results, elsewhere=elsewhere)
     else:
-        passed = report.show(checks)
+        passed = report.show(checks, elsewhere=elsewhere)
     if not passed:
         raise typer.Exit(1)
 

@@ -15,6 +15,7 @@ from typing import Any
 import hydra
 import numpy as np
 import pytest
+from cases import failed, gpu_run, run, with_versions
 from compose_once import real_compose
 from typer.testing import CliRunner
 
@@ -22,7 +23,7 @@ from verl_vision_r1 import Target, load_preset
 from verl_vision_r1.cli import app
 from verl_vision_r1.data import parquet_checks
 from verl_vision_r1.preflight.doctor import diagnose, installation, scoring, training_run, versions, workers
-from verl_vision_r1.preflight.doctor.check import Case, Check, SkippedError, check
+from verl_vision_r1.preflight.doctor.check import Case, Check, SkippedError, UncheckedError, check
 from verl_vision_r1.preflight.doctor.report import as_json, line
 from verl_vision_r1.rewards import presets
 from verl_vision_r1.rewards.attacks import PRESETS
@@ -30,26 +31,6 @@ from verl_vision_r1.rewards.attacks import PRESETS
 pytestmark = pytest.mark.verl
 
 DETECTION = "vision_r1.reward.tasks.detection"
-
-
-@pytest.fixture(autouse=True)
-def cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process started for the CPU: another test may have imported verl without it."""
-    from verl_vision_r1.cpu import platform
-
-    platform.register()
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-
-
-def run(folder: Path, *overrides: str) -> Case:
-    """The CPU recipe with the files of the fixture, composed and read."""
-    files = [f"data.{kind}_files={folder / f'{kind}.parquet'}" for kind in ("train", "val")]
-    model = f"actor_rollout_ref.model.path={folder / 'model'}"
-    case = Case(("+recipe=vision_r1_cpu", *files, model, *overrides))
-    assert installation.recipes(case).ok
-    installation.rewards(case)
-    return case
 
 
 def bare() -> Case:
@@ -64,19 +45,6 @@ def every_recipe() -> Case:
     case = Case()
     assert installation.recipes(case).ok
     return case
-
-
-def failed(found: Check, *texts: str) -> None:
-    assert found.ok is False, found
-    assert found.advice
-    assert all(text in found.found for text in texts), found.found
-    assert "\n" not in found.found
-
-
-def with_versions(monkeypatch: pytest.MonkeyPatch, **changed: str | None) -> None:
-    real = versions.installed
-    names = {name.replace("_", "-"): version for name, version in changed.items()}
-    monkeypatch.setattr(versions, "installed", lambda package: names[package] if package in names else real(package))
 
 
 # Checks in general.
@@ -98,6 +66,15 @@ def test_a_check_that_raises_is_a_result(error: BaseException, ok: bool | None, 
         raise error
 
     assert raising(Case()) == Check("name", ok, found, "" if ok is None else "advice")
+
+
+def test_a_check_that_needs_a_gpu_is_not_skipped() -> None:
+    @check("name", "advice")
+    def away(case: Case) -> str:
+        raise UncheckedError("no GPU")
+
+    assert away(Case()) == Check("name", None, "no GPU", unchecked=True)
+    assert away(Case()).state == "unchecked"
 
 
 def test_the_output_of_a_check_is_not_in_the_report(capsys: pytest.CaptureFixture[str]) -> None:
@@ -485,6 +462,28 @@ def test_every_node_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     failed(workers.workers(Case()), "no node")
 
 
+@pytest.mark.parametrize(
+    ("gpus", "overrides", "text"),
+    [
+        ([8.0, 8.0], ["trainer.nnodes=2", "trainer.n_gpus_per_node=8"], ""),
+        ([8.0, 0.0], ["trainer.nnodes=2", "trainer.n_gpus_per_node=8"], "have 8, 0 GPUs"),
+        ([4.0, 4.0], ["trainer.nnodes=1", "trainer.n_gpus_per_node=8"], "have 4, 4 GPUs"),
+    ],
+)
+def test_a_cluster_has_the_gpus_of_the_run(
+    gpus: list[float], overrides: list[str], text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"node": "10.0.0.1", "gpus": number, **workers.environment()} for number in gpus]
+    monkeypatch.setattr(workers, "worker_environments", lambda runtime_env: nodes)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    found = workers.workers(gpu_run(folder, *overrides))
+    if text:
+        failed(found, text)
+    else:
+        assert found.ok, found
+    assert workers.workers(run(folder)).ok
+
+
 def with_command(monkeypatch: pytest.MonkeyPatch, code: str) -> Check:
     """The check of the workers with another program in place of Ray."""
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", code))
@@ -545,6 +544,7 @@ def outcome(*checks: Check) -> Callable[..., Any]:
 
 RIGHT = Check("python", True, "3.11.2")
 WRONG = Check("reward manager", False, "expected vision_r1, got [bold]", "do not override it")
+AWAY = Check("GPUs", None, "no GPU on this machine; the run needs 8 GPUs per node", unchecked=True)
 
 
 def test_a_line_for_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -554,13 +554,29 @@ def test_a_line_for_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["doctor", "+recipe=a", "~b", "--cfg", "c=[1,2]", "--no-ray"])
     assert result.exit_code == 1
     assert result.output.splitlines() == [
-        "ok       python           3.11.2",
-        "FAILED   reward manager   expected vision_r1, got [bold]",
-        "         to do: do not override it",
-        "skipped  model            no run",
-        "ok       given            ['+recipe=a', '~b', '--cfg', 'c=[1,2]'] False",
+        "ok        python           3.11.2",
+        "FAILED    reward manager   expected vision_r1, got [bold]",
+        "          to do: do not override it",
+        "skipped   model            no run",
+        "ok        given            ['+recipe=a', '~b', '--cfg', 'c=[1,2]'] False",
         "2 ok, 1 failed, 1 skipped",
     ]
+
+
+@pytest.mark.parametrize(
+    ("checks", "options", "code", "hint"),
+    [([AWAY], [], 1, True), ([AWAY], ["--elsewhere"], 0, False), ([AWAY, WRONG], ["--elsewhere"], 1, False)],
+)
+def test_a_run_that_cannot_start_here(
+    checks: list[Check], options: list[str], code: int, hint: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verl_vision_r1.preflight.doctor.diagnose", outcome(*checks))
+    result = CliRunner().invoke(app, ["doctor", "+recipe=a", *options])
+    assert result.exit_code == code
+    assert "unchecked GPUs             no GPU on this machine; the run needs 8 GPUs per node" in result.output
+    assert "1 could not be checked on this machine (no GPU)" in result.output
+    assert ("--elsewhere if it starts on another machine" in result.output) == hint
+    assert CliRunner().invoke(app, ["doctor", "+recipe=a", "--json", *options]).exit_code == code
 
 
 @pytest.mark.parametrize(("checks", "code"), [([RIGHT], 0), ([RIGHT, WRONG], 1)])
@@ -588,7 +604,9 @@ def test_the_whole_without_ray(folder: Path) -> None:
     overrides = run(folder).overrides
     checks = list(diagnose(overrides, ray=False))
     assert [found.name for found in checks if found.ok is False] == []
-    assert [found.name for found in checks if found.ok is None] == ["Ray workers"]
+    assert [found.name for found in checks if found.ok is None] == [
+        *("GPUs", "flash attention", "GPU memory", "Ray workers")
+    ]
     assert len({found.name for found in checks}) == len(checks)
 
 

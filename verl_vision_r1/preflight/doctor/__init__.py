@@ -21,9 +21,18 @@ def diagnose(overrides: Sequence[str] = (), *, ray: bool = True) -> Iterator[Che
     Yields:
         The result of each check as soon as it is known. A failed check is a result; none raises.
     """
-    from verl_vision_r1.preflight.doctor import installation, scoring, training_run, versions, workers
+    from verl_vision_r1.preflight.doctor import (
+        installation,
+        machine,
+        neighbours,
+        scoring,
+        training_run,
+        versions,
+        workers,
+    )
 
     case = Case(tuple(overrides))
-    for check in (*versions.CHECKS, *installation.CHECKS, *training_run.CHECKS, *scoring.CHECKS):
+    of_environment = (*versions.CHECKS, *installation.CHECKS, *neighbours.CHECKS)
+    for check in (*of_environment, *training_run.CHECKS, *scoring.CHECKS, *machine.CHECKS):
         yield check(case)
     yield workers.workers(case) if ray else workers.SKIPPED

@@ -23,20 +23,24 @@ class Check:
 
     Attributes:
         name: What is checked.
-        ok: True if it passed, False if it failed, None if it was skipped.
-        found: The result, or why it was skipped.
+        ok: True if it passed, False if it failed, None if it was not made.
+        found: The result, or why the check was not made.
         advice: What to do if it failed.
+        unchecked: Whether the run needs the check, but only a machine with a GPU can make it.
     """
 
     name: str
     ok: bool | None
     found: str
     advice: str = ""
+    unchecked: bool = False
 
     @property
     def state(self) -> str:
-        """`ok`, `failed` or `skipped`."""
-        return "skipped" if self.ok is None else "ok" if self.ok else "failed"
+        """`ok`, `failed`, `unchecked` or `skipped`."""
+        if self.ok is None:
+            return "unchecked" if self.unchecked else "skipped"
+        return "ok" if self.ok else "failed"
 
 
 class FailedError(Exception):
@@ -48,7 +52,11 @@ class FailedError(Exception):
 
 
 class SkippedError(Exception):
-    """Raised by a check that cannot run here."""
+    """Raised by a check that does not apply, or that needs another one that did not pass."""
+
+
+class UncheckedError(Exception):
+    """Raised by a check that the run needs, on a machine that cannot make it because it has no GPU."""
 
 
 @dataclass
@@ -63,6 +71,7 @@ class Case:
         settings: The key `vision_r1` of the run.
         frame: The frame of the boxes that the run's model writes.
         processor: The processor of the run's model.
+        plan: The run as `vision-r1 estimate` reads it.
     """
 
     overrides: tuple[str, ...] = ()
@@ -72,6 +81,7 @@ class Case:
     settings: Settings | None = None
     frame: str | None = None
     processor: Any = None
+    plan: Any = None
 
     @property
     def run(self) -> Any:
@@ -116,6 +126,8 @@ def check(name: str, advice: str) -> Callable[[Callable[[Case], str]], Callable[
                     return Check(name, True, function(case))
             except SkippedError as reason:
                 return Check(name, None, str(reason))
+            except UncheckedError as reason:
+                return Check(name, None, str(reason), unchecked=True)
             except (Exception, SystemExit) as error:
                 return Check(name, False, one_line(error), getattr(error, "advice", "") or advice)
 

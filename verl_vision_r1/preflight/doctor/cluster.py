@@ -48,7 +48,7 @@ def environment() -> Environment:
 
 
 def environments(seconds: float) -> list[Environment]:
-    """The environment of a worker on each node of the cluster, with the address as `node`.
+    """The environment of a worker on each node of the cluster, with its address as `node` and its number of `gpus`.
 
     Args:
         seconds: How long to wait for the workers.
@@ -63,10 +63,10 @@ def environments(seconds: float) -> list[Environment]:
             affinity = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             # num_cpus=0: the task also runs on a cluster that is fully occupied.
             remote = ray.remote(environment).options(num_cpus=0, max_retries=0, scheduling_strategy=affinity)
-            tasks[remote.remote()] = node["NodeManagerAddress"]
+            tasks[remote.remote()] = {"node": node["NodeManagerAddress"], "gpus": node["Resources"].get("GPU", 0)}
     ready, _ = ray.wait(list(tasks), num_returns=len(tasks), timeout=seconds)
     late = {"error": f"no response within {seconds:.0f} seconds"}
-    return [{"node": node, **(_result(task) if task in ready else late)} for task, node in tasks.items()]
+    return [{**node, **(_result(task) if task in ready else late)} for task, node in tasks.items()]
 
 
 def _result(task: Any) -> Environment:

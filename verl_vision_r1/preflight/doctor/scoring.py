@@ -13,19 +13,14 @@ from verl_vision_r1.frames import Size, frame_size, smart_resize, to_frame
 from verl_vision_r1.preflight.doctor.check import Case, FailedError, SkippedError, check, need
 from verl_vision_r1.preflight.doctor.training_run import PATCH, first_rows, side_of
 from verl_vision_r1.rewards import attacks
-from verl_vision_r1.rewards.answers.tagged import parse_tagged_corners, parse_tagged_text, parse_tagged_text_strictly
+from verl_vision_r1.rewards.forms import correct_completion, rounded_boxes
 from verl_vision_r1.rewards.refinement import OFF, Stage
-from verl_vision_r1.rewards.releases import visual_rft
 from verl_vision_r1.rewards.scoring import Scores, TaskRules, WeightedCriterion, score_completion
 from verl_vision_r1.targets import Target
 
 UNPARSABLE: Final = "#"
 TOLERANCE: Final = 1e-3
 """How far a component may be below 1 for a perfect completion: the releases compute in float32."""
-STEP: Final = 1e-4
-"""Step of the coordinates in a frame of 1 by 1; in any other frame they are whole numbers."""
-TAGGED: Final = (parse_tagged_text, parse_tagged_text_strictly, parse_tagged_corners, visual_rft.parse_text)
-"""The parsers that read the text between `<answer>` tags."""
 SIDE: Final = attacks.SIDE
 SCENES: Final = {
     "detection": attacks.target(),
@@ -78,8 +73,8 @@ def _samples(case: Case) -> list[Sample]:
 
 
 def _score(name: str, target: Target, rules: TaskRules, frame: Size, stage: Stage) -> str:
-    boxes = _rounded(target, frame)
-    text = perfect_answer(target, rules, boxes)
+    boxes = rounded_boxes(target, frame)
+    text = correct_completion(target, rules.parser, boxes)
     unparsable = score_completion(UNPARSABLE, target, rules, frame, stage)
     if text is None:
         return f"{target.task}: {unparsable.total:.3g} if unparsable; no perfect completion known for a custom parser"
@@ -105,44 +100,6 @@ def _wrong(perfect: Scores, unparsable: Scores, rules: TaskRules) -> Iterator[st
 def _built_in(item: WeightedCriterion) -> bool:
     function = getattr(item.function, "func", item.function)
     return str(getattr(function, "__module__", "")).startswith("verl_vision_r1.")
-
-
-def perfect_answer(target: Target, rules: TaskRules, boxes: Boxes) -> str | None:
-    """A completion with the ground truth, in the format that these rules parse.
-
-    Args:
-        target: The ground truth.
-        rules: The reward configuration of the task.
-        boxes: (M, 4) `xyxy` in units of the model's frame, rounded to numbers that a completion can have.
-
-    Returns:
-        The completion, or None for a custom parser.
-
-    Example:
-        >>> from verl_vision_r1.rewards.presets import load_preset
-        >>> rules = load_preset("visual_rft").tasks["grounding"]
-        >>> perfect_answer(SCENES["grounding"], rules, SCENES["grounding"].boxes)
-        '<think> </think> <answer>(100,80),(340,360)</answer>'
-    """
-    parser = getattr(rules.parser, "func", rules.parser)
-    rows = [tuple(int(x) if x == int(x) else float(x) for x in box) for box in boxes.tolist()]
-    if parser in attacks.FORMS and target.task in ("detection", "grounding"):
-        return attacks.FORMS[parser].answer(list(zip(rows, target.labels, strict=True)))  # type: ignore[arg-type]
-    if parser not in TAGGED:
-        return None
-    corners = "({},{}),({},{})".format
-    content = corners(*rows[0]) if rows else target.labels[0] if target.labels else target.instances
-    return f"<think> </think> <answer>{content}</answer>"
-
-
-def _rounded(target: Target, frame: Size) -> Boxes:
-    """(M, 4) the boxes in units of the frame, rounded to numbers that a completion can have."""
-    step = 1.0 if min(frame) > 1 else STEP
-    boxes = to_frame(target.boxes, (target.width, target.height), frame) / step
-    low = np.minimum(np.rint(boxes[:, :2]), np.array(frame) / step - 1)
-    high = np.maximum(np.rint(boxes[:, 2:]), low + 1)
-    rounded: Boxes = np.hstack([low, high]) * step
-    return rounded if step == 1 else rounded.round(4)
 
 
 def _with_boxes(target: Target, boxes: Boxes, frame: Size) -> Target:

