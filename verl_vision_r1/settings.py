@@ -42,6 +42,12 @@ class Settings:
         if not isinstance(config, Mapping) or set(config) != KEYS:
             got = shown(sorted(config, key=str)) if isinstance(config, Mapping) else shown(config)
             raise ValueError(f"vision_r1: expected the keys {sorted(KEYS)}, got {got}")
+        for key in ("prompt", "reward", "curriculum"):
+            if isinstance(config[key], str):
+                raise ValueError(
+                    f"vision_r1.{key}: expected vision_r1/{key}={config[key]}, with a slash, as this selects from a"
+                    f" group, got vision_r1.{key}={config[key]}"
+                )
         if config["frame"] not in ("auto", *FRAMES):
             raise ValueError(f"vision_r1.frame: expected auto or one of {', '.join(FRAMES)}, got {config['frame']!r}")
         return cls(

@@ -16,14 +16,14 @@ class VisionR1SearchPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append the path once: both verl's entry point and Hydra's discovery load this class."""
-        if any("vision_r1" in word for word in sys.argv[1:]):
+        if any("vision_r1" in word or "recip" in word for word in sys.argv[1:]):
             _refuse_old_names(sys.argv[1:])
         if all(element.path != CONFIGS for element in search_path.get_path()):
             search_path.append(provider="verl-vision-r1", path=CONFIGS)
 
 
 def _refuse_old_names(words: list[str]) -> None:
-    """Stop the run on a renamed option: Hydra's own message about an unknown name cannot give the new one."""
+    """Stop the run on a renamed or misspelt option: Hydra's own message does not give the right one."""
     from verl_vision_r1.renamed import check_overrides
 
     try:

@@ -67,10 +67,23 @@ def test_an_old_option_names_the_new_one(command: str, old: str, new: str) -> No
 
 @pytest.mark.process
 @pytest.mark.verl
-def test_a_run_with_an_old_choice_ends_with_the_new_name() -> None:
-    command = [sys.executable, "-m", "verl.trainer.main_ppo", "+recipe=vision_r1_qwen7b", "vision_r1/freeze=nothing"]
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["+recipe=vision_r1_qwen7b", "vision_r1/freeze=nothing"],
+            "vision_r1/freeze=nothing: renamed; expected vision_r1/freeze=none",
+        ),
+        (
+            ["+recipes=vision_r1_qwen7b"],
+            "+recipes=vision_r1_qwen7b: expected +recipe=vision_r1_qwen7b, got the unknown",
+        ),
+    ],
+)
+def test_a_run_with_a_wrong_override_ends_with_the_right_one(words: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "VERL_PLATFORM": "cpu"}
     )
     assert done.returncode == 1
-    assert "verl-vision-r1: vision_r1/freeze=nothing: renamed; expected vision_r1/freeze=none" in done.stderr
+    assert f"verl-vision-r1: {message}" in done.stderr

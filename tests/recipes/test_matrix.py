@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from verl_vision_r1.frames import resolve_frame
 from verl_vision_r1.preflight import config_check
+from verl_vision_r1.preflight.config_check import samples
 from verl_vision_r1.rewards.presets import read_preset
 from verl_vision_r1.settings import Settings
 
@@ -71,9 +72,9 @@ def expect_sizes_that_agree(config: Any) -> None:
 
 def expect_our_checks_to_pass(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`preflight`, but for the model and the rows, which are not here."""
-    monkeypatch.setattr(config_check, "_check_model", lambda model: None)
-    monkeypatch.setattr("verl_vision_r1.data.parquet.check_rows", lambda *arguments: 1_000_000)
-    config_check.check(config)
+    monkeypatch.setattr(config_check, "check_model", lambda model: None)
+    monkeypatch.setattr(samples, "_read", lambda key, path, settings: samples.File(key, path, 1_000_000))
+    assert config_check.check(config) == []
 
 
 def test_the_rows_have_every_pair_of_names() -> None:

@@ -33,7 +33,7 @@ TESTS: Final = (
         "tests/plugin",
         "tests/recipes/test_recipes.py",
         "tests/recipes/test_matrix.py",
-        "tests/preflight/test_config_check.py",
+        "tests/preflight/config_check",
     ),
     *("tests/data/test_dataset.py", "tests/reward_manager", "tests/training", "tests/cpu/test_cpu.py"),
 )

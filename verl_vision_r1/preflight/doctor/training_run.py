@@ -27,8 +27,8 @@ def configuration(case: Case) -> str:
     from verl_vision_r1.preflight.config_check import check as preflight
 
     config = case.run
-    preflight(config)
-    return f"no key that verl ignores, trainer.device={config.trainer.device}, all samples and image paths are valid"
+    warnings = "".join(f"; warning: {one_line(warning)}" for warning in preflight(config))
+    return f"no key that verl ignores, trainer.device={config.trainer.device}, all samples are valid{warnings}"
 
 
 @check(

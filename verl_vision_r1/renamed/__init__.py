@@ -1,7 +1,9 @@
-"""Old names, each with the new one: whoever types one is told. Remove in version 0.3."""
+"""Old names and misspelt overrides: whoever types one is told the right one. Remove the old names in version 0.3."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+from verl_vision_r1.renamed.misspelt import Override, read_override, right_group, right_key
 
 CHOICES: Final = {
     "vision_r1/curriculum=off": "vision_r1/curriculum=none",
@@ -37,24 +39,21 @@ OPTIONS: Final = {
 
 
 def check_overrides(words: Iterable[str]) -> None:
-    """Refuse Hydra overrides that use an old name.
+    """Refuse Hydra overrides that use an old name, or misspell a group or a key of this plugin.
+
+    Hydra takes some of them for new keys, and its own messages do not have the right name.
 
     Args:
         words: The words of a command line; those that are no override are passed over.
 
     Raises:
-        ValueError: It names the new override.
+        ValueError: It names the right override.
     """
-    for word in words:
-        bare = word.lstrip("+~").replace("'", "").replace('"', "")
-        choice = CHOICES.get(bare)
-        if choice:
-            raise ValueError(f"{word}: renamed; expected {choice}")
-        key, equals, value = bare.partition("=")
-        parts = key.split(".")
-        if equals and parts[:3] == ["vision_r1", "reward", "tasks"] and len(parts) > 4 and parts[4] in KEYS:
-            parts[4] = KEYS[parts[4]]
-            raise ValueError(f"{word}: renamed; expected {'.'.join(parts)}={value}")
+    overrides = [read_override(word) for word in words if "=" in word and not word.startswith("-")]
+    for override in overrides:
+        expected = _renamed(override) or right_group(override, overrides) or right_key(override, overrides)
+        if expected:
+            raise ValueError(f"{override.word}: {expected}")
 
 
 def hint(unknown: Iterable[str], renamed: Mapping[str, str]) -> str:
@@ -65,3 +64,11 @@ def hint(unknown: Iterable[str], renamed: Mapping[str, str]) -> str:
         '; answer is now parser'
     """
     return "".join(f"; {old} is now {renamed[old]}" for old in unknown if old in renamed)
+
+
+def _renamed(override: Override) -> str:
+    choice, parts = CHOICES.get(f"{override.key}={override.value}"), override.key.split(".")
+    if parts[:3] == ["vision_r1", "reward", "tasks"] and len(parts) > 4 and parts[4] in KEYS:
+        parts[4] = KEYS[parts[4]]
+        choice = f"{'.'.join(parts)}={override.value}"
+    return f"renamed; expected {choice}" if choice else ""
