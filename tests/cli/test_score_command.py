@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import Result
 from PIL import Image
 from prediction_lines import line as rollout_line
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from verl_vision_r1 import Target, load_curriculum, score
 from verl_vision_r1.cli import app
 from verl_vision_r1.evaluation.presentation.gallery import GROUND_TRUTH_COLOUR, PREDICTION_COLOUR
+from verl_vision_r1.rewards.presets import read_preset
 
 TARGET = Target([[100, 100, 300, 300], [400, 50, 600, 250]], ["cat", "dog"], 640, 480, ("cat", "dog"))
 ITEMS = [{"bbox_2d": [100, 100, 300, 260], "label": "cat"}, {"bbox_2d": [500, 350, 600, 450], "label": "dog"}]
@@ -188,10 +190,108 @@ def test_a_mean_is_over_the_lines_whose_task_uses_the_criterion(lines: Path) -> 
 
 
 def test_a_line_is_explained(lines: Path) -> None:
-    assert values("--from", lines, "--line", 1) == values(*one())
+    found, expected = values("--from", lines, "--line", 1), values(*one())
+    assert {name: found[name] for name in expected} == expected
     output = printed("--from", lines, "--line", 2)
     assert '| [{"bbox_2d": [156, 208, 469, 625], "label": "cat"}]' in output
     assert "no box was matched to object 2 (dog)" in output
+
+
+def of_a_run(folder: Path, kind: str = "training", reward: Any = None, step: int = 3) -> tuple[Path, str]:
+    """A rollout file of step 3 of 4 with one line, next to the run.yaml of a robust reward with two stages."""
+    reward = read_preset("robust") if reward is None else reward
+    curriculum = {"stages": [{"xi0": 0.5, "xi1": 0.5, "xi2": 0.75}, {"at": 0.5, "xi0": 0.75, "xi1": 0.75, "xi2": 0.9}]}
+    settings = {"reward": reward, "curriculum": curriculum}
+    content = {"kind": kind, "total_steps": 4, "samples": [], "vision_r1": settings}
+    (folder / "run.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    entry = {**rollout_line(TARGET, COMPLETION, frame=(640.0, 480.0)), "step": step, "score": 0.25}
+    file = folder / f"{step}.jsonl"
+    file.write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    return file, str(folder / "run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "index"), [("training", 3, 1), ("training", 1, 0), ("training", 2, 0), ("validation", 0, 1)]
+)
+def test_a_file_is_scored_by_the_run_that_wrote_it(tmp_path: Path, kind: str, step: int, index: int) -> None:
+    file, origin = of_a_run(tmp_path, kind, step=step)
+    found = values("--from", file)
+    stage = load_curriculum("halfway").stages[index]
+    expected = score(COMPLETION, TARGET, "robust", stage=stage)
+    assert found["reward_configuration"] == origin
+    assert found["lines"][0]["stage"]["index"] == index
+    assert found["lines"][0]["parts"] == expected.parts
+    assert values("--from", file, "--line", 1)["parts"] == expected.parts
+    assert printed("--from", file).startswith(f"reward configuration: {origin}\n")
+    assert f"reward configuration: {origin}\n" in printed("--from", file, "--line", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "preset", "index", "origin"),
+    [
+        (["--preset", "vision_r1"], "vision_r1", 1, "vision_r1 (--preset), curriculum: RUN"),
+        (["--curriculum", "none"], "robust", None, "RUN, curriculum: none (--curriculum)"),
+        (["--stage", "0"], "robust", 0, "RUN, stage 0 (--stage)"),
+        (
+            ["--preset", "vision_r1", "--curriculum", "halfway", "--stage", "0"],
+            *("vision_r1", 0, "vision_r1 (--preset), curriculum: halfway (--curriculum), stage 0 (--stage)"),
+        ),
+    ],
+)
+def test_other_rewards_are_used_when_chosen_and_the_recorded_total_is_shown(
+    tmp_path: Path, options: list[str], preset: str, index: int | None, origin: str
+) -> None:
+    file, run_file = of_a_run(tmp_path)
+    curriculum = load_curriculum("none" if index is None else "halfway")
+    expected = score(COMPLETION, TARGET, preset, stage=curriculum.stages[index or 0])
+    found = values("--from", file, *options)
+    assert found["reward_configuration"] == origin.replace("RUN", run_file)
+    assert (found["lines"][0]["total"], found["lines"][0]["recorded"]) == (expected.total, 0.25)
+    assert (found["mean"]["total"], found["mean"]["recorded"]) == (expected.total, 0.25)
+    output = printed("--from", file, *options)
+    assert re.search(rf"^\s+1 +{expected.total:.3f} +0\.250 ", output, re.MULTILINE)
+    assert "recorded total: 0.250" in printed("--from", file, "--line", 1, *options)
+
+
+def test_a_recorded_total_is_shown_by_itself_only_if_it_differs(tmp_path: Path) -> None:
+    file, _ = of_a_run(tmp_path)
+    assert re.search(r"^line +total +recorded", printed("--from", file), re.MULTILINE)
+    total = values("--from", file)["lines"][0]["total"]
+    file.write_text(file.read_text().replace('"score": 0.25', f'"score": {total + 1e-8}'))
+    assert re.search(r"^line +total +f1", printed("--from", file), re.MULTILINE)
+    assert "recorded total" not in printed("--from", file, "--line", 1)
+    assert values("--from", file)["lines"][0]["recorded"] == pytest.approx(total)
+
+
+def test_without_a_run_file_the_output_says_so(lines: Path) -> None:
+    expected = f"vision_r1 (default), curriculum: none (default); {lines.parent} has no run.yaml"
+    assert values("--from", lines, "--line", 1)["reward_configuration"] == expected
+    expected = expected.replace("vision_r1 (default)", "robust (--preset)")
+    assert values("--from", lines, "--preset", "robust")["reward_configuration"] == expected
+    assert "reward_configuration" not in values(*one())
+
+
+def test_custom_functions_of_a_run_are_called_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_criteria.py").write_text("def half(answer, target, match, stage):\n    return 0.5\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    criteria = {"half": {"function": "my_criteria:half"}}
+    detection = {"parser": "json_boxes", "matcher": "assignment", "criteria": criteria}
+    file, origin = of_a_run(tmp_path, reward={"tasks": {"detection": detection}})
+    message = refused("--from", file)
+    assert f"{origin}: expected functions of this package, got custom ones: detection.criteria.half my_cri" in message
+    assert "--trust-run imports and calls them, --preset chooses other rewards" in message
+    assert values("--from", file, "--trust-run")["lines"][0]["total"] == 0.5
+    assert values("--from", file, "--preset", "robust")["lines"][0]["stage"]["index"] == 1
+
+
+def test_a_run_file_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
+    file, origin = of_a_run(tmp_path, reward={"tasks": {}})
+    message = refused("--from", file)
+    assert f"{origin}: vision_r1.reward.tasks: expected a mapping" in message
+    assert "--preset and --curriculum" in message
+    assert values("--from", file, "--preset", "robust", "--curriculum", "none")["lines"][0]["recorded"] == 0.25
+    (tmp_path / "run.yaml").write_text("nonsense: 1\n")
+    assert f"{origin}: expected the keys kind, samples, total_steps, vision_r1" in refused("--from", file)
 
 
 def test_blank_lines_are_skipped_and_lines_keep_their_numbers(lines: Path) -> None:

@@ -25,12 +25,24 @@ def score(
     ] = None,
     line: Annotated[int | None, typer.Option(help="Explain this line of the file, from 1.", min=1)] = None,
     preset: Annotated[
-        str, typer.Option(help="Reward preset, or a YAML file.", autocompletion=names_of("reward"))
-    ] = "vision_r1",
+        str | None,
+        typer.Option(
+            help="Reward preset, or a YAML file.",
+            show_default="that of run.yaml, or vision_r1",
+            autocompletion=names_of("reward"),
+        ),
+    ] = None,
     curriculum: Annotated[
-        str, typer.Option(help="Use a stage of this curriculum.", autocompletion=names_of("curriculum"))
-    ] = "none",
-    stage: Annotated[int | None, typer.Option(help="Index of the stage, from 0.", show_default="last")] = None,
+        str | None,
+        typer.Option(
+            help="Use a stage of this curriculum.",
+            show_default="that of run.yaml, or none",
+            autocompletion=names_of("curriculum"),
+        ),
+    ] = None,
+    stage: Annotated[
+        int | None, typer.Option(help="Index of the stage, from 0.", show_default="that of the run's step, or last")
+    ] = None,
     frame: Annotated[
         str | None,
         typer.Option(
@@ -42,18 +54,24 @@ def score(
     image: Annotated[
         Path | None, typer.Option(help="The image to draw on.", show_default="from the line, or grey")
     ] = None,
+    trust_run: Annotated[
+        bool,
+        typer.Option("--trust-run", help="Import and call the custom functions that run.yaml names: they run code."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a completion and explain the score, box by box; or score all completions of a file.
 
+    A file is scored with the reward configuration of its run, from run.yaml in the same folder. Options choose another
+    one; the recorded total is then printed too.
+
     The explanation names the form in which the boxes were found, such as `JSON in a fence` (with --json: `form`).
     """
     from verl_vision_r1.cli.score.command import Request, explain_one, score_all
-    from verl_vision_r1.cli.score.inputs import Scorer, stage_of
-    from verl_vision_r1.rewards.presets import load_preset
+    from verl_vision_r1.cli.score.scorer import Choice, make_scorer
 
     request = Request(completion, target, source, line, draw, image)
-    scorer = Scorer(load_preset(preset), stage_of(curriculum, stage), frame)
+    scorer = make_scorer(Choice(preset, curriculum, stage, frame, trust_run), source)
     if request.one:
         explain_one(request, scorer, as_json)
     else:

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from verl_vision_r1.cli.app import echo_json, one_line
-from verl_vision_r1.cli.score.inputs import Completion, Scorer, read_completion, read_line, read_lines
-from verl_vision_r1.cli.score.table import Scored, means, show_completion, show_explanation, show_lines
+from verl_vision_r1.cli.score.inputs import Completion, read_completion, read_line, read_lines
+from verl_vision_r1.cli.score.scored import Scored, means
+from verl_vision_r1.cli.score.scorer import Scorer
+from verl_vision_r1.cli.score.table import show_completion, show_explanation, show_lines, show_origin, show_recorded
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.rewards.explanation import Explanation
 
@@ -60,14 +62,23 @@ def explain_one(request: Request, scorer: Scorer, as_json: bool) -> None:
     """Print the explanation of one score and, if requested, draw the boxes."""
     completion = request.read()
     explanation = scorer.explain(completion)
+    scored = Scored(completion.number, completion.target.task, explanation.scores, completion.recorded)
     drawn = None if request.draw is None else _draw(explanation, completion, request.draw, request.image)
     if as_json:
-        echo_json({**explanation.as_dict(), **({} if drawn is None else {"drawn": str(request.draw)})})
+        facts = {
+            **_facts(scorer),
+            **scored.recorded_as_dict(),
+            **({} if drawn is None else {"drawn": str(request.draw)}),
+        }
+        echo_json({**explanation.as_dict(), **facts})
         return
     console = Console()
     if request.source is not None:
+        show_origin(scorer.origin, console)
         show_completion(completion.text, console)
     show_explanation(explanation, scorer.rules_of(completion), console)
+    if not scorer.recorded or scored.differs:
+        show_recorded(scored, console)
     if drawn is not None:
         console.print(Text(one_line(drawn)), soft_wrap=True)
 
@@ -80,13 +91,19 @@ def score_all(request: Request, scorer: Scorer, as_json: bool) -> None:
     """
     source = Path(str(request.source))
     completions = progress(read_lines(source, _warn), desc="completions", unit="completion")
-    scored = [Scored(item.number, item.target.task, scorer.score(item)) for item in completions]
+    scored = [Scored(item.number, item.target.task, scorer.score(item), item.recorded) for item in completions]
     if not scored:
         raise ValueError(f"{source}: expected one JSON line per completion, got none")
     if as_json:
-        echo_json({"lines": [item.as_dict() for item in scored], "mean": means(scored)})
-    else:
-        show_lines(scored, Console())
+        echo_json({**_facts(scorer), "lines": [item.as_dict() for item in scored], "mean": means(scored)})
+        return
+    console = Console()
+    show_origin(scorer.origin, console)
+    show_lines(scored, console, recorded=not scorer.recorded or any(item.differs for item in scored))
+
+
+def _facts(scorer: Scorer) -> dict[str, str]:
+    return {"reward_configuration": scorer.origin} if scorer.origin else {}
 
 
 def _draw(explanation: Explanation, completion: Completion, out: Path, image: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""Inputs of `vision-r1 score`: completions with their targets, and the reward configuration."""
+"""Inputs of `vision-r1 score`: completions with their targets."""
 
 import json
 import sys
@@ -9,10 +9,6 @@ from typing import Any, TypeVar
 
 from verl_vision_r1.documents import is_regular_file, read_text
 from verl_vision_r1.frames import FRAMES, Size, frame_size, read_size
-from verl_vision_r1.rewards.explanation import Explanation, explain
-from verl_vision_r1.rewards.presets import Preset, load_curriculum
-from verl_vision_r1.rewards.refinement import Stage
-from verl_vision_r1.rewards.scoring import Scores, TaskRules, score_completion
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
@@ -30,6 +26,8 @@ class Completion:
         image: Path of the image; empty if unknown.
         where: Location for error messages.
         number: Line number, from 1.
+        step: Training step according to the file.
+        recorded: Total reward according to the file.
     """
 
     text: str
@@ -38,67 +36,8 @@ class Completion:
     image: str = ""
     where: str = "completion"
     number: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Scorer:
-    """The reward configuration for all completions.
-
-    Attributes:
-        preset: The rewards.
-        stage: The thresholds.
-        frame: One of `FRAMES` or WIDTHxHEIGHT; None for the frame of the line, else of the preset, else of the image.
-    """
-
-    preset: Preset
-    stage: Stage
-    frame: str | None = None
-
-    def explain(self, completion: Completion) -> Explanation:
-        """Score a completion and explain the score.
-
-        Raises:
-            ValueError: The preset has no configuration for the task, or the frame is invalid.
-        """
-        rules = self.rules_of(completion)
-        return explain(completion.text, completion.target, rules, self._frame(completion, rules), self.stage)
-
-    def score(self, completion: Completion) -> Scores:
-        """Score a completion.
-
-        Raises:
-            ValueError: As in `explain`.
-        """
-        rules = self.rules_of(completion)
-        return score_completion(completion.text, completion.target, rules, self._frame(completion, rules), self.stage)
-
-    def rules_of(self, completion: Completion) -> TaskRules:
-        """The reward configuration of a completion's task.
-
-        Raises:
-            ValueError: The preset has no configuration for the task.
-        """
-        return located(completion.where, lambda: self.preset.rules_of(completion.target))
-
-    def _frame(self, completion: Completion, rules: TaskRules) -> Size:
-        size = (completion.target.width, completion.target.height)
-        if self.frame is not None:
-            return frame_size(self.frame, size) if self.frame in FRAMES else size_of(self.frame, "--frame")
-        return completion.frame or frame_size(rules.frame or "resized_pixels", size)
-
-
-def stage_of(curriculum: str, index: int | None) -> Stage:
-    """A stage of a curriculum, by default the last.
-
-    Raises:
-        ValueError: The curriculum or the stage does not exist.
-    """
-    stages = load_curriculum(curriculum).stages
-    if index is None:
-        return stages[-1]
-    if not 0 <= index < len(stages):
-        raise ValueError(f"--stage: expected 0 to {len(stages) - 1} of the curriculum {curriculum}, got {index}")
-    return stages[index]
+    step: int | None = None
+    recorded: float | None = None
 
 
 def size_of(text: Any, where: str) -> Size:
@@ -140,7 +79,7 @@ def read_lines(path: Path, on_cut_off: Callable[[str], None]) -> Iterator[Comple
     """Read the completions of a JSONL file, one by one.
 
     Args:
-        path: A rollout file of verl (`output`, `gts`, `frame`, `image`), or lines of the form
+        path: A rollout file of verl (`output`, `gts`, `frame`, `image`, `step`, `total`), or lines of the form
             `{"completion": ..., "target": ...}` with optional `frame` and `image`.
         on_cut_off: Called with a message if the last line is incomplete; the line is skipped.
 
@@ -216,7 +155,14 @@ def _completion(entry: Any, where: str, number: int) -> Completion:
         image=str(entry.get("image") or ""),
         where=where,
         number=number,
+        step=step if isinstance(step := entry.get("step"), int) else None,
+        recorded=_number(entry.get("total", entry.get("score"))),
     )
+
+
+def _number(value: Any) -> float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return float(value) if known else None
 
 
 def _as_json(value: Any, where: str) -> str:

@@ -1,16 +1,14 @@
 """Output of `vision-r1 score`: the explanation of one completion, or a table of many."""
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from verl_vision_r1.cli.score.scored import Scored, means
 from verl_vision_r1.rewards.explanation import Explanation, Verdict
-from verl_vision_r1.rewards.explanation.explain import scores_as_dict
 from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules
 from verl_vision_r1.shown import printable, printable_lines
@@ -21,17 +19,15 @@ CHARACTERS: Final = 2000
 """Maximum number of printed characters of a completion."""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The scores of one line of a file."""
+def show_origin(origin: str, console: Console) -> None:
+    """Print where the reward configuration is from, on one line."""
+    console.print(_text(f"reward configuration: {origin}"), soft_wrap=True)
 
-    line: int
-    task: str
-    scores: Scores
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"line": self.line, "task": self.task, **scores_as_dict(self.scores)}
+def show_recorded(scored: Scored, console: Console) -> None:
+    """Print the total of the file, if there is one."""
+    if scored.recorded is not None:
+        _print(console, f"recorded total: {scored.recorded:.3f}")
 
 
 def show_completion(text: str, console: Console) -> None:
@@ -60,22 +56,29 @@ def show_explanation(explanation: Explanation, rules: TaskRules, console: Consol
         _print(console, f"- {line}")
 
 
-def show_lines(scored: Sequence[Scored], console: Console) -> None:
-    """Print a table row per line, and the means."""
+def show_lines(scored: Sequence[Scored], console: Console, *, recorded: bool) -> None:
+    """Print a table row per line, and the means.
+
+    Args:
+        scored: The lines.
+        console: The terminal.
+        recorded: Whether to print the totals of the file too, if it has any.
+    """
+    also = ("recorded",) if recorded and any(item.recorded is not None for item in scored) else ()
     names = list(dict.fromkeys(name for item in scored for name in item.scores.parts))
     # Without borders, so that the criteria of a preset for several tasks fit into 80 columns.
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("line", "total", *names, "boxes", "of", "IoU"):
+    for heading in ("line", "total", *also, *names, "boxes", "of", "IoU"):
         table.add_column(_text(heading), justify="right", no_wrap=True)
     table.add_column(_text("flags"), overflow="fold")
     for item in scored:
         scores = item.scores
-        cells = [_number(scores.parts.get(name)) for name in names]
+        cells = [*(_number(item.recorded) for _ in also), *(_number(scores.parts.get(name)) for name in names)]
         counts = (str(scores.predicted), str(scores.targets), _number(scores.mean_iou), _flags(scores))
         table.add_row(*map(_text, (str(item.line), _number(scores.total), *cells, *counts)))
     table.add_row()
     mean = means(scored)
-    table.add_row(*map(_text, ("mean", *(_number(mean[name]) for name in ("total", *names)))))
+    table.add_row(*map(_text, ("mean", *(_number(mean[name]) for name in ("total", *also, *names)))))
     console.print(table)
 
 
@@ -83,18 +86,6 @@ def _flags(scores: Scores) -> str:
     """The flags that are set, one per line; `parsed` is shown only if it is not."""
     raised = [name for name, value in scores.flags.items() if value and name != "parsed"]
     return "\n".join([*raised, *([] if scores.flags["parsed"] else ["not parsed"])])
-
-
-def means(scored: Sequence[Scored]) -> dict[str, float]:
-    """The mean total, and the mean of each criterion over the lines whose task uses it."""
-    names = dict.fromkeys(name for item in scored for name in item.scores.parts)
-    of_criteria = {name: _mean(i.scores.parts[name] for i in scored if name in i.scores.parts) for name in names}
-    return {"total": _mean(item.scores.total for item in scored), **of_criteria}
-
-
-def _mean(values: Iterable[float]) -> float:
-    listed = list(values)
-    return math.fsum(listed) / len(listed)
 
 
 def _print(console: Console, text: str) -> None:
