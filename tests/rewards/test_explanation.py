@@ -13,9 +13,10 @@ from test_properties import CASES, STAGES, TARGETS, TEXTS
 
 from verl_vision_r1 import Target, load_curriculum, load_preset
 from verl_vision_r1.rewards.answers import Answer
-from verl_vision_r1.rewards.attacks import PRESETS, Item, form_of
+from verl_vision_r1.rewards.attacks import PRESETS
 from verl_vision_r1.rewards.criteria import CRITERIA
 from verl_vision_r1.rewards.explanation import Explanation, explain
+from verl_vision_r1.rewards.forms import Item, form_of
 from verl_vision_r1.rewards.matching import match_by_assignment, match_nothing
 from verl_vision_r1.rewards.presets import preset_from_config, read_preset
 from verl_vision_r1.rewards.refinement import OFF, Stage

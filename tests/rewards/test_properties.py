@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_vision_r1 import Target, load_curriculum, load_preset, score
-from verl_vision_r1.rewards.attacks import PRESETS, form_of
+from verl_vision_r1.rewards.attacks import PRESETS
+from verl_vision_r1.rewards.forms import form_of
 from verl_vision_r1.rewards.refinement import OFF, Stage
 
 STAGES = [OFF, *load_curriculum("halfway").stages]

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from verl_vision_r1 import Target, load_curriculum, load_preset
-from verl_vision_r1.rewards.attacks import ATTACKS, FORMS, OBJECTS, PRESETS
+from verl_vision_r1.rewards.attacks import ATTACKS, OBJECTS, PRESETS
+from verl_vision_r1.rewards.forms import FORMS
 from verl_vision_r1.rewards.refinement import OFF
 from verl_vision_r1.rewards.scoring import score_completion
 

@@ -3,6 +3,7 @@
 GRPO needs an initial model with some correct rollouts: if all rollouts of a group fail, there is no gradient.
 """
 
+import functools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -12,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from verl_vision_r1.frames import to_frame
-from verl_vision_r1.rewards.answers import write_json_boxes
+from verl_vision_r1.rewards.forms import correct_completion, rounded_boxes
+from verl_vision_r1.rewards.presets import Preset, load_preset
 from verl_vision_r1.targets import Target
 
 BATCH: Final = 16
@@ -166,9 +167,13 @@ def perfect_answer(target: Target, resized: tuple[int, int]) -> str:
         target: The ground truth.
         resized: (width, height) of the resized image in pixels.
     """
-    if target.task in ("classification", "counting"):
-        return f"<think> </think> <answer>{target.labels[0] if target.labels else target.instances}</answer>"
-    return write_json_boxes(to_frame(target.boxes, (target.width, target.height), resized), target.labels)
+    parser = _preset().rules_of(target).parser
+    return str(correct_completion(target, parser, rounded_boxes(target, resized)))
+
+
+@functools.cache
+def _preset() -> Preset:
+    return load_preset("vision_r1")
 
 
 def texts_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:

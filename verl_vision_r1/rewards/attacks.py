@@ -10,18 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from verl_vision_r1.boxes import as_boxes
-from verl_vision_r1.rewards.answers import Parser, parse_json_boxes
-from verl_vision_r1.rewards.answers.robust_boxes import parse_robust_boxes
-from verl_vision_r1.rewards.answers.tagged import parse_tagged_boxes
+from verl_vision_r1.rewards.forms import Box, Form, Item, form_of
 from verl_vision_r1.rewards.presets import Preset, load_preset
 from verl_vision_r1.rewards.refinement import OFF, Stage
-from verl_vision_r1.rewards.releases import vision_r1, visual_rft, vlm_r1
 from verl_vision_r1.rewards.scoring import score_completion
 from verl_vision_r1.targets import Target
-
-Box = tuple[float, float, float, float]
-Item = tuple[Box, str | None]
-"""A box and its label; None for no label."""
 
 PRESETS: Final = (
     "robust",
@@ -43,29 +36,6 @@ OBJECTS: Final[tuple[Item, ...]] = (
 )
 BOXES: Final = tuple(box for box, _ in OBJECTS)
 LABELS: Final = ("cat", "dog", "person")
-
-
-@dataclass(frozen=True)
-class Form:
-    """The output format that a preset parses.
-
-    Attributes:
-        item: Writes one box with its label (None for no label).
-        whole: Writes the completion around the list.
-        labels: Whether the format has labels.
-    """
-
-    item: Callable[[Box, str | None], str]
-    whole: Callable[[str], str]
-    labels: bool = True
-
-    def answer(self, items: Iterable[Item]) -> str:
-        """A completion with these items, one per line."""
-        return self.whole(self.list(items))
-
-    def list(self, items: Iterable[Item]) -> str:
-        """The list of these items."""
-        return "[\n\t" + ",\n\t".join(self.item(*item) for item in items) + "\n]" if items else "[]"
 
 
 @dataclass(frozen=True)
@@ -129,34 +99,6 @@ def table(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> str:
     for attack, values in fractions(names, stage).items():
         rows.append((attack, *("" if value is None else f"{value:.2f}" for value in values.values())))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _json_item(box: Box, label: str | None) -> str:
-    return json.dumps({"bbox_2d": list(box)} | ({} if label is None else {"label": label}))
-
-
-def _position(box: Box, label: str | None) -> str:
-    return f"{{'Position': {json.dumps(list(box))}, 'Confidence': 1}}"
-
-
-JSON_FORM: Final = Form(_json_item, "```json\n{}\n```".format)
-TAGGED_FORM: Final = Form(
-    _position, lambda text: "<think>a</think> <answer>{}</answer>".format(" ".join(text.split())), labels=False
-)
-TAGGED_JSON_FORM: Final = Form(_json_item, "<think>a</think> <answer>```json\n{}\n```</answer>".format)
-FORMS: Final[dict[Parser, Form]] = {
-    parse_json_boxes: JSON_FORM,
-    parse_robust_boxes: JSON_FORM,
-    vision_r1.parse: JSON_FORM,
-    parse_tagged_boxes: TAGGED_FORM,
-    visual_rft.parse_boxes: TAGGED_FORM,
-    vlm_r1.parse: TAGGED_JSON_FORM,
-}
-
-
-def form_of(parser: Parser) -> Form | None:
-    """The format that a parser reads, whatever its options; None for a custom parser."""
-    return FORMS.get(getattr(parser, "func", parser))
 
 
 def _junk(count: int, label: str = "cat") -> tuple[Item, ...]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes, as_boxes
 from verl_vision_r1.frames import frame_size, to_frame
-from verl_vision_r1.rewards.attacks import form_of
+from verl_vision_r1.rewards.forms import form_of
 from verl_vision_r1.rewards.presets import Preset
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import score_completion

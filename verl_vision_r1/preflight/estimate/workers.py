@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from verl_vision_r1.preflight.doctor.scoring import SCENES, perfect_answer
+from verl_vision_r1.preflight.doctor.scoring import SCENES
 from verl_vision_r1.preflight.estimate.figure import GIB, Figure
 from verl_vision_r1.preflight.estimate.plan import Plan
 from verl_vision_r1.rewards import attacks
+from verl_vision_r1.rewards.forms import correct_completion
 from verl_vision_r1.rewards.presets import Preset
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import score_completion
@@ -54,7 +55,7 @@ def seconds_per_completion(preset: Preset, stage: Stage) -> float | None:
     times = []
     for task, rules in preset.tasks.items():
         target = SCENES[task]
-        text = perfect_answer(target, rules, target.boxes)
+        text = correct_completion(target, rules.parser, target.boxes)
         if text is not None:
             times.append(_measured(partial(score_completion, text, target, rules, attacks.FRAME, stage)))
     return max(times, default=None)
