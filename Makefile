@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check rehearse lock clean
+.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check rehearse hardware lock clean
 
 install: $(VENV)/installed
 
@@ -111,6 +111,11 @@ versions: install
 rehearse: install
 	$(RUN) docs/rehearse.py $(RECIPES)
 	$(RUN) docs/generate.py guides/rehearse.md
+
+# The GPUs that each model needs, by the estimate; two minutes.
+hardware: install
+	$(RUN) docs/hardware.py
+	$(RUN) docs/generate.py guides/hardware.md
 
 # Three steps with a model of real size on this machine's GPUs; without one it says what it would do.
 gpu-check: install

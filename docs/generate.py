@@ -1,9 +1,10 @@
 """Writes the pages that are made from the code: `make docs-generate`.
 
 The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
-`reference/metrics.md`, `guides/rehearse.md` and `development/architecture.md` between their two marks. The generators
-read the YAML files with their comments, the docstrings, the command line, the imports, the names that a real sample
-logs and the results of the last rehearsals. A test fails where a page differs from what they make.
+`reference/metrics.md`, `guides/hardware.md`, `guides/rehearse.md` and `development/architecture.md` between their two
+marks. The generators read the YAML files with their comments, the docstrings, the command line, the imports, the names
+that a real sample logs, and the results of the last estimates and rehearsals. A test fails where a page differs from
+what they make.
 """
 
 import logging
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from generators import architecture, command_line, keys, metrics, presets, prompts, recipes, rehearsals
+from generators import architecture, command_line, hardware, keys, metrics, presets, prompts, recipes, rehearsals
 
 DOCS: Final = Path(__file__).parent
 PAGES: Final[dict[str, Callable[[str], str]]] = {
@@ -23,6 +24,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "reference/configuration/recipes.md": lambda written: recipes.page(),
     "reference/command_line.md": lambda written: command_line.page(),
     "reference/metrics.md": metrics.page,
+    "guides/hardware.md": hardware.page,
     "guides/rehearse.md": rehearsals.page,
     "images/architecture.svg": lambda written: architecture.picture(),
     "development/architecture.md": architecture.page,

@@ -47,7 +47,7 @@ def rows() -> Iterator[tuple[str, ...]]:
 def trainings() -> list[str]:
     """The names of the training recipes for GPUs."""
     names = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    return [name for name in names if not name.startswith("eval_") and name != "vision_r1_cpu"]
+    return [name for name in names if not name.startswith("eval_") and "_sft_" not in name and name != "vision_r1_cpu"]
 
 
 def rehearse(name: str) -> dict[str, Any]:

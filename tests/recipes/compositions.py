@@ -16,11 +16,16 @@ import verl_vision_r1
 CONFIG = Path(verl_vision_r1.__file__).parent / "config"
 RECIPES = sorted(path.stem for path in (CONFIG / "recipe").glob("*.yaml"))
 EVALUATIONS = [name for name in RECIPES if name.startswith("eval_")]
-TRAININGS = [name for name in RECIPES if name not in (*EVALUATIONS, "vision_r1_cpu")]
+SUPERVISED = [name for name in RECIPES if "_sft_" in name]
+TRAININGS = [name for name in RECIPES if name not in (*EVALUATIONS, *SUPERVISED, "vision_r1_cpu")]
 FOLDERS = Path(__file__).parents[2] / "recipes"
 
-GPU_MEMORY = 80
-"""GB of a GPU that the recipes are made for."""
+ONE_GPU = [name for name in TRAININGS if name.endswith(("_1gpu", "_24gb"))]
+
+
+def gpu_memory(name: str) -> int:
+    """GB of a GPU that a recipe is made for."""
+    return 24 if name.endswith("_24gb") else 80
 
 
 @contextmanager

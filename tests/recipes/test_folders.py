@@ -11,11 +11,12 @@ from compositions import (
     CONFIG,
     EVALUATIONS,
     FOLDERS,
-    GPU_MEMORY,
+    ONE_GPU,
     RECIPES,
     TRAININGS,
     as_it_is,
     composed,
+    gpu_memory,
     nodes,
     training_gpus,
 )
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.verl
 
 SWAPPED = ("engine", "rollout", "mode", "tuning", "freeze")
 SCRIPTS = sorted(FOLDERS.glob("**/*.sh"))
-HARDWARE = {1: "One node", 2: "Two nodes", 4: "Four nodes"}
+HARDWARE = {1: "One node of 8 GPUs", 2: "Two nodes of 8 GPUs", 4: "Four nodes of 8 GPUs"}
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,27 @@ SHAPES = {
     "Qwen2.5-VL-7B": Shape(8.292, 28, 3584, 4),
     "Qwen2.5-VL-32B": Shape(33.453, 64, 5120, 8),
     "Qwen2.5-VL-72B": Shape(73.411, 80, 8192, 8),
+    "Qwen3-VL-2B": Shape(2.128, 28, 2048, 8),
     "Qwen3-VL-4B": Shape(4.438, 36, 2560, 8),
     "Qwen3-VL-8B": Shape(8.767, 36, 4096, 8),
     "Qwen3-VL-30B-A3B": Shape(31.071, 48, 2048, 4, experts=28.991),
 }
-FROZEN = {"vision_r1_qwen7b_frozen_vision": 0.677, "vision_r1_qwen7b_lora": 8.292}
+FROZEN = {
+    "vision_r1_qwen7b_frozen_vision": 0.677,
+    "vision_r1_qwen7b_lora": 8.292,
+    "vision_r1_qwen7b_lora_1gpu": 8.292,
+    "vision_r1_qwen3b_lora_24gb": 3.755,
+    "vision_r1_qwen3vl_2b_lora_24gb": 2.128,
+    "vision_r1_qwen3vl_8b_lora_1gpu": 8.767,
+}
 """Parameters that a recipe does not train, in 10^9."""
-ADAPTER = {"vision_r1_qwen7b_lora": 90_112 * 64 * 28 / 1e9}
-"""Parameters of an adapter, in 10^9: the widths of a layer's seven matrices, the rank, the layers."""
+WIDTHS = {
+    "Qwen2.5-VL-3B": 51_968,
+    "Qwen2.5-VL-7B": 90_112,
+    "Qwen3-VL-2B": 38_912,
+    "Qwen3-VL-8B": 75_776,
+}
+"""Inputs and outputs of the seven matrices of a layer, added up: an adapter has as many numbers per rank."""
 
 
 def readme(name: str) -> str:
@@ -92,11 +106,20 @@ def planned(name: str) -> Plan:
     config = as_it_is(name)
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
     model = measure(*read_config(config.actor_rollout_ref.model, None), config.actor_rollout_ref)
-    return Plan(config, settings, model, read_lengths(config, model, settings.prompts), Assumptions(GPU_MEMORY))
+    return Plan(config, settings, model, read_lengths(config, model, settings.prompts), Assumptions(gpu_memory(name)))
 
 
 def shape_of(config: Any) -> Shape:
     return SHAPES[config.actor_rollout_ref.model.path.removeprefix("Qwen/").removesuffix("-Instruct")]
+
+
+def adapter(config: Any) -> float:
+    """Parameters of an adapter, in 10^9."""
+    rank, model = config.actor_rollout_ref.model.lora_rank, config.actor_rollout_ref.model.path
+    if not rank:
+        return 0.0
+    widths = WIDTHS[model.removeprefix("Qwen/").removesuffix("-Instruct")]
+    return widths * rank * shape_of(config).layers / 1e9
 
 
 def copies(config: Any) -> tuple[int, int]:
@@ -104,6 +127,10 @@ def copies(config: Any) -> tuple[int, int]:
     megatron = config.actor_rollout_ref.actor.megatron
     experts = megatron.expert_model_parallel_size * (megatron.expert_tensor_parallel_size or 1)
     return megatron.tensor_model_parallel_size * megatron.pipeline_model_parallel_size, experts
+
+
+def bytes_of_weights(config: Any) -> int:
+    return {"fp32": 4, "bf16": 2}[config.actor_rollout_ref.actor.fsdp_config.model_dtype]
 
 
 def expected_states(name: str, config: Any) -> float:
@@ -114,19 +141,23 @@ def expected_states(name: str, config: Any) -> float:
         weights = 6 * (shape.parameters - shape.experts) / dense + 6 * shape.experts / experts
         return weights + 12 * shape.parameters / gpus
     fixed = FROZEN.get(name, 0.0)
-    return (16 * (shape.parameters - fixed + ADAPTER.get(name, 0.0)) + 4 * fixed) / gpus
+    size = bytes_of_weights(config)
+    return size * (4 * (shape.parameters - fixed + adapter(config)) + fixed) / gpus
 
 
-def expected_host(config: Any) -> float:
+def expected_host(name: str, config: Any) -> float:
     """GB on a node that trains: what is offloaded during generation, and the reference model of FSDP2."""
     shape, parts = shape_of(config), config.actor_rollout_ref
     if parts.actor.strategy == "megatron":
         dense, experts = (training_gpus(config) / size for size in copies(config))
         weights = 2 * (dense * (shape.parameters - shape.experts) + experts * shape.experts)
         return (weights + 12 * shape.parameters) / config.trainer.nnodes
-    reference = 0 if parts.model.lora_rank else 4
-    states = 12 if parts.actor.fsdp_config.optimizer_offload else 0
-    return (reference + states) * shape.parameters / config.trainer.nnodes
+    size, fixed = bytes_of_weights(config), FROZEN.get(name, 0.0)
+    trained = shape.parameters - fixed + adapter(config)
+    reference = 0 if parts.model.lora_rank else 4 * shape.parameters
+    offloaded = parts.actor.fsdp_config.optimizer_offload
+    states = size * (3 * trained + fixed) if offloaded else 0
+    return (reference + states) / config.trainer.nnodes
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -149,14 +180,14 @@ def test_the_estimate_of_a_recipe_is_what_arithmetic_gives(
     )
     assert passes.update_pass(plan, 2).stored == tokens * shape.width * shape.layers * 2
     parallel = parts.rollout.tensor_model_parallel_size
-    weights = 2 * (shape.parameters + ADAPTER.get(name, 0.0)) / parallel
+    weights = 2 * (shape.parameters + adapter(config)) / parallel
     assert generation.engine_weights(plan) / 1e9 == pytest.approx(weights, abs=0.01)
-    room = (parts.rollout.gpu_memory_utilization * GPU_MEMORY - 3) * GIB / 1e9 - weights
+    room = (parts.rollout.gpu_memory_utilization * gpu_memory(name) - 3) * GIB / 1e9 - weights
     assert generation.cache_bytes(plan) / 1e9 == pytest.approx(room, abs=0.01)
     each = 2 * shape.layers * shape.key_heads * 128 * 2 // parallel
     assert generation.cache_bytes_of_token(plan.model, 2, parallel) == each
     (host,) = (figure.value for figure in training.figures(plan) if figure.name.startswith("host memory"))
-    assert float(host or 0) / 1e9 == pytest.approx(expected_host(config), abs=0.05)
+    assert float(host or 0) / 1e9 == pytest.approx(expected_host(name, config), abs=0.05)
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -165,8 +196,9 @@ def test_the_largest_image_of_the_data_fits_into_a_prompt(name: str) -> None:
     side = 32 if "Qwen3-VL" in config.actor_rollout_ref.model.path else 28
     given = {int(pixels) for pixels in re.findall(r"--max-pixels (\d+)", readme(name))} or {MAX_PIXELS}
     (tokens,) = (pixels // side**2 for pixels in given)
-    assert tokens == (4096 if side == 32 else 512) < config.data.max_prompt_length
-    if side == 32 and "megatron" not in name:
+    large = side == 32 and "24gb" not in name
+    assert tokens == (4096 if large else MAX_PIXELS // side**2) < config.data.max_prompt_length
+    if large and "megatron" not in name:
         assert f"at most {tokens:,} of them for the image" in prose(name)
         assert f"prompts of up to {config.data.max_prompt_length:,} tokens" in prose(name)
 
@@ -193,7 +225,8 @@ def test_the_reference_model_on_megatron_takes_as_much_as_a_readme_says(name: st
 def test_a_readme_has_what_a_reader_needs(name: str) -> None:
     config, text = as_it_is(name), prose(name)
     assert f"vision-r1 estimate +recipe={name}`" in text
-    assert f"{HARDWARE[nodes(config)]} of 8 GPUs of {GPU_MEMORY} GB." in text
+    hardware = "One GPU" if name in ONE_GPU else HARDWARE[nodes(config)]
+    assert f"{hardware} of {gpu_memory(name)} GB." in text
     assert "ublished" in text
     model = config.actor_rollout_ref.model.path.removeprefix("Qwen/")
     assert model in text or name.startswith(("vision_r1_qwen7b_", "vision_r1_qwen3vl_30b_a3b_megatron"))
@@ -222,7 +255,7 @@ def test_a_script_is_four_lines_and_runs_its_recipe(name: str) -> None:
         assert len(lines) == 4
         assert lines[2] == "set -euo pipefail"
         assert f" +recipe={name} " in lines[3]
-    assert (FOLDERS / name / "run_multinode.sh").is_file() == (name in TRAININGS)
+    assert (FOLDERS / name / "run_multinode.sh").is_file() == (name in TRAININGS and name not in ONE_GPU)
 
 
 @pytest.mark.process

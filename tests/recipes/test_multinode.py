@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from compositions import FOLDERS, TRAININGS, composed, nodes, training_gpus
+from compositions import FOLDERS, ONE_GPU, TRAININGS, composed, nodes, training_gpus
 
 pytestmark = [pytest.mark.verl, pytest.mark.process]
 
@@ -143,7 +143,7 @@ def test_without_a_number_of_nodes_nothing_is_started(log: Path, script: str) ->
     assert not log.exists()
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", [name for name in TRAININGS if name not in ONE_GPU])
 def test_the_nodes_of_a_script_are_those_of_its_configuration(log: Path, name: str) -> None:
     assert run(FOLDERS / name / "run_multinode.sh", "slurm").returncode == 0
     words = lines(log)[0].split()

@@ -13,7 +13,7 @@ from cases import failed, gpu_run, run, skipped, unchecked, with_versions
 from verl_vision_r1.preflight.doctor import gpus as gpus_module
 from verl_vision_r1.preflight.doctor import machine
 from verl_vision_r1.preflight.doctor.check import Case
-from verl_vision_r1.preflight.estimate import Assumptions, make_plan
+from verl_vision_r1.preflight.estimate import Assumptions, make_plan, schedule
 
 pytestmark = pytest.mark.verl
 
@@ -239,14 +239,14 @@ def test_the_disk_has_room_for_the_checkpoints(folder: Path, tmp_path: Path, mon
 )
 def test_how_many_checkpoints_are_kept(overrides: tuple[str, ...], kept: int, text: str, folder: Path) -> None:
     plan = make_plan(run(folder, *SAVED, *overrides).overrides, Assumptions())
-    assert machine.checkpoints_kept(plan) == (kept, text)
+    assert schedule.checkpoints_kept(plan) == (kept, text)
 
 
 @pytest.mark.parametrize(("key", "kept"), [("null", 1), ("3", 3)])
 def test_checkpoints_of_an_unknown_number_of_steps(key: str, kept: int, folder: Path) -> None:
     away = "data.train_files=nowhere.parquet"
     case = gpu_run(folder, away, "trainer.save_freq=10", f"trainer.max_actor_ckpt_to_keep={key}")
-    number, text = machine.checkpoints_kept(make_plan(case.overrides, Assumptions()))
+    number, text = schedule.checkpoints_kept(make_plan(case.overrides, Assumptions()))
     assert number == kept
     assert ("at least" in text) == (key == "null")
 

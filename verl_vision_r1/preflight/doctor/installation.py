@@ -81,8 +81,10 @@ def _hydra() -> Iterator[Any]:
 
 
 def _recipes() -> list[str]:
+    """The recipes of `main_ppo`; those with `_sft_` are for verl's supervised trainer."""
     folder = resources.files("verl_vision_r1").joinpath("config", "recipe")
-    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(name[:-5] for name in names if name.endswith(".yaml") and "_sft_" not in name)
 
 
 @check("rewards", "correct the key in the message; vision-r1 attacks lists the presets")

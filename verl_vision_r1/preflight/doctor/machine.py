@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import math
 import os
 import shutil
 from pathlib import Path
@@ -109,7 +108,7 @@ def _plan(case: Case) -> Any:
 @check("disk", "free space, set trainer.default_local_dir to another disk, or lower trainer.max_actor_ckpt_to_keep")
 def disk(case: Case) -> str:
     """The disk has room for the checkpoints that the run keeps at a time."""
-    from verl_vision_r1.preflight.estimate.schedule import checkpoint_bytes
+    from verl_vision_r1.preflight.estimate.schedule import checkpoint_bytes, checkpoints_kept
 
     trainer = case.run.trainer
     if os.environ.get("RAY_ADDRESS"):
@@ -130,24 +129,6 @@ def disk(case: Case) -> str:
 
 def _existing(folder: Path) -> Path:
     return folder if folder.exists() else _existing(folder.parent)
-
-
-def checkpoints_kept(plan: Any) -> tuple[int, str]:
-    """The number of checkpoints on disk at a time, and in words.
-
-    Args:
-        plan: The run. If its samples are not on this machine, its number of steps is unknown.
-    """
-    trainer = plan.config.trainer
-    limit, every = int(trainer.max_actor_ckpt_to_keep or 0), int(trainer.save_freq)
-    saved = math.ceil(plan.total_steps / every) if plan.total_steps else None
-    # verl deletes the only checkpoint after it has saved the next one, and otherwise the oldest one before.
-    most = max(limit, 2) if limit else None
-    if saved is None and most is None:
-        return 1, f"at least 1 checkpoint, one every {every} of unknown steps"
-    kept = min(number for number in (saved, most) if number is not None)
-    basis = f" of {saved}" if saved is not None else ""
-    return kept, f"{counted(kept, 'checkpoint')}{basis} at a time"
 
 
 CHECKS: Final = (gpus, flash_attention, memory, disk)

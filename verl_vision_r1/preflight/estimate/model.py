@@ -88,11 +88,20 @@ def read_config(model: Mapping[str, Any], file: Path | None = None) -> tuple[Any
     return config, source
 
 
+def published_names() -> tuple[str, ...]:
+    """The models whose published sizes come with the package."""
+    return tuple(_sizes()["models"])
+
+
+def _sizes() -> dict[str, Any]:
+    text = resources.files("verl_vision_r1.preflight.estimate").joinpath("sizes.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
 def _published(name: str) -> tuple[Any, str]:
     from transformers import AutoConfig
 
-    text = resources.files("verl_vision_r1.preflight.estimate").joinpath("sizes.json").read_text(encoding="utf-8")
-    published = json.loads(text)
+    published = _sizes()
     models: dict[str, dict[str, Any]] = published["models"]
     plain = re.sub(r"-(Instruct|Thinking)$", "", name.rstrip("/").rpartition("/")[2])
     if plain not in models:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from verl_vision_r1.preflight.estimate.figure import Figure
+from verl_vision_r1.preflight.estimate.figure import Figure, counted
 from verl_vision_r1.preflight.estimate.plan import Plan
 from verl_vision_r1.preflight.estimate.sharding import MOMENTS, size_of
 from verl_vision_r1.rewards.refinement import SLACK, Stage
@@ -77,16 +77,32 @@ def checkpoint_bytes(plan: Plan) -> int:
 
 
 def _disk(plan: Plan) -> Iterator[Figure]:
-    trainer, total = plan.config.trainer, plan.total_steps or 0
-    every = int(trainer.save_freq)
-    if every > 0 and total:
+    trainer = plan.config.trainer
+    if int(trainer.save_freq) > 0 and plan.total_steps != 0:
         size, contents = checkpoint_bytes(plan), ", ".join(plan.actor.checkpoint.save_contents)
         yield Figure("checkpoint", size, "bytes", f"{contents}, in the stored dtype")
-        saved = math.ceil(total / every)
-        kept = min(saved, int(trainer.get("max_actor_ckpt_to_keep") or saved))
-        yield Figure("checkpoints", size * kept, "bytes", f"{kept} of {saved} are kept, one every {every} steps")
+        kept, basis = checkpoints_kept(plan)
+        yield Figure("checkpoints", size * kept, "bytes", basis, lower_bound=basis.startswith("at least"))
     if trainer.get("rollout_data_dir"):
         text = plan.response_tokens + max(plan.prompt_tokens - plan.image_tokens, 0)
         size = plan.completions * (BYTES_OF_TOKEN * text + BYTES_OF_SCORES)
         basis = "about 4 bytes per token of text and 1,000 bytes of scores per completion"
         yield Figure("rollout file per step", size, "bytes", basis)
+
+
+def checkpoints_kept(plan: Plan) -> tuple[int, str]:
+    """The number of checkpoints on disk at a time, and in words.
+
+    Args:
+        plan: The run. If its samples are not on this machine, its number of steps is unknown.
+    """
+    trainer = plan.config.trainer
+    limit, every = int(trainer.max_actor_ckpt_to_keep or 0), int(trainer.save_freq)
+    saved = math.ceil(plan.total_steps / every) if plan.total_steps else None
+    # verl deletes the only checkpoint after it has saved the next one, and otherwise the oldest one before.
+    most = max(limit, 2) if limit else None
+    if saved is None and most is None:
+        return 1, f"at least 1 checkpoint, one every {every} of unknown steps"
+    kept = min(number for number in (saved, most) if number is not None)
+    basis = f" of {saved}" if saved is not None else ""
+    return kept, f"{counted(kept, 'checkpoint')}{basis} at a time"
