@@ -1,6 +1,7 @@
 """Data: `vision-r1 prepare`, `validate`, `view` and `convert`."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +45,7 @@ def prepare(
     image_check: options.ImageCheck = "decode",
     embed: options.Embed = False,
     val_fraction: options.ValFraction = 0.2,
+    sft: options.Sft = None,
     alias: options.Alias = None,
     seed: options.Seed = 0,
     as_json: AsJson = False,
@@ -68,17 +70,34 @@ def prepare(
         others = {"max_samples": max_samples, "alias": alias, "follow_symlinks": follow_symlinks}
         given: dict[str, Any] = {**where, **leniency, **asked, **others}
         wanted = [Source(**given, selection=chosen)]
+    writer = _sft_writer(sft, prompt)
     prepared = run(wanted, out, writing)
+    samples = prepared.samples | _write_sft(out, prepared.samples, writer)
     if as_json:
-        echo_json(asdict(prepared))
+        echo_json(asdict(prepared) | {"samples": samples})
         return
     for account in prepared.accounts:
         _print_table({"dataset": account.source, "images": account.images} | _account_lines(account))
         for note in account.notes:
             echo(one_line(note))
-    echo(", ".join(f"{out / file}.parquet: {count} samples" for file, count in prepared.samples.items()))
+    echo(", ".join(f"{out / file}.parquet: {count} samples" for file, count in samples.items()))
     if prepared.defects:
         echo(f"defective boxes and images skipped: {prepared.defects}, listed in {out / 'defects.txt'}")
+
+
+def _sft_writer(model: str | None, prompt: str) -> Any:
+    from verl_vision_r1.data.sft import Writer
+
+    return model and Writer.of_model(model, prompt)
+
+
+def _write_sft(out: Path, files: Iterable[str], writer: Any) -> dict[str, int]:
+    """Write the samples for supervised training. Returns their number by file."""
+    from verl_vision_r1.data.sft import write_sft
+
+    if not writer:
+        return {}
+    return {f"sft_{name}": write_sft(out / f"{name}.parquet", out / f"sft_{name}.parquet", writer) for name in files}
 
 
 def _account_lines(account: Any) -> dict[str, Any]:

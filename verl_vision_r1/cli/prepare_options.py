@@ -173,6 +173,15 @@ ValFraction = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+Sft = Annotated[
+    str | None,
+    typer.Option(
+        help="Model folder or name: also write sft_train.parquet and sft_val.parquet, for supervised training of that"
+        " model with verl's trainer.",
+        show_default="none",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Alias = Annotated[
     str | None, typer.Option(help="Dataset name in data_source.", show_default="NAME", rich_help_panel=OUTPUT)
 ]
