@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from compositions import verls_configuration
 
-from verl_vision_r1.cpu.patches import _with_vllm_cpu
+from verl_vision_r1.cpu.patches import with_vllm_cpu
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -19,5 +19,5 @@ def hydra() -> Iterator[None]:
 def vllm() -> Iterator[None]:
     """verl asks vLLM for its greatest LoRA; the CPU build is a distribution of another name."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.metadata, "version", _with_vllm_cpu(importlib.metadata.version))
+        patch.setattr(importlib.metadata, "version", with_vllm_cpu(importlib.metadata.version))
         yield

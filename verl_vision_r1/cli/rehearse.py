@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from verl_vision_r1.cli.app import AsJson, Gpu, GpuMemory, ModelConfig, Run, app
+from verl_vision_r1.cli.app import AsJson, Gpu, GpuMemory, ModelConfig, Run, app, one_line
 
 
 @app.command(
@@ -28,15 +28,18 @@ def rehearse(
 ) -> None:
     """Take one step of a run at its real size on this machine's CPU; exit status 1 if the run would not run."""
     from verl_vision_r1.preflight.estimate import Assumptions
-    from verl_vision_r1.preflight.rehearse import Options, report
+    from verl_vision_r1.preflight.rehearse import STEPS, Options, report
     from verl_vision_r1.preflight.rehearse import rehearse as play
 
     def tell(line: str) -> None:
-        typer.echo(f"rehearsing: {line}", err=True)
+        typer.echo(one_line(line), err=True)
 
     memory = Assumptions(gpu_memory, gpu).memory
-    options = Options(memory, model_config, cluster, remedies, log, tell)
-    steps = dict(play(run, options))
+    found = {}
+    for name, step in play(run, Options(memory, model_config, cluster, remedies, log, tell)):
+        tell(report.line(name, step))
+        found[name] = step
+    steps = {name: found[name] for name in STEPS if name in found}
     if as_json:
         typer.echo(report.as_json(steps))
     else:

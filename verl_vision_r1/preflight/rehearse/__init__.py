@@ -4,10 +4,11 @@ The run's configuration composes, vLLM accepts its engine, verl's own workers ta
 the real shapes, the weights that they send fit into vLLM's model, and Ray finds a place for every worker. Tensors have
 shapes and no values, so that no GPU, no weights and little memory are needed.
 
-Each step runs in a process of its own, because it changes its process for good.
+The steps run in processes of the rehearsal, because they change their process for good. Training and its remedies
+share one, the rollout engine, the placement and the weight transfer another.
 """
 
-from verl_vision_r1.preflight.rehearse.run import Options, rehearse
+from verl_vision_r1.preflight.rehearse.run import STEPS, Options, rehearse
 from verl_vision_r1.preflight.rehearse.step import Step
 
-__all__ = ["Options", "Step", "rehearse"]
+__all__ = ["STEPS", "Options", "Step", "rehearse"]

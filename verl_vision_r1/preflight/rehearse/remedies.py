@@ -48,12 +48,15 @@ def changes(config: Any, tokens: bool) -> Iterator[tuple[str, ...]]:
         config: The configuration of the run.
         tokens: Whether fewer tokens alone can be enough.
     """
-    fewer = list(_fewer_tokens(config))
+    fewer, actor = list(_fewer_tokens(config)), config.actor_rollout_ref.actor
     yield from fewer if tokens else ()
-    for change in (OFFLOAD, ON_HOST):
-        yield (change,)
-        yield from ((change, *fewest) for fewest in fewer[-1:])
-    yield (ADAPTERS,)
+    offloaded = actor.fsdp_config.param_offload and actor.fsdp_config.optimizer_offload
+    for change, made in ((OFFLOAD, offloaded), (ON_HOST, actor.fsdp_config.offload_policy)):
+        if not made:
+            yield (change,)
+            yield from ((change, *fewest) for fewest in fewer[-1:])
+    if not config.actor_rollout_ref.model.lora_rank:
+        yield (ADAPTERS,)
     yield from ((f"trainer.nnodes={int(config.trainer.nnodes) * factor}",) for factor in (2, 4))
 
 
@@ -62,8 +65,9 @@ def _fewer_tokens(config: Any) -> Iterator[tuple[str, ...]]:
     longest = int(config.data.max_prompt_length + config.data.max_response_length)
     actor = config.actor_rollout_ref.actor
     if actor.use_dynamic_bsz:
-        for budget in (int(actor.ppo_max_token_len_per_gpu) // 2, int(actor.ppo_max_token_len_per_gpu) // 4, longest):
-            if longest <= budget < actor.ppo_max_token_len_per_gpu:
+        tokens = int(actor.ppo_max_token_len_per_gpu)
+        for budget in sorted({tokens // 2, tokens // 4, longest}, reverse=True):
+            if longest <= budget < tokens:
                 yield tuple(f"{key}={budget}" for key in BUDGETS)
     elif actor.ppo_micro_batch_size_per_gpu and actor.ppo_micro_batch_size_per_gpu > 1:
         yield tuple(f"{key}=1" for key in SEQUENCES)

@@ -15,6 +15,16 @@ STATES = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("skipped"
 NOT_SHOWN = "Not shown: kernels, NCCL, speed, fragmentation, and the real memory of the rollout engine."
 
 
+def line(name: str, step: Step) -> str:
+    """A step as a line of progress.
+
+    Example:
+        >>> line("placement", Step(True, "1 node x 8 GPUs"))
+        'placement: ok: 1 node x 8 GPUs'
+    """
+    return f"{name}: {STATES[step.ok][0]}: {step.found}"
+
+
 def verdict(steps: Mapping[str, Step]) -> str:
     """Whether the run would run, in one line.
 
@@ -22,15 +32,14 @@ def verdict(steps: Mapping[str, Step]) -> str:
         steps: The results by name.
 
     Example:
-        >>> verdict({"training": Step(False, "95.2 GiB at the peak", "80.0 GiB", "vision_r1/engine=fsdp2_offload")})
-        'would not run: training: 95.2 GiB at the peak, 80.0 GiB; try vision_r1/engine=fsdp2_offload'
+        >>> verdict({"training": Step(False, "95.2 GiB of 80.0 GiB", advice="vision_r1/engine=fsdp2_offload")})
+        'would not run: training: 95.2 GiB of 80.0 GiB; try vision_r1/engine=fsdp2_offload'
         >>> verdict({"training": Step(None, "Megatron-Core has no CPU path")})
         'would run, as far as rehearsed; skipped: training'
     """
     for name, step in steps.items():
         if step.ok is False:
-            limit = f", {step.limit}" if step.limit else ""
-            return f"would not run: {name}: {step.found}{limit}" + (f"; try {step.advice}" if step.advice else "")
+            return f"would not run: {name}: {step.found}" + (f"; try {step.advice}" if step.advice else "")
     skipped = ", ".join(name for name, step in steps.items() if step.ok is None)
     return f"would run, as far as rehearsed; skipped: {skipped}" if skipped else "would run"
 

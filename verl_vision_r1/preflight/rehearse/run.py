@@ -1,28 +1,20 @@
-"""The steps of a rehearsal: each in a process of its own, two at a time."""
+"""The steps of a rehearsal, in two processes at once: one for training, the other for the rest."""
 
-import json
-import os
-import subprocess
-import sys
+import functools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from verl_vision_r1.preflight.rehearse import configuration, remedies
-from verl_vision_r1.preflight.rehearse.step import Step, composed, read_result
+from verl_vision_r1.preflight.rehearse.process import Process
+from verl_vision_r1.preflight.rehearse.step import Spec, Step, composed
 
-MODULES: Final = {
-    "rollout engine": "rollout_engine",
-    "training": "training",
-    "placement": "placement",
-    "weight transfer": "transfer",
-}
-"""The steps after the configuration, and their modules."""
-TIMEOUT: Final = 1800
-"""Seconds after which a step is ended."""
+TRANSFER: Final = "weight transfer"
+STEPS: Final[tuple[str, ...]] = ("configuration", "model", "rollout engine", "training", TRANSFER, "placement")
+"""The steps, in the order of the report."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class Options:
         nodes: The cluster as number of nodes and GPUs of each; None for what the run's configuration says.
         remedies: Whether to look for the smallest change that makes a step fit.
         log: Where the output of the steps goes; by default nowhere.
-        tell: Called with what is being done.
+        tell: Called with a line as a step begins.
     """
 
     gpu_memory: float = 80.0
@@ -54,92 +46,74 @@ def rehearse(overrides: Sequence[str], options: Options | None = None) -> Iterat
         options: What to assume.
 
     Yields:
-        The name and the result of each step as soon as both are known. A failed step is a result; none raises.
+        The name and the result of each step as soon as the result is known. A failed step is a result; none raises.
     """
     options = options or Options()
     with tempfile.TemporaryDirectory(prefix="rehearse-") as folder:
-        model = Path(folder) / "model"
-        prepared = configuration.prepare(overrides, options.model_config, model)
+        prepared = configuration.prepare(overrides, options.model_config, Path(folder) / "model")
         yield from prepared.items()
         if all(step.ok for step in prepared.values()):
-            yield from Stage(tuple(overrides), composed(overrides), options, Path(folder), model).play()
+            yield from Stage(overrides, options, Path(folder)).play()
 
 
-@dataclass(frozen=True)
 class Stage:
     """A run that is being rehearsed.
 
-    Attributes:
+    Args:
         overrides: The run.
-        config: Its configuration.
         options: What is assumed.
-        folder: A folder for its files.
-        model: The folder with the model's configuration.
+        folder: A folder with the model's configuration in `model`.
     """
 
-    overrides: tuple[str, ...]
-    config: Any
-    options: Options
-    folder: Path
-    model: Path
+    def __init__(self, overrides: Sequence[str], options: Options, folder: Path) -> None:
+        self._overrides = tuple(overrides)
+        self._config = composed(overrides)
+        self._options = options
+        self._model, self._sent = folder / "model", folder / "sent.json"
 
     def play(self) -> Iterator[tuple[str, Step]]:
         """Take the steps after the configuration."""
-        with ThreadPoolExecutor(2) as pool:
-            training = pool.submit(self._train)
-            others = pool.submit(lambda: {name: self.take(name) for name in ("rollout engine", "placement")})
-            yield "rollout engine", others.result()["rollout engine"]
-            yield "training", training.result()
-            yield "weight transfer", self._transfer(training.result(), others.result()["rollout engine"])
-            yield "placement", others.result()["placement"]
+        log = self._options.log
+        with (
+            ThreadPoolExecutor(1) as one,
+            ThreadPoolExecutor(1) as other,
+            Process(log) as first,
+            Process(log) as second,
+        ):
+            tried = one.submit(self._take, first, "training", sent=self._sent)
+            training = one.submit(self._advised, first, tried)
+            engine = other.submit(self._take, second, "rollout engine")
+            placement = other.submit(self._take, second, "placement")
+            transfer = other.submit(self._transfer, second, tried, engine)
+            names = {training: "training", engine: "rollout engine", placement: "placement", transfer: TRANSFER}
+            for step in as_completed(names):
+                yield names[step], step.result()
 
-    def _train(self) -> Step:
-        step = self.take("training")
-        if not self.options.remedies:
-            return step
-        return remedies.advised(
-            step, self.config, self.options.gpu_memory, lambda change: self.take("training", change)
+    def _advised(self, process: Process, tried: Future[Step]) -> Step:
+        """The training step with a remedy, tried in its process: `model.external_lib` may have changed verl there."""
+        if not self._options.remedies:
+            return tried.result()
+        memory = self._options.gpu_memory
+        retry = functools.partial(self._take, process, "training")
+        return remedies.advised(tried.result(), self._config, memory, retry)
+
+    def _transfer(self, process: Process, training: Future[Step], engine: Future[Step]) -> Step:
+        if not engine.result().ok:
+            return Step(None, "the step rollout engine did not pass")
+        training.result()
+        if not self._sent.exists():
+            return Step(None, "the step training did not pass")
+        return self._take(process, TRANSFER, sent=self._sent)
+
+    def _take(self, process: Process, name: str, change: Sequence[str] = (), sent: Path | None = None) -> Step:
+        self._options.tell(f"{name}: begins" + (f" with {' '.join(change)}" if change else ""))
+        spec = Spec(
+            step=name,
+            overrides=(*self._overrides, *change),
+            folder=self._model,
+            sent=sent,
+            nodes=self._options.nodes,
+            gpu_memory=self._options.gpu_memory,
+            kernels=self._config.trainer.device != "cpu",  # As verl assumes of GPUs.
         )
-
-    def _transfer(self, training: Step, engine: Step) -> Step:
-        if not (self.folder / "sent.json").exists() or not engine.ok:
-            missing = "rollout engine" if training.ok else "training"
-            return Step(None, f"the step {missing} did not pass")
-        return self.take("weight transfer")
-
-    def take(self, name: str, extra: Sequence[str] = ()) -> Step:
-        """Take one step, in a process of its own.
-
-        Args:
-            name: The step.
-            extra: Overrides added to the run's.
-        """
-        module = MODULES[name]
-        result = self.folder / f"{module}{len(list(self.folder.glob(f'{module}*')))}.json"
-        spec = {
-            "overrides": [*self.overrides, *extra],
-            "folder": str(self.model),
-            "result": str(result),
-            "sent": str(self.folder / "sent.json"),
-            "nodes": self.options.nodes,
-            "gpu_memory": self.options.gpu_memory,
-            "kernels": self.config.trainer.device != "cpu",  # As verl assumes of GPUs.
-        }
-        path = result.with_suffix(".spec")
-        path.write_text(json.dumps(spec), encoding="utf-8")
-        self.options.tell(name + (f" with {' '.join(extra)}" if extra else ""))
-        ended = self._run(module, path)
-        return read_result(result) if result.exists() else Step(False, f"the process ended with {ended}", advice=HINT)
-
-    def _run(self, module: str, spec: Path) -> str:
-        command = [sys.executable, "-m", f"verl_vision_r1.preflight.rehearse.{module}", str(spec)]
-        environment = os.environ | {"VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-        with (self.options.log or Path(os.devnull)).open("a", encoding="utf-8") as log:
-            try:
-                status = subprocess.run(command, env=environment, stdout=log, stderr=log, timeout=TIMEOUT).returncode
-            except subprocess.TimeoutExpired:
-                return f"no result after {TIMEOUT} seconds"
-        return f"exit status {status}"
-
-
-HINT: Final = "see its output with --log FILE; exit status -9 is a lack of memory on this machine"
+        return process.take(spec)

@@ -1,15 +1,13 @@
-"""What the steps of a rehearsal share: their input, their result, and how they end.
+"""What the steps of a rehearsal share: their input, their result, and how an exception becomes a result.
 
-A step runs in a process of its own, because each changes its process for good (fake process groups, vLLM's or Ray's
-state): `python -m verl_vision_r1.preflight.rehearse.NAME SPEC.json`.
+A step is a module, or a package, named like the step, with a function `take`.
 """
 
 import dataclasses
+import importlib
 import json
-import os
-import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,18 +22,19 @@ class Spec:
     """The input of a step.
 
     Attributes:
+        step: The name of the step, such as `rollout engine`.
         overrides: The run as on verl's command line.
         folder: A folder with the `config.json` of the run's model.
-        result: The file that the step writes.
-        sent: A JSON list of `[name, shape, dtype]`, the weights that the actor sends; None if not known.
-        nodes: The user's cluster as `[nodes, GPUs of each]`; None for what the configuration of the run says.
+        sent: A file with the weights that the actor sends, as a JSON list of `[name, shape, dtype]`: training writes
+            it, the weight transfer reads it. None if it is not needed.
+        nodes: The user's cluster as `(nodes, GPUs of each)`; None for what the configuration of the run says.
         gpu_memory: Memory of one GPU in GiB.
         kernels: Whether the run's machines have flash-attn; those without a GPU have not.
     """
 
+    step: str
     overrides: tuple[str, ...]
     folder: Path
-    result: Path
     sent: Path | None = None
     nodes: tuple[int, int] | None = None
     gpu_memory: float = 80.0
@@ -66,40 +65,51 @@ class Step:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-def read_spec(path: Path) -> Spec:
-    """The input of a step.
+def as_line(value: Spec | Step) -> str:
+    """An input or a result as one line of JSON."""
+    return json.dumps(dataclasses.asdict(value), default=str)
 
-    Raises:
-        ValueError: The file is not that of a step.
+
+def read_spec(line: str) -> Spec:
+    """The input of a step, from its line.
+
+    Example:
+        >>> spec = Spec("placement", ("+recipe=vision_r1_qwen7b",), Path("model"), nodes=(2, 8))
+        >>> read_spec(as_line(spec)) == spec
+        True
     """
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = json.loads(line)
+    found["overrides"], found["folder"] = tuple(found["overrides"]), Path(found["folder"])
+    found["sent"] = Path(found["sent"]) if found["sent"] else None
+    found["nodes"] = tuple(found["nodes"]) if found["nodes"] else None
+    return Spec(**found)
+
+
+def attempt(spec: Spec) -> Step:
+    """Take a step; an exception is its result.
+
+    Example:
+        >>> attempt(Spec("dress", (), Path("model"))).found
+        "ModuleNotFoundError: No module named 'verl_vision_r1.preflight.rehearse.dress'"
+    """
     try:
-        sent, nodes = found.get("sent"), found.get("nodes")
-        return Spec(
-            overrides=tuple(found["overrides"]),
-            folder=Path(found["folder"]),
-            result=Path(found["result"]),
-            sent=Path(sent) if sent else None,
-            nodes=(int(nodes[0]), int(nodes[1])) if nodes else None,
-            gpu_memory=float(found.get("gpu_memory") or 80.0),
-            kernels=bool(found.get("kernels", True)),
-        )
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
-        raise ValueError(
-            f"{path}: expected overrides, folder, result, sent and nodes of a step, got {one_line(error)}"
-        ) from error
+        module = importlib.import_module(f"{__package__}.{spec.step.replace(' ', '_')}")
+        return module.take(spec)  # type: ignore[no-any-return]
+    except SkippedError as reason:
+        return Step(None, str(reason))
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()  # In the log.
+        return failed(error)
 
 
-def read_result(path: Path) -> Step:
-    """The result that a step has written."""
-    return Step(**json.loads(path.read_text(encoding="utf-8")))
+def failed(error: BaseException) -> Step:
+    """An exception as the result of a step.
 
-
-def write_result(path: Path, step: Step) -> None:
-    """Write the result of a step, all of it or none."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(dataclasses.asdict(step), indent=1), encoding="utf-8")
-    part.replace(path)
+    Example:
+        >>> failed(FailedError("28 heads, 3 GPUs", "tensor_model_parallel_size=2"))
+        Step(ok=False, found='28 heads, 3 GPUs', limit='', advice='tensor_model_parallel_size=2', figures={})
+    """
+    return Step(False, one_line(error), advice=getattr(error, "advice", ""))
 
 
 def composed(overrides: Sequence[str]) -> Any:
@@ -123,43 +133,3 @@ def plan_of(spec: Spec) -> Plan:
     """
     config = spec.folder / "config.json"
     return make_plan(spec.overrides, Assumptions(gpu_memory=spec.gpu_memory, model_config=config))
-
-
-def failed(error: BaseException) -> Step:
-    """An exception as the result of a step."""
-    return Step(False, one_line(error), advice=getattr(error, "advice", ""))
-
-
-def attempt(take: Callable[[Spec], Step], spec: Spec) -> Step:
-    """Take a step; an exception is its result.
-
-    Example:
-        >>> def take(spec):
-        ...     raise FailedError("28 heads, 3 GPUs", "tensor_model_parallel_size=2")
-        >>> attempt(take, Spec((), Path("model"), Path("result.json")))
-        Step(ok=False, found='28 heads, 3 GPUs', limit='', advice='tensor_model_parallel_size=2', figures={})
-    """
-    try:
-        return take(spec)
-    except SkippedError as reason:
-        return Step(None, str(reason))
-    except (Exception, SystemExit) as error:
-        traceback.print_exc()  # In the log of the step.
-        return failed(error)
-
-
-def main(take: Callable[[Spec], Step], arguments: Sequence[str] | None = None) -> int:
-    """Take the step that the file SPEC describes, on the CPU, and write its result.
-
-    Args:
-        take: The step.
-        arguments: `[SPEC]`; by default those of the process.
-
-    Returns:
-        The exit status: 0 if the result is written, whatever it is.
-    """
-    os.environ |= {"VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    (path,) = sys.argv[1:] if arguments is None else arguments
-    spec = read_spec(Path(path))
-    write_result(spec.result, attempt(take, spec))
-    return 0

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import torch
-from verl.utils.tensordict_utils import get_non_tensor_data
 
-from verl_vision_r1.preflight.rehearse.batch import jagged
 from verl_vision_r1.preflight.rehearse.fake_device import FakeDevice
 from verl_vision_r1.preflight.rehearse.memory import Memory
 
@@ -83,8 +82,8 @@ def watched(memory: Memory) -> Iterator[None]:
         _after(FSDPParamGroup, "wait_for_unshard", gathered),
         _after(FSDPParamGroup, "post_backward", reduced),
         # verl moves to "cpu" or to the name of the device, which is the same word here.
-        _replaced(transformer_impl.FSDPEngine, "to", moved),
-        _replaced(base, "get_device_name", lambda: "fake"),
+        mock.patch.object(transformer_impl.FSDPEngine, "to", moved),
+        mock.patch.object(base, "get_device_name", return_value="fake"),
     ):
         yield
 
@@ -104,87 +103,5 @@ def _after(owner: Any, name: str, then: Any) -> Iterator[None]:
         then(*args)
         return result
 
-    with _replaced(owner, name, wrapped):
+    with mock.patch.object(owner, name, wrapped):
         yield
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
-    original = getattr(owner, name)
-    setattr(owner, name, by)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
-
-
-class MicroBatches:
-    """The micro-batches that verl makes of a batch, of which two are computed: they cover the peak.
-
-    The largest one and the last one: gradients of the first are there while the second is computed. In a pass without
-    gradients the largest is enough.
-
-    Attributes:
-        tokens: Tokens of each micro-batch of the last pass.
-        sequences: Sequences of each.
-    """
-
-    def __init__(self, memory: Memory) -> None:
-        self.tokens: list[int] = []
-        self.sequences: list[int] = []
-        self._memory = memory
-        self._computed: list[Any] = []
-
-    @contextlib.contextmanager
-    def of(self, engine: Any, batch: Any) -> Iterator[None]:
-        """Compute only some micro-batches of an engine's passes over a batch."""
-        from verl.workers.engine.fsdp import transformer_impl
-
-        prepare, step = transformer_impl.prepare_micro_batches, engine.forward_step
-
-        def prepared(*args: Any, **kwargs: Any) -> Any:
-            batches, indices = prepare(*args, **kwargs)
-            self._choose(batches)
-            return batches, indices
-
-        def forward(micro_batch: Any, loss_function: Any, forward_only: bool) -> Any:
-            chosen = self._computed[:1] if forward_only else self._computed
-            if not any(micro_batch is batch for batch in chosen):
-                return _skipped(micro_batch)
-            self._memory.mark(_pixels(micro_batch), "activations")
-            loss, output = step(micro_batch, loss_function=loss_function, forward_only=forward_only)
-            self._memory.mark_temporary("activations")
-            self._memory.mark(_pixels(micro_batch), "host")
-            return loss, {**output, "model_output": _values(output["model_output"], micro_batch)}
-
-        self._memory.mark(_pixels(batch), "host")
-        with (
-            _replaced(transformer_impl, "prepare_micro_batches", prepared),
-            _replaced(engine, "forward_step", forward),
-        ):
-            yield
-
-    def _choose(self, batches: Sequence[Any]) -> None:
-        self.tokens = [int(batch["input_ids"].offsets()[-1]) for batch in batches]
-        self.sequences = [len(batch) for batch in batches]
-        largest = self.tokens.index(max(self.tokens))
-        last = len(batches) - 1
-        self._computed = [batches[largest], batches[last if largest != last else 0]]
-
-
-def _pixels(batch: Any) -> Iterator[torch.Tensor]:
-    """The images of a batch: on the host, but for those of the micro-batch that is being computed."""
-    for inputs in batch["multi_modal_inputs"]:
-        yield getattr(inputs, "data", inputs)["pixel_values"]
-
-
-def _skipped(micro_batch: Any) -> Any:
-    entropy = get_non_tensor_data(micro_batch, "calculate_entropy", False)
-    values = _values(("log_probs", "entropy") if entropy else ("log_probs",), micro_batch)
-    return torch.tensor(1.0, requires_grad=True), {"model_output": values, "loss": 1.0, "metrics": {}}
-
-
-def _values(outputs: Any, micro_batch: Any) -> dict[str, torch.Tensor]:
-    """Real numbers for what verl reads back from the GPU: one per token."""
-    lengths = micro_batch["input_ids"].offsets().diff().tolist()
-    return {name: jagged(torch.tensor([1.0] * sum(lengths)), lengths) for name in outputs}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from take_steps import take_steps, write_model
 
-from verl_vision_r1.preflight.rehearse.step import Step
+from verl_vision_r1.preflight.rehearse.step import Spec, Step
 
 pytestmark = [
     pytest.mark.process,
@@ -81,26 +81,28 @@ FAULTS: list[Callable[[Sent], Sent]] = [renamed, reshaped, resharded, without_ke
 def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
     folder = tmp_path_factory.mktemp("transfer")
     models = {family: write_model(folder / family, name) for family, (name, _) in FAMILIES.items()}
-    cases = {}
+    specs = {}
 
     def add(case: str, family: str, sent: Sent, overrides: list[str]) -> None:
         path = folder / f"{case}.json"
         path.write_text(json.dumps(sent))
-        cases[case] = {"overrides": overrides, "folder": str(models[family]), "sent": str(path)}
+        specs[case] = Spec("weight transfer", tuple(overrides), models[family], path)
 
     for family, (_, overrides) in FAMILIES.items():
         add(family, family, weights_of(models[family]), overrides)
     small, overrides = models["qwen2_5_vl"], FAMILIES["qwen2_5_vl"][1]
+    sent = weights_of(small)
     for fault in FAULTS:
-        add(fault.__name__, "qwen2_5_vl", fault(weights_of(small)), overrides)
+        add(fault.__name__, "qwen2_5_vl", fault(sent), overrides)
     language = {"target_modules": "all-linear", "exclude_modules": ".*visual.*"}
     tower = {"target_modules": r".*visual.*(qkv|proj)"}
     lora = ["+recipe=vision_r1_qwen7b_lora"]
     add("adapter", "qwen2_5_vl", adapter_of(small, **language), lora)
     add("adapter of the vision tower", "qwen2_5_vl", adapter_of(small, **tower), lora)
     add("no adapter", "qwen2_5_vl", [], [*lora, "actor_rollout_ref.model.target_modules=[nothing]"])
-    cases["unknown"] = {"overrides": overrides, "folder": str(small)}
-    return take_steps("transfer", cases, folder)
+    add("nothing", "qwen2_5_vl", [], overrides)
+    add("SGLang", "qwen2_5_vl", [], ["+recipe=vision_r1_qwen7b_sglang"])
+    return take_steps(specs, folder)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -118,6 +120,7 @@ def test_vllm_takes_every_weight_of_each_family(steps: dict[str, Step], family: 
         ("resharded", "layers.1.mlp.down_proj.weight [3585, 18944]: the shape is not that of its parameter"),
         ("without_keys", "2 of vLLM's parameters are not sent, or only in part: "),
         ("with_one_more", "weights are sent but not taken: model.language_model.layers.1.self_attn.gate.weight"),
+        ("nothing", "of vLLM's parameters are not sent, or only in part: "),
     ],
 )
 def test_a_weight_that_does_not_fit_is_named(steps: dict[str, Step], fault: str, found: str) -> None:
@@ -140,5 +143,6 @@ def test_adapters_that_vllm_would_ignore_are_named(steps: dict[str, Step]) -> No
     assert "target_modules=['nothing'] matches no layer" in steps["no adapter"].found
 
 
-def test_weights_that_are_not_known_are_skipped(steps: dict[str, Step]) -> None:
-    assert steps["unknown"].ok is None
+def test_models_of_sglang_are_not_checked(steps: dict[str, Step]) -> None:
+    assert steps["SGLang"].ok is None
+    assert steps["SGLang"].found == "rollout.name=sglang: names and shapes are checked against vLLM's models only"

@@ -1,11 +1,12 @@
 """The step of the rollout engine: vLLM's own verdict on the arguments that verl passes."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
-from take_steps import take_steps, write_model
+from take_steps import take_steps
 
-from verl_vision_r1.preflight.rehearse.step import Step
+from verl_vision_r1.preflight.rehearse.step import Spec, Step
 
 pytestmark = [
     pytest.mark.process,
@@ -27,18 +28,15 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
-    folder = tmp_path_factory.mktemp("engine")
-    model = write_model(folder / "model", "Qwen/Qwen2.5-VL-7B-Instruct")
+def steps(tmp_path_factory: pytest.TempPathFactory, short_model: Path) -> dict[str, Step]:
     runs = {
-        name: ["+recipe=vision_r1_qwen7b", *(f"++{ROLLOUT}{override}" for override in overrides)]
+        name: ("+recipe=vision_r1_qwen7b", *(f"++{ROLLOUT}{override}" for override in overrides))
         for name, overrides in CASES.items()
     }
-    runs["LoRA"] = ["+recipe=vision_r1_qwen7b_lora"]
-    runs["two pools"] = ["+recipe=vision_r1_qwen7b_separate_async", f"{ROLLOUT}n_gpus_per_node=5"]
-    runs["sglang"] = ["+recipe=vision_r1_qwen7b_sglang"]
-    cases = {name: {"overrides": overrides, "folder": str(model)} for name, overrides in runs.items()}
-    return take_steps("rollout_engine", cases, folder)
+    runs["LoRA"] = ("+recipe=vision_r1_qwen7b_lora",)
+    runs["two pools"] = ("+recipe=vision_r1_qwen7b_separate_async", f"{ROLLOUT}n_gpus_per_node=5")
+    specs = {name: Spec("rollout engine", run, short_model) for name, run in runs.items()}
+    return take_steps(specs, tmp_path_factory.mktemp("engine"))
 
 
 def test_vllm_accepts_the_recipe(steps: dict[str, Step]) -> None:
@@ -76,9 +74,3 @@ def test_an_unknown_option_of_the_engine_is_named(steps: dict[str, Step]) -> Non
 def test_gpus_that_only_generate_divide_into_engines(steps: dict[str, Step]) -> None:
     assert steps["two pools"].ok is False
     assert "expected GPUs divisible by the 2 of a rollout engine, got 5" in steps["two pools"].found
-
-
-@pytest.mark.skipif(importlib.util.find_spec("sglang") is not None, reason="SGLang is installed")
-def test_an_engine_that_is_not_installed_is_skipped(steps: dict[str, Step]) -> None:
-    assert steps["sglang"].ok is None
-    assert steps["sglang"].found == "sglang is not installed here: its arguments are not checked"
