@@ -30,6 +30,7 @@ ORDER = (
     ("evaluation",),
     ("evaluation.presentation",),
     ("report",),
+    ("predict",),
     ("demo",),
     ("preflight",),
     ("cli",),
@@ -61,7 +62,10 @@ NEEDED_BY_A_RUN = {
 }
 """What a run's processes load. `data` without readers but for the checks of images; `preflight` without its tools."""
 
-OF_PREFLIGHT = {"preflight", "preflight.config_check"}
+OF_PREFLIGHT = {"preflight", "preflight.config_check"} | {
+    f"preflight.config_check.{name}"
+    for name in ("bounds", "machine", "model", "parallel", "rewards", "samples", "training", "unknown")
+}
 OF_DATA = {
     *("data", "data.dataset", "data.images", "data.parquet", "data.parquet_checks", "data.progress"),
     *("data.prompt_length", "data.readers", "data.readers.entries", "data.readers.image_size"),

@@ -3,10 +3,10 @@
 Each command imports what it needs when it runs, so that `vision-r1 --help` answers at once.
 """
 
-from verl_vision_r1.cli import data, rehearse, results, rewards, runs
+from verl_vision_r1.cli import data, predict, rehearse, results, rewards, runs
 from verl_vision_r1.cli.app import app
 
-__all__ = ["app", "data", "main", "rehearse", "results", "rewards", "runs"]
+__all__ = ["app", "data", "main", "predict", "rehearse", "results", "rewards", "runs"]
 
 
 def main() -> None:
