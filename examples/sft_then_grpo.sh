@@ -13,6 +13,8 @@ sft="${SFT:-vision_r1_sft_cpu}"
 grpo="${GRPO:-vision_r1_cpu}"
 if [[ "$grpo" == *_cpu ]]; then export VERL_PLATFORM=cpu; fi
 if [[ -d "$model" ]]; then model="$(realpath "$model")"; fi
+mkdir -p "$out"
+cd "$out" # verl's loggers write to the working directory.
 
 vision-r1 prepare coco --source "$data" --out "$out/data" --sft "$model" ${PREPARE:-}
 
@@ -27,5 +29,5 @@ run=(python -m verl.trainer.main_ppo +recipe="$grpo" actor_rollout_ref.model.pat
 "${run[@]}" trainer.total_training_steps="$grpo_steps" trainer.save_freq="$grpo_steps" trainer.default_local_dir="$out/grpo" \
   trainer.validation_data_dir="$out/validation" trainer.test_freq="$grpo_steps"
 
-vision-r1 evaluate "$out/validation/$grpo_steps.jsonl" --annotations "$out/data/val.parquet" \
+vision-r1 evaluate "$out/validation/$grpo_steps.jsonl" --annotations "$out/data/val.parquet" --protocol plain \
   --against "$out/validation/0.jsonl" --out "$out/evaluation"

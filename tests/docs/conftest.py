@@ -45,6 +45,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(folder)
     prepare([Source("coco", "sets/coco")], Path("asked"), Writing())
     shutil.copytree("asked", "data")
+    Path("MODEL").symlink_to(ROOT / "verl_vision_r1" / "demo" / "model")
+    shutil.copy(next(Path("sets/coco/images").iterdir()), "photo.jpg")
     for overrides in ([], ["trainer.validation_data_dir=validation"]):
         write_answers(composed("+recipe=vision_r1_qwen7b", *overrides))
     document = json.loads(Path("sets/coco/annotations/instances_val2017.json").read_text(encoding="utf-8"))

@@ -30,6 +30,7 @@ PLACES = {
     "val.parquet": "asked/val.parquet",
     "AFTER": "validation/20.jsonl",
     "BEFORE": "validation/0.jsonl",
+    "predictions.jsonl": "validation/20.jsonl",
 }
 """Where the workspace has what a page names by a path of its reader's."""
 

@@ -36,8 +36,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "recipes").rglob("*.md")), *DOCS]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-PARSED_ONLY = ("demo", "ablations", "gpu-check")
-"""They take minutes to hours; the tests of the engine run the demo."""
+PARSED_ONLY = ("demo", "ablations", "gpu-check", "predict", "export")
+"""They take minutes to hours; tests/engine runs the demo and an export, tests/predict and tests/cli run `predict`."""
 
 ON_THE_HUB = "laolao77/"
 """Data sets that are there under a name, and in no folder."""
@@ -117,6 +117,8 @@ def run_script(words: list[str], page: Path) -> None:
 def run_python(words: list[str]) -> None:
     if words[:2] == ["-m", "verl.trainer.main_ppo"]:
         compose_run([word for word in words[2:] if word not in ("--cfg", "job")])
+    elif words[:2] == ["-m", "verl.model_merger"]:  # tests/engine/test_export.py runs it.
+        parse_merger(words[2:])
     else:  # tests/examples/test_examples.py runs them.
         assert (ROOT / words[0]).is_file(), f"expected a file of the project, got {words[0]}"
 
@@ -151,6 +153,24 @@ def parse_ray(words: list[str]) -> None:
     cli.commands[words[0]].make_context(words[0], list(words[1:]))
 
 
+def parse_merger(words: list[str]) -> None:
+    """`python -m verl.model_merger ...`: verl knows the options."""
+    from verl.model_merger.base_model_merger import parse_args
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["model_merger", *words])
+        parse_args()
+
+
+def parse_vllm(words: list[str]) -> None:
+    """`vllm serve MODEL ...`: nothing is started; vLLM knows the options."""
+    from vllm.entrypoints.openai.cli_args import make_arg_parser
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    assert words[0] == "serve", f"expected a known command of vllm, got {words[0]}"
+    make_arg_parser(FlexibleArgumentParser()).parse_args(words[1:])
+
+
 KINDS: dict[str, Callable[[list[str], Path], None]] = {
     "vision-r1": lambda words, page: run_ours(words),
     "python": lambda words, page: run_python(words),
@@ -160,6 +180,7 @@ KINDS: dict[str, Callable[[list[str], Path], None]] = {
     "uv": lambda words, page: install(words[1:]),
     "make": lambda words, page: make(words),
     "ray": lambda words, page: parse_ray(words),
+    "vllm": lambda words, page: parse_vllm(words),
 }
 """What is done with a command, by its first word. A word that is not here fails."""
 
@@ -247,6 +268,8 @@ def test_every_block_of_the_site_names_its_language(page: Path) -> None:
         ("bash recipes/nothing/run.sh", "nothing"),
         ("make coffee", "coffee"),
         ("ray start --coffee", "coffee"),
+        ("vllm serve MODEL --coffee", "coffee"),
+        ("python -m verl.model_merger merge --coffee", "coffee"),
         ('pip install "verl-vision-r1[coffee]"', "coffee"),
         ("python examples/nothing.py", "nothing"),
     ],

@@ -34,7 +34,8 @@ class Counted(TorchDispatchMode):
         return result
 
 
-train, prepare = TrainingWorker.train_mini_batch, transformer_impl.prepare_micro_batches
+train, step = TrainingWorker.train_mini_batch, transformer_impl.FSDPEngine.optimizer_step
+prepare = transformer_impl.prepare_micro_batches
 SEEN: dict[str, Any] = {}
 
 
@@ -49,10 +50,15 @@ def measured(self: Any, data: Any) -> Any:
     MEMORY.mark(moments(self.engine.optimizer), "moments")
     with Counted(MEMORY), MEMORY.phase("update"):
         output = train(self, data)
-    SEEN.update(peak=MEMORY.peaks["update"], total=total(MEMORY.peaks["update"]))
+    SEEN.update(state=MEMORY.peaks["optimizer step"], peak=total(MEMORY.peaks["update"]))
     with Path(os.environ["MEASURED_STEPS"]).open("a") as lines:
         lines.write(json.dumps(SEEN) + "\n")
     return output
+
+
+def stepped(self: Any) -> Any:
+    with MEMORY.phase("optimizer step"):
+        return step(self)
 
 
 def prepared(*args: Any, **kwargs: Any) -> Any:
@@ -63,4 +69,5 @@ def prepared(*args: Any, **kwargs: Any) -> Any:
 
 
 TrainingWorker.train_mini_batch = measured  # type: ignore[method-assign]
+transformer_impl.FSDPEngine.optimizer_step = stepped  # type: ignore[method-assign]
 transformer_impl.prepare_micro_batches = prepared

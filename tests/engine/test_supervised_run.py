@@ -1,20 +1,20 @@
-"""Supervised training by verl's own trainer, GRPO from its checkpoint, and an evaluation: the script of the examples."""
+"""Supervised training by verl's own trainer, GRPO from its checkpoint, an evaluation: the script of the examples."""
 
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from runs import follow
 from safetensors.torch import load_file
 
 from verl_vision_r1.demo.run import TAUGHT_MODEL
 from verl_vision_r1.demo.shapes import write_shapes
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "sft_then_grpo.sh"
 SFT, GRPO = 8, 2
@@ -25,7 +25,7 @@ def test_supervised_training_then_grpo_then_an_evaluation(tmp_path: Path) -> Non
     source, out = tmp_path / "source", tmp_path / "out"
     for part, images in (("train", 128), ("val", 16)):
         write_shapes(source, part, images, seed=3)
-    log = run(str(source), str(TAUGHT_MODEL), str(out), str(SFT), str(GRPO))
+    log = run(tmp_path, str(source), str(TAUGHT_MODEL), str(out), str(SFT), str(GRPO))
     losses = [float(loss) for loss in re.findall(r"train/loss:([\d.]+)", log)]
     assert len(losses) == SFT
     (held_out,) = (float(loss) for loss in re.findall(r"val/loss:([\d.]+)", log))
@@ -39,13 +39,11 @@ def test_supervised_training_then_grpo_then_an_evaluation(tmp_path: Path) -> Non
     assert results
 
 
-def run(*arguments: str) -> str:
+def run(folder: Path, *arguments: str) -> str:
     """Run the script, and return its output."""
     with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = os.environ | {"PATH": path, "RAY_TMPDIR": ray_folder}
-        command = ["bash", str(SCRIPT), *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
-    log = done.stdout + done.stderr
-    assert done.returncode == 0, log[-5000:]
-    return log
+        done = follow(["bash", str(SCRIPT), *arguments], environment, folder, lambda line: None)
+    assert done.status == 0, done.log[-5000:]
+    return done.log

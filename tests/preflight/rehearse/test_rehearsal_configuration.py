@@ -58,6 +58,8 @@ def test_the_samples_are_checked_where_they_are(folder: Path, tmp_path: Path) ->
     ("override", "found"),
     [
         ("trainer.no_such_key=1", "no_such_key"),
+        ("actor_rollout_ref.rollout.max_model_len=1024", "max_model_len: expected at least 1536"),
+        ("actor_rollout_ref.rollout.tensor_model_parallel_size=3", "expected a multiple of 3, the GPUs of a rollout"),
         ("trainer.use_v1=false", "trainer.use_v1: expected True, got False"),
         ("vision_r1.reward.tasks.detection.matcher=nearest", "nearest"),
         ("actor_rollout_ref.actor.use_dynamic_bsz=false", "ppo_micro_batch_size_per_gpu"),

@@ -26,7 +26,7 @@ CASES = {
     "micro-batch": (
         *("+recipe=vision_r1_qwen7b", *SHORT, ALONE),
         *(f"{ACTOR}use_dynamic_bsz=false", f"{ACTOR}ppo_micro_batch_size_per_gpu=7"),
-        *(f"{ROLLOUT}log_prob_use_dynamic_bsz=false", f"{ROLLOUT}log_prob_micro_batch_size_per_gpu=8"),
+        *(f"{ROLLOUT}log_prob_use_dynamic_bsz=false", f"{ROLLOUT}log_prob_micro_batch_size_per_gpu=4"),
     ),
     "megatron": ("+recipe=vision_r1_qwen7b_megatron",),
     "FSDP1": ("+recipe=vision_r1_qwen7b", f"{ACTOR}strategy=fsdp"),

@@ -23,6 +23,7 @@ class Model:
         trained: Number of trainable parameters.
         experts: Number of parameters in the experts of a mixture.
         vision_trained: Whether layers of the vision tower are trained.
+        vision_recorded: Whether autograd records the vision tower's passes if gradient checkpointing or LoRA is on.
         largest_layer: Number of parameters in the largest layer that FSDP gathers at once.
         outside_layers: Number of parameters outside of these layers: embeddings, head, connector.
     """
@@ -33,6 +34,7 @@ class Model:
     trained: int
     experts: int
     vision_trained: bool
+    vision_recorded: bool
     largest_layer: int
     outside_layers: int
 
@@ -141,9 +143,23 @@ def measure(config: Any, source: str, actor: Mapping[str, Any]) -> Model:
         trained=sum(count for _, count in trained),
         experts=sum(part.numel() for name, part in module.named_parameters() if ".experts." in name),
         vision_trained=any("visual." in name and ".blocks." in name for name, _ in trained),
+        vision_recorded=_input_requires_grad(module),
         largest_layer=max(layers),
         outside_layers=_count(module) - sum(layers),
     )
+
+
+def _input_requires_grad(module: Any) -> bool:
+    """Whether `enable_input_require_grads` of transformers 5 includes the vision tower, frozen or not.
+
+    It is called with gradient checkpointing and with LoRA, and hooks the input embeddings of every part of the model.
+    Those of Qwen2-VL's and Qwen2.5-VL's towers are the patches; the other families' towers have none that it finds.
+    """
+    tower = next(part for name, part in module.named_modules() if name.endswith("visual"))
+    try:
+        return tower.get_input_embeddings() is not None
+    except NotImplementedError:
+        return False
 
 
 def _count(module: Any) -> int:

@@ -87,11 +87,17 @@ def update_pass(plan: Plan, size: int) -> Pass:
     ends = vision_ends_bytes(plan.model.config.vision_config, size)
     return Pass(
         tokens * language.stored_bytes(size, checkpointing),
-        patches * (vision.stored_bytes(size, checkpointing) + ends) if plan.model.vision_trained else 0,
+        patches * (vision.stored_bytes(size, checkpointing) + ends) if _records_vision(plan) else 0,
         tokens * language.backward_bytes(size, checkpointing),
         logits_of(plan, size).bytes_of(tokens),
         tokens * language.norm_bytes(size),
     )
+
+
+def _records_vision(plan: Plan) -> bool:
+    """Whether activations of the vision tower are stored, which may be the case although it is frozen."""
+    hooked = plan.model.vision_recorded and (checkpointing_of(plan) or plan.adapters)
+    return plan.model.vision_trained or hooked
 
 
 def probabilities_pass(plan: Plan, size: int) -> Pass:

@@ -5,10 +5,11 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from verl_vision_r1.preflight.config_check.parallel import ROLLOUT
 from verl_vision_r1.preflight.doctor.check import FailedError
 from verl_vision_r1.preflight.rehearse.placement.cluster import Nodes
 from verl_vision_r1.preflight.rehearse.placement.pools import place
-from verl_vision_r1.preflight.rehearse.rollout_engine.sizes import ROLLOUT, separate
+from verl_vision_r1.preflight.rehearse.rollout_engine.sizes import separate
 
 
 def remedy(config: Any, nodes: Nodes) -> str:

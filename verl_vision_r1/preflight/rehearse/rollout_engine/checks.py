@@ -1,11 +1,11 @@
-"""What an engine accepts of a run: its own verdict, and two checks that no engine makes."""
+"""What an engine accepts of a run: its own verdict, and the checks before Ray starts that no engine makes."""
 
 import copy
 from typing import Any, Final
 
+from verl_vision_r1.preflight.config_check.parallel import ROLLOUT, check_parallel
 from verl_vision_r1.preflight.doctor.check import FailedError, SkippedError, one_line
 from verl_vision_r1.preflight.rehearse.rollout_engine import sglang, vllm
-from verl_vision_r1.preflight.rehearse.rollout_engine.sizes import ROLLOUT, engine_size, longest, pools
 
 ENGINES: Final = {"vllm": vllm.accepted, "sglang": sglang.accepted}
 
@@ -14,7 +14,7 @@ def check(config: Any) -> str:
     """What the engine accepts of a run.
 
     Raises:
-        FailedError: The engine, verl or this module refuses the run; all their reasons.
+        FailedError: The engine, verl or the checks refuse the run; all their reasons.
         SkippedError: The engine is not installed.
     """
     from omegaconf import OmegaConf
@@ -22,7 +22,7 @@ def check(config: Any) -> str:
     config = copy.deepcopy(config)
     OmegaConf.resolve(config)  # As verl does before it divides the configuration.
     accepted, reasons, skipped = "", [], None
-    for part in (_engine, check_lengths, check_gpus):
+    for part in (_engine, check_parallel):
         try:
             accepted = part(config) or accepted
         except SkippedError as reason:
@@ -41,32 +41,6 @@ def _engine(config: Any) -> str:
     if name not in ENGINES:
         raise SkippedError(f"{ROLLOUT}.name={name}: only the arguments of {' and '.join(ENGINES)} are checked")
     return ENGINES[name](config)
-
-
-def check_lengths(config: Any) -> None:
-    """The engine takes the longest prompt and completion together.
-
-    Raises:
-        FailedError: `max_model_len` is smaller; completions would end early, which no engine refuses.
-    """
-    limit = config.actor_rollout_ref.rollout.max_model_len
-    if limit is not None and int(limit) < longest(config):
-        raise FailedError(
-            f"{ROLLOUT}.max_model_len: expected at least {longest(config):,}, the longest prompt and completion, got"
-            f" {int(limit):,}; completions would be cut"
-        )
-
-
-def check_gpus(config: Any) -> None:
-    """The GPUs of each pool that generates divide into engines, as verl's workers assert.
-
-    Raises:
-        FailedError: They do not.
-    """
-    size = engine_size(config)
-    for name, gpus in pools(config).items():
-        if gpus % size:
-            raise FailedError(f"{name}: expected GPUs divisible by the {size} of a rollout engine, got {gpus}")
 
 
 def message(error: BaseException) -> str:

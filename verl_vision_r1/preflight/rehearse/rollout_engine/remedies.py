@@ -4,9 +4,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any, Final
 
+from verl_vision_r1.preflight.config_check.parallel import ROLLOUT
 from verl_vision_r1.preflight.doctor.check import FailedError, SkippedError
 from verl_vision_r1.preflight.rehearse.rollout_engine.checks import check
-from verl_vision_r1.preflight.rehearse.rollout_engine.sizes import ROLLOUT, longest
+from verl_vision_r1.preflight.rehearse.rollout_engine.sizes import longest
 
 DEFAULTS: Final = {
     "pipeline_model_parallel_size": 1,

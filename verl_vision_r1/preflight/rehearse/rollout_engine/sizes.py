@@ -1,9 +1,7 @@
 """The numbers of a run that decide how many rollout engines it has, and how long their sequences are."""
 
 import math
-from typing import Any, Final
-
-ROLLOUT: Final = "actor_rollout_ref.rollout"
+from typing import Any
 
 
 def engine_size(config: Any) -> int:
@@ -23,13 +21,13 @@ def hybrid(config: Any) -> bool:
     return not separate(config) or bool(config.actor_rollout_ref.get("hybrid_engine", True))
 
 
-def pools(config: Any) -> dict[str, int]:
-    """GPUs of each pool with rollout engines, by the keys that set them."""
-    rollout, trainer, found = config.actor_rollout_ref.rollout, config.trainer, {}
+def pools(config: Any) -> list[int]:
+    """GPUs of each pool with rollout engines."""
+    rollout, trainer, found = config.actor_rollout_ref.rollout, config.trainer, []
     if hybrid(config):
-        found["trainer.nnodes * trainer.n_gpus_per_node"] = int(trainer.nnodes * trainer.n_gpus_per_node)
+        found.append(int(trainer.nnodes * trainer.n_gpus_per_node))
     if separate(config):
-        found[f"{ROLLOUT}.nnodes * {ROLLOUT}.n_gpus_per_node"] = int(rollout.nnodes * rollout.n_gpus_per_node)
+        found.append(int(rollout.nnodes * rollout.n_gpus_per_node))
     return found
 
 

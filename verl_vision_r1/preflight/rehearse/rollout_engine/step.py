@@ -32,7 +32,7 @@ def take(spec: Spec) -> Step:
 def _limit(config: Any) -> str:
     data = config.data
     lengths = f"prompt {int(data.max_prompt_length):,} + completion {int(data.max_response_length):,} tokens"
-    gpus = " and ".join(f"{gpus:,} GPUs" for gpus in pools(config).values())
+    gpus = " and ".join(f"{gpus:,} GPUs" for gpus in pools(config))
     return f"{lengths}; {gpus}, {engine_size(config)} per engine; {UNCHECKED}"
 
 
@@ -40,5 +40,5 @@ def _figures(config: Any) -> dict[str, float]:
     return {
         "tensor_parallel": float(config.actor_rollout_ref.rollout.tensor_model_parallel_size),
         "tokens": float(longest(config)),
-        "engines": float(sum(gpus // engine_size(config) for gpus in pools(config).values())),
+        "engines": float(sum(gpus // engine_size(config) for gpus in pools(config))),
     }

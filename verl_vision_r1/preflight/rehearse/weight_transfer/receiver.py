@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from verl_vision_r1.preflight.config_check.parallel import ROLLOUT
 from verl_vision_r1.preflight.doctor.check import FailedError, SkippedError
 from verl_vision_r1.preflight.rehearse.rollout_engine.checks import message
-from verl_vision_r1.preflight.rehearse.rollout_engine.sizes import ROLLOUT
 from verl_vision_r1.preflight.rehearse.rollout_engine.vllm import engine_config
 from verl_vision_r1.preflight.rehearse.weight_transfer.model import build, in_worker
 
