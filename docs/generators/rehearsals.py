@@ -54,6 +54,7 @@ def rehearse(name: str) -> dict[str, Any]:
     """Rehearse a recipe, and keep what the table shows."""
     start = time.monotonic()
     command = [str(Path(sys.executable).with_name("vision-r1")), "rehearse", f"+recipe={name}", "--json"]
+    command += ["--gpu", "rtx4090"] if name.endswith("_24gb") else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return {**kept(json.loads(done.stdout)), "seconds": round(time.monotonic() - start), "memory": _most_memory()}
 

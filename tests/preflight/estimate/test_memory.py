@@ -109,12 +109,22 @@ def test_activations_of_the_vision_tower_are_as_torch_allocates(
     assert close(IMAGE[0] * IMAGE[1] * layers.stored_bytes(4, checkpointing), many - few, tolerance)
 
 
-def stored_by_vision(family: str, depth: int, checkpointing: bool) -> int:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_frozen_vision_tower_stores_activations_where_transformers_hooks_its_input(family: str) -> None:
+    config = config_of(family)
+    estimated = measure(config, "here", {"model": {"external_lib": "verl_vision_r1.training.freeze_vision"}})
+    few, many = (stored_by_vision(family, depth, True, frozen=True) for depth in (4, 8))
+    stored = IMAGE[0] * IMAGE[1] * vision_layers(config.vision_config).stored_bytes(4, True)
+    assert not estimated.vision_trained
+    assert close(stored, many - few, 0.02) if estimated.vision_recorded else many - few < stored / 50
+
+
+def stored_by_vision(family: str, depth: int, checkpointing: bool, frozen: bool = False) -> int:
     """Bytes that a vision tower with a number of layers stores for one image."""
     config = config_of(family)
     vision = config.vision_config
     vision.depth = depth
-    tower = model_of(config, checkpointing=checkpointing).model.visual
+    tower = model_of(config, checkpointing=checkpointing).model.visual.requires_grad_(not frozen)
     patches = torch.randn(IMAGE[0] * IMAGE[1], vision.in_channels * vision.temporal_patch_size * vision.patch_size**2)
     grid = torch.tensor([[1, *IMAGE]])
     return allocated(lambda: tower(patches, grid_thw=grid))[1]

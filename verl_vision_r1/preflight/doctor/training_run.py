@@ -27,7 +27,7 @@ def configuration(case: Case) -> str:
     from verl_vision_r1.preflight.config_check import check as preflight
 
     config = case.run
-    warnings = "".join(f"; warning: {one_line(warning)}" for warning in preflight(config))
+    warnings = "".join(f"; warning: {warning}" for warning in preflight(config))
     return f"no key that verl ignores, trainer.device={config.trainer.device}, all samples are valid{warnings}"
 
 
