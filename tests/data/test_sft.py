@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from verl_vision_r1.cli.app import app
 from verl_vision_r1.data.parquet import make_row, write_rows
 from verl_vision_r1.data.sft import PRESET_OF_PROMPT, Writer, write_sft
+from verl_vision_r1.data.validate import sample_files
 from verl_vision_r1.frames import FRAMES, frame_size, smart_resize
 from verl_vision_r1.rewards.presets import load_preset
 from verl_vision_r1.rewards.refinement import OFF
@@ -88,6 +89,11 @@ def test_samples_keep_prompt_and_image_and_gain_an_answer(source: Path) -> None:
     assert '{"bbox_2d": [10, 20, 201, 216], "label": "cat"}' in made[0]["messages"][1]["content"]
 
 
+def test_the_other_commands_pass_over_them(source: Path) -> None:
+    write_sft(source, source.parent / "sft_train.parquet", writer("vision_r1", "resized_pixels"))
+    assert sample_files(source.parent) == [source]
+
+
 def test_embedded_images_stay_embedded(source: Path) -> None:
     image = source.parent / "a.png"
     write_rows(source, [row(TARGETS["detection"], image, embed=True)], embedded=True)
@@ -146,7 +152,8 @@ def test_prepare_writes_them_beside_the_others(source: Path) -> None:
     ("model", "prompt", "message"),
     [
         (str(MODEL), "none", "sft: expected --prompt to be one of vision_r1, "),
-        ("/no/model", "vision_r1", "sft: expected a model .* got /no/model"),
+        ("/no/model", "vision_r1", "sft: expected a model folder .* got /no/model: there is no such folder"),
+        ("no/model", "vision_r1", "sft: expected a model of the Qwen-VL .* got no/model"),
     ],
 )
 @pytest.mark.verl

@@ -19,6 +19,8 @@ import typer
 import yaml
 from blocks import Block, blocks, commands, is_overrides, overrides
 from generators.recipes import composed
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
 from packaging.requirements import Requirement
 from stand_ins import placed, write_answers
 from typer.testing import CliRunner
@@ -101,6 +103,13 @@ def compose_run(words: list[str]) -> None:
         write_answers(config)
 
 
+def compose_supervised(words: list[str]) -> None:
+    """A supervised run: its configuration composes."""
+    GlobalHydra.instance().clear()
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        assert compose("sft_trainer_engine", overrides=words).data.train_files
+
+
 def run_script(words: list[str], page: Path) -> None:
     """`bash run.sh ...` in a recipe's folder, `bash recipes/NAME/run.sh ...`, or `bash run_multinode.sh ray ...`."""
     script = (ROOT if "/" in words[0] else page.parent) / words[0]
@@ -108,6 +117,9 @@ def run_script(words: list[str], page: Path) -> None:
     recipe = re.search(r"(\+recipe=\w+)", line)
     assert recipe, line
     more = words[1:]
+    if "verl.trainer.sft_trainer" in line:  # tests/engine/test_supervised_run.py runs it.
+        compose_supervised([recipe[1], *more])
+        return
     if script.name == "run_multinode.sh":  # tests/recipes/test_multinode.py runs it.
         assert more[0] in ("ray", "slurm")
         more = ["trainer.nnodes=2", *more[1:]]

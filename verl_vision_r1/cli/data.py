@@ -10,7 +10,7 @@ import typer
 
 from verl_vision_r1.cli import prepare_options as options
 from verl_vision_r1.cli.app import AsJson, app, echo, echo_json, names_of, one_line
-from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
+from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS, SFT_PREFIX
 
 
 @app.command(
@@ -97,7 +97,8 @@ def _write_sft(out: Path, files: Iterable[str], writer: Any) -> dict[str, int]:
 
     if not writer:
         return {}
-    return {f"sft_{name}": write_sft(out / f"{name}.parquet", out / f"sft_{name}.parquet", writer) for name in files}
+    names = {name: f"{SFT_PREFIX}{name}" for name in files}
+    return {sft: write_sft(out / f"{name}.parquet", out / f"{sft}.parquet", writer) for name, sft in names.items()}
 
 
 def _account_lines(account: Any) -> dict[str, Any]:

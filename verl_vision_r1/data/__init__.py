@@ -7,3 +7,6 @@
 MIN_PIXELS = 4 * 28 * 28
 MAX_PIXELS = 512 * 28 * 28
 """Bounds of the image area after the resize, in pixels: those of the Vision-R1 release."""
+
+SFT_PREFIX = "sft_"
+"""What the names of files for supervised training begin with."""

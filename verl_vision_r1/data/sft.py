@@ -4,6 +4,7 @@ The answer has the format of the prompt template and the frame of the model, so 
 maximum reward in a GRPO run on the same data.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,8 @@ from verl_vision_r1.rewards.forms import correct_completion, rounded_boxes
 from verl_vision_r1.rewards.presets import Preset, load_preset
 from verl_vision_r1.targets import Target
 
+ON_THE_HUB: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+"""NAME or OWNER/NAME."""
 PRESET_OF_PROMPT: Final = {
     "vision_r1": "vision_r1",
     "vision_r1_release_2026": "vision_r1_release_2026",
@@ -62,6 +65,10 @@ class Writer:
 
         if prompt not in PRESET_OF_PROMPT:
             raise ValueError(f"sft: expected --prompt to be one of {', '.join(PRESET_OF_PROMPT)}, got {prompt!r}")
+        if not Path(model).exists() and not ON_THE_HUB.fullmatch(model):
+            raise ValueError(
+                f"sft: expected a model folder or a name on the hub, got {model}: there is no such folder"
+            )
         try:
             family, processor = AutoConfig.from_pretrained(model).model_type, AutoProcessor.from_pretrained(model)
             images = processor.image_processor

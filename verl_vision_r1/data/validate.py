@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from verl_vision_r1.boxes import area
+from verl_vision_r1.data import SFT_PREFIX
 from verl_vision_r1.data.consistency import Together
 from verl_vision_r1.data.parquet_checks import READERS, validate_row
 from verl_vision_r1.data.progress import progress
@@ -111,7 +112,7 @@ def validate(
 
 
 def sample_files(source: Path) -> list[Path]:
-    """The sample files in a folder, or the one file.
+    """The sample files in a folder, without those for supervised training, or the one file.
 
     Raises:
         FileNotFoundError: The folder or file does not exist.
@@ -124,7 +125,8 @@ def sample_files(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: expected a folder of samples, or one sample file, got no such path")
-    files = sorted(path for path in source.glob("[!.]*") if path.suffix in READERS and is_regular_file(path))
+    found = (path for path in source.glob("[!.]*") if path.suffix in READERS and is_regular_file(path))
+    files = sorted(path for path in found if not path.name.startswith(SFT_PREFIX))
     if not files:
         raise ValueError(f"{expected}, got none")
     return files
