@@ -16,7 +16,7 @@ from verl_vision_r1.rewards.presets import names_in
 
 CONFIG: Final = Path(str(resources.files("verl_vision_r1"))) / "config" / "vision_r1"
 RECIPES: Final = CONFIG.parent / "recipe"
-SHARED: Final = ("base", "gpu", "one_gpu", "one_gpu_24gb", "cpu", "sft")
+SHARED: Final = ("base", "gpu", "one_gpu", "one_gpu_24gb", "cpu", "sft", "sft_cpu")
 GROUPS: Final = ("method", "engine", "rollout", "mode", "tuning", "freeze", "evaluation")
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -13,8 +14,10 @@ from omegaconf import DictConfig
 real_compose = hydra.compose
 
 
-def compose_once(config_name: str, overrides: Sequence[str] = (), **_: object) -> DictConfig:
+def compose_once(config_name: str, overrides: Sequence[str] = (), **options: Any) -> DictConfig:
     """Compose as Hydra does, the groups first and then the keys, but set the keys on a copy."""
+    if options.get("return_hydra_config"):
+        return real_compose(config_name, overrides=list(overrides), **options)
     repository = GlobalHydra.instance().config_loader().repository
     groups, keys = [], []
     parsed = OverridesParser.create().parse_overrides(list(overrides))

@@ -68,9 +68,11 @@ def test_a_text_is_never_run(run: Run, parser: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     folder = described(run, with_detection(parser=parser), text=f"open({str(trace)!r}, 'w') # ; touch {trace}")
     rollouts = folder / "rollouts" / "1.jsonl"
-    for command in (["report", str(folder)], ["score", "--from", str(rollouts)]):
+    other_rewards = ["score", "--from", str(rollouts), "--preset", "vision_r1", "--curriculum", "none"]
+    for command, status in ((["report", str(folder)], 0), (other_rewards, 0), (other_rewards[:3], 1)):
         result = CliRunner().invoke(app, command)
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == status, result.output
+    assert "run.yaml: " in result.output
     assert not trace.exists()
 
 

@@ -27,12 +27,12 @@ def test_the_estimate_is_that_of_the_rehearsal(recipe: str) -> None:
     for figure, kind, tolerance in KINDS:
         if not _is_partial(kind, found, figures[figure]):
             assert figures[figure] == pytest.approx(found[kind], rel=tolerance), figure
-    if not found["activations"]:
+    if _is_partial("activations", found, figures["activations"]):
         assert figures["peak: optimizer step"] == pytest.approx(sum(found.values()) + training.RESERVE, rel=0.02)
 
 
 def _is_partial(kind: str, found: dict[str, float], estimated: float) -> bool:
     """At the highest peak, the backward pass may not have made all gradients yet, or may be over."""
     partial = kind == "gradients" and found[kind] < estimated / 2
-    over = kind == "activations" and not found[kind]
+    over = kind == "activations" and found[kind] < estimated / 100
     return partial or over
