@@ -26,7 +26,7 @@ from verl_vision_r1.targets import Target
 ON_THE_HUB: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 """NAME or OWNER/NAME."""
 PRESET_OF_PROMPT: Final = {
-    "vision_r1": "vision_r1",
+    "vision_r1": "robust",
     "vision_r1_release_2026": "vision_r1_release_2026",
     "visual_rft": "visual_rft",
     "vlm_r1": "vlm_r1_weighted",
