@@ -86,17 +86,19 @@ def prepare(
 
 
 def _sft_writer(model: str | None, prompt: str) -> Any:
+    if model is None:
+        return None
     from verl_vision_r1.data.sft import Writer
 
-    return model and Writer.of_model(model, prompt)
+    return Writer.of_model(model, prompt)
 
 
 def _write_sft(out: Path, files: Iterable[str], writer: Any) -> dict[str, int]:
     """Write the samples for supervised training. Returns their number by file."""
+    if writer is None:
+        return {}
     from verl_vision_r1.data.sft import write_sft
 
-    if not writer:
-        return {}
     names = {name: f"{SFT_PREFIX}{name}" for name in files}
     return {sft: write_sft(out / f"{name}.parquet", out / f"{sft}.parquet", writer) for name, sft in names.items()}
 

@@ -33,8 +33,7 @@ class PromptLength:
     @functools.cached_property
     def side(self) -> int | None:
         """Side in pixels of the image area that becomes one token; None for other kinds of image processor."""
-        images: Any = getattr(self.processor, "image_processor", None)
-        return int(images.patch_size * images.merge_size) if hasattr(images, "merge_size") else None
+        return side_of(self.processor)
 
     def fits(self, row: Row, width: int, height: int, limit: int) -> bool:
         """Whether a prompt has at most `limit` tokens. A token has at least one byte: most need no tokenizer."""
@@ -73,6 +72,12 @@ class PromptLength:
             messages, add_generation_prompt=True, tokenize=False, **self.template_options
         )
         return text
+
+
+def side_of(processor: Any) -> int | None:
+    """Side in pixels of the image area that becomes one token; None if the processor makes no tokens of patches."""
+    images: Any = getattr(processor, "image_processor", None)
+    return int(images.patch_size * images.merge_size) if hasattr(images, "merge_size") else None
 
 
 def templated(row: Row, prompts: Prompts) -> list[dict[str, Any]]:

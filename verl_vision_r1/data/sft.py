@@ -4,7 +4,6 @@ The answer has the format of the prompt template and the frame of the model, so 
 maximum reward in a GRPO run on the same data.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -14,17 +13,16 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_vision_r1.data import ON_THE_HUB
 from verl_vision_r1.data.parquet import BATCH
 from verl_vision_r1.data.parquet_checks import checked_rows
-from verl_vision_r1.data.prompt_length import Bounds, narrowed, processor_bounds
+from verl_vision_r1.data.prompt_length import Bounds, narrowed, processor_bounds, side_of
 from verl_vision_r1.documents import replaced
 from verl_vision_r1.frames import frame_size, resolve_frame, smart_resize
 from verl_vision_r1.rewards.forms import correct_completion, rounded_boxes
 from verl_vision_r1.rewards.presets import Preset, load_preset
 from verl_vision_r1.targets import Target
 
-ON_THE_HUB: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-"""NAME or OWNER/NAME."""
 PRESET_OF_PROMPT: Final = {
     "vision_r1": "robust",
     "vision_r1_release_2026": "vision_r1_release_2026",
@@ -71,9 +69,9 @@ class Writer:
             )
         try:
             family, processor = AutoConfig.from_pretrained(model).model_type, AutoProcessor.from_pretrained(model)
-            images = processor.image_processor
-            side = int(images.patch_size * images.merge_size)
-        except (AttributeError, OSError, ValueError) as error:
+            if (side := side_of(processor)) is None:
+                raise ValueError("its processor does not split images into patches")
+        except (OSError, ValueError) as error:
             raise ValueError(
                 f"sft: expected a model of the Qwen-VL or GLM-V families with its processor, got {model}:"
                 f" {str(error).partition(chr(10))[0]}"

@@ -1,10 +1,11 @@
 """Checks of the model: its configuration can be read from a folder, the cache or the hub."""
 
-import re
 from pathlib import Path
 from typing import Any, Final
 
 from omegaconf import DictConfig
+
+from verl_vision_r1.data import ON_THE_HUB
 
 KEY: Final = "actor_rollout_ref.model.path"
 
@@ -53,7 +54,7 @@ def expect_folder(path: str, key: str = KEY) -> None:
         raise FileNotFoundError(
             f"{key}: expected a path without ~, which verl does not expand, got {path!r}; use $HOME"
         )
-    on_the_hub = re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", path)  # NAME or OWNER/NAME
+    on_the_hub = ON_THE_HUB.fullmatch(path)
     among_folders = "/" in path and Path(path).parent.is_dir()
     if not on_the_hub or among_folders:
         raise FileNotFoundError(

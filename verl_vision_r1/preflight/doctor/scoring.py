@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from verl_vision_r1.boxes import Boxes
-from verl_vision_r1.data.prompt_length import narrowed, processor_bounds
+from verl_vision_r1.data.prompt_length import narrowed, processor_bounds, side_of
 from verl_vision_r1.frames import Size, frame_size, smart_resize, to_frame
 from verl_vision_r1.preflight.doctor.check import Case, FailedError, SkippedError, check, need
-from verl_vision_r1.preflight.doctor.training_run import PATCH, first_rows, side_of
+from verl_vision_r1.preflight.doctor.training_run import PATCH, first_rows
 from verl_vision_r1.rewards import attacks
 from verl_vision_r1.rewards.forms import correct_completion, rounded_boxes
 from verl_vision_r1.rewards.refinement import OFF, Stage

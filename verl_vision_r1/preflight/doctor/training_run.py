@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from verl_vision_r1.data.parquet_checks import READERS, validate_row
-from verl_vision_r1.data.prompt_length import PromptLength, narrowed, processor_bounds
+from verl_vision_r1.data.prompt_length import narrowed, processor_bounds, side_of
 from verl_vision_r1.frames import resolve_frame, smart_resize
 from verl_vision_r1.preflight.doctor.check import Case, FailedError, SkippedError, check, need, one_line
-from verl_vision_r1.prompts import Prompts
 from verl_vision_r1.targets import Target
 
 SAMPLES: Final = 64
@@ -91,11 +90,6 @@ def _resized(entry: Row, side: int, bounds: tuple[int, int] | None) -> str:
 
 def _range(bounds: tuple[int, int] | None) -> str:
     return f"{bounds[0]} to {bounds[1]} pixels" if bounds else "none"
-
-
-def side_of(processor: Any) -> int | None:
-    """Side of a visual token in pixels; None if the processor does not split images into patches."""
-    return PromptLength(processor, Prompts({}), None, {}).side if processor else PATCH
 
 
 def first_rows(config: Any) -> Iterator[Row]:

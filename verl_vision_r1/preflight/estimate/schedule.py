@@ -82,7 +82,8 @@ def _disk(plan: Plan) -> Iterator[Figure]:
         size, contents = checkpoint_bytes(plan), ", ".join(plan.actor.checkpoint.save_contents)
         yield Figure("checkpoint", size, "bytes", f"{contents}, in the stored dtype")
         kept, basis = checkpoints_kept(plan)
-        yield Figure("checkpoints", size * kept, "bytes", basis, lower_bound=basis.startswith("at least"))
+        unlimited = plan.total_steps is None and not trainer.max_actor_ckpt_to_keep
+        yield Figure("checkpoints", size * kept, "bytes", basis, lower_bound=unlimited)
     if trainer.get("rollout_data_dir"):
         text = plan.response_tokens + max(plan.prompt_tokens - plan.image_tokens, 0)
         size = plan.completions * (BYTES_OF_TOKEN * text + BYTES_OF_SCORES)
