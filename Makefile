@@ -86,8 +86,12 @@ docs-generate: install
 attacks: install
 	sed -i '/^| completion/,$$d' docs/background/attacks.md
 	$(VENV)/bin/vision-r1 attacks >> docs/background/attacks.md
+	printf '\n## Points\n\n' >> docs/background/attacks.md
+	$(VENV)/bin/vision-r1 attacks --task pointing >> docs/background/attacks.md
 	sed -i '/^| negatives/,$$d' docs/background/policies.md
 	$(VENV)/bin/vision-r1 attacks --policies >> docs/background/policies.md
+	printf '\n## Points\n\n' >> docs/background/policies.md
+	$(VENV)/bin/vision-r1 attacks --policies --task pointing >> docs/background/policies.md
 
 # How long scoring takes, and a million completions that must neither raise nor take long.
 bench: install
@@ -103,9 +107,10 @@ fuzz: install
 	$(RUN) tests/speed/fuzz.py
 
 # Every verl of our range that the package index has, with the oldest, the pinned and the newest packages that go with it, in
-# fresh environments in build/versions; half an hour. CELLS=NAME runs one, TRAIN=1 trains a tiny model in each. Needs uv.
+# fresh environments in build/versions; half an hour. CELLS=NAME runs one, TRAIN=1 trains a tiny model in each, VERL=PATH takes
+# a folder or wheel of a verl that is not released. Needs uv.
 versions: install
-	$(RUN) tests/versions/matrix.py $(CELLS) $(if $(TRAIN),--train) --write
+	$(RUN) tests/versions/matrix.py $(CELLS) $(if $(VERL),--verl "$(VERL)") $(if $(TRAIN),--train) --write
 
 # One step of every training recipe at its real size, without a GPU; RECIPES=NAME for one. An hour on two cores.
 rehearse: install

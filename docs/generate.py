@@ -1,9 +1,10 @@
 """Writes the pages that are made from the code: `make docs-generate`.
 
 The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
-`reference/metrics.md`, `guides/hardware.md`, `guides/rehearse.md` and `development/architecture.md` between their two
-marks. The generators read the YAML files with their comments, the docstrings, the command line, the imports, the names
-that a real sample logs, and the results of the last estimates and rehearsals. A test fails where a page differs from
+`reference/metrics.md`, `guides/hardware.md`, `guides/rehearse.md`, `development/architecture.md` and
+`development/new_verl.md` between their two marks. The generators read the YAML files with their comments, the
+docstrings, the command line, the imports, the symbols of verl in the code, the names that a real sample logs, and the
+results of the last estimates and rehearsals. A test fails where a page differs from
 what they make.
 """
 
@@ -14,7 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from generators import architecture, command_line, hardware, keys, metrics, presets, prompts, recipes, rehearsals
+from generators import (
+    architecture,
+    command_line,
+    hardware,
+    keys,
+    metrics,
+    new_verl,
+    presets,
+    prompts,
+    recipes,
+    rehearsals,
+)
 
 DOCS: Final = Path(__file__).parent
 PAGES: Final[dict[str, Callable[[str], str]]] = {
@@ -28,6 +40,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "guides/rehearse.md": rehearsals.page,
     "images/architecture.svg": lambda written: architecture.picture(),
     "development/architecture.md": architecture.page,
+    "development/new_verl.md": new_verl.page,
 }
 """Each file, and what makes its text from the one that is there."""
 

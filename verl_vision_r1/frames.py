@@ -1,8 +1,8 @@
 """Coordinate frames: conversion between the frame of a model's boxes and original-image pixels.
 
-Boxes are stored in original-image pixels. Each model family writes boxes in its own frame: Qwen2.5-VL in pixels of the
-resized image, Qwen2-VL, Qwen3-VL and InternVL on a 0-1000 grid, Griffon-G on 0-1. Every size here is (width, height).
-This is the only module that converts.
+Boxes are stored in original-image pixels, as `xyxy`. Each model family writes boxes in its own frame: Qwen2.5-VL in
+pixels of the resized image, Qwen3-VL and GLM-V on a 0-1000 grid, Gemma 4 on the same grid with y first. Every size is
+(width, height). This is the only module that converts.
 """
 
 import math
@@ -12,43 +12,56 @@ from typing import Final
 import numpy as np
 
 from verl_vision_r1.boxes import Boxes
+from verl_vision_r1.families import FAMILIES
 
 Size = tuple[float, float]
 """(width, height) of a frame, in its own units."""
 
-FRAMES: Final = ("resized_pixels", "relative_1000", "relative_1")
+
+class YFirst(tuple[float, float]):
+    """(width, height) of a frame in which the model writes boxes as `[y1, x1, y2, x2]`."""
+
+    __slots__ = ()
+
+
+FRAMES: Final = ("resized_pixels", "relative_1000", "relative_1", "relative_1000_yxyx")
+Y_FIRST: Final = "yxyx"
+"""Stands after the size of a frame with y first, where it is written."""
 
 MAX_FRAME: Final = 1_000_000
 """Maximum width and height of a frame in its own units."""
 
-FRAME_OF_FAMILY: Final = {
-    "qwen2_5_vl": "resized_pixels",
-    "qwen2_vl": "relative_1000",
-    "qwen3_vl": "relative_1000",
-    "qwen3_vl_moe": "relative_1000",
-    "internvl": "relative_1000",
-    "internvl_chat": "relative_1000",
-    "glm4v": "relative_1000",
-    "glm4v_moe": "relative_1000",
-    "griffon": "relative_1",
-}
-"""The frame in which each model family (`model_type` of its configuration) writes boxes."""
-
 
 def read_size(text: object) -> Size | None:
-    """Parse a size written as WIDTHxHEIGHT; None if the text has another form.
+    """Parse a size written as WIDTHxHEIGHT, with ` yxyx` for a frame with y first; None if the text has another form.
 
     Example:
         >>> read_size("644x476"), read_size("644x0"), read_size("wide")
         ((644.0, 476.0), None, None)
+        >>> type(read_size("1000x1000 yxyx")).__name__
+        'YFirst'
     """
     if not isinstance(text, str):
         return None
+    sides = text.removesuffix(f" {Y_FIRST}")
     try:
-        width, height = map(float, text.split("x"))
+        width, height = map(float, sides.split("x"))
     except ValueError:
         return None
-    return (width, height) if is_frame((width, height)) else None
+    if not is_frame((width, height)):
+        return None
+    return (width, height) if sides == text else YFirst((width, height))
+
+
+def write_size(frame: Size) -> str:
+    """The text of a size that `read_size` parses.
+
+    Example:
+        >>> write_size((644.0, 476.0)), write_size(YFirst((1000, 1000)))
+        ('644x476', '1000x1000 yxyx')
+    """
+    order = axes(frame)
+    return f"{frame[0]:g}x{frame[1]:g}" + (f" {order}" if order == Y_FIRST else "")
 
 
 def is_frame(size: object) -> bool:
@@ -72,19 +85,20 @@ def resolve_frame(name: str, family: str) -> str:
         family: `model_type` of the model's configuration, such as `qwen2_5_vl`.
 
     Raises:
-        ValueError: The name is unknown, or it is `auto` and the family is unknown.
+        ValueError: The name is unknown, or it is `auto` and the frame of the family is not known.
 
     Example:
         >>> resolve_frame("auto", "qwen2_5_vl")
         'resized_pixels'
     """
     if name == "auto":
-        if family not in FRAME_OF_FAMILY:
+        if family not in FAMILIES or FAMILIES[family].frame is None:
+            known = ", ".join(name for name, known in FAMILIES.items() if known.frame)
             raise ValueError(
-                f"vision_r1.frame: auto knows the families {', '.join(FRAME_OF_FAMILY)}, got {family!r};"
+                f"vision_r1.frame: auto knows the families {known}, got {family!r};"
                 f" set the frame explicitly to one of {', '.join(FRAMES)}"
             )
-        return FRAME_OF_FAMILY[family]
+        return str(FAMILIES[family].frame)
     if name not in FRAMES:
         raise ValueError(f"vision_r1.frame: expected auto or one of {', '.join(FRAMES)}, got {name!r}")
     return name
@@ -101,11 +115,39 @@ def frame_size(frame: str, resized: Size) -> Size:
         >>> frame_size("resized_pixels", (644, 476)), frame_size("relative_1000", (644, 476))
         ((644, 476), (1000.0, 1000.0))
     """
-    return {"resized_pixels": resized, "relative_1000": (1000.0, 1000.0), "relative_1": (1.0, 1.0)}[frame]
+    sizes: dict[str, Size] = {
+        "resized_pixels": resized,
+        "relative_1000": (1000.0, 1000.0),
+        "relative_1": (1.0, 1.0),
+        "relative_1000_yxyx": YFirst((1000.0, 1000.0)),
+    }
+    return sizes[frame]
+
+
+def axes(frame: Size) -> str:
+    """The order in which a model writes the axes of a box in a frame: `xyxy` or `yxyx`."""
+    return Y_FIRST if isinstance(frame, YFirst) else "xyxy"
+
+
+def in_axes_of(frame: Size, boxes: Boxes) -> Boxes:
+    """Boxes with the axes in the order of a frame, from `xyxy`; and back, which is the same.
+
+    Args:
+        frame: The size of the frame.
+        boxes: (N, 4) `xyxy`, or as the model writes them.
+
+    Returns:
+        (N, 4) as the model writes them, or `xyxy`.
+
+    Example:
+        >>> in_axes_of(YFirst((1000, 1000)), np.array([[1.0, 2.0, 30.0, 40.0]])).tolist()
+        [[2.0, 1.0, 40.0, 30.0]]
+    """
+    return boxes[:, [1, 0, 3, 2]] if isinstance(frame, YFirst) else boxes
 
 
 def to_frame(boxes: Boxes, source: Size, destination: Size) -> Boxes:
-    """Convert boxes from one frame of an image to another.
+    """Convert boxes from one frame of an image to another. They are `xyxy` in both, whatever the order of its axes.
 
     Args:
         boxes: (N, 4) `xyxy` in units of the source frame.

@@ -32,7 +32,7 @@ def load() -> None:
     Plugins.instance().register(VisionR1SearchPath)
     if cpu.requested():
         cpu.activate()
-    compat.apply()
+    compat.apply(verl.__version__)
 
     # These take seconds to import, and only one of a run's many processes needs them.
     wrapt.register_post_import_hook(_register_reward_manager, "verl.experimental.reward_loop.reward_manager")

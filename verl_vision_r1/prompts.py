@@ -18,12 +18,15 @@ QUESTIONS: Final = {
     "expression": ("expression",),
     "class": ("thing", "class"),
     "count": ("category",),
+    "points": ("category",),
+    "point": ("expression",),
     "own": (),
 }
 """The kinds of question, and the fields that the template of each may use in braces.
 
 `categories`: detect all boxes of all categories of the sample. `category`: detect all boxes of one category.
 `expression`: ground a referring expression. `class`: classify the image. `count`: count the objects of a category.
+`points`: point to all objects of one category. `point`: point to what an expression or an instruction refers to.
 `own`: the sample's own prompt, without a template.
 """
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import Boxes, as_boxes
+from verl_vision_r1.points import Outline, Regions, as_outlines, flat
 from verl_vision_r1.shown import shown
 
 SEPARATORS: Final = re.compile(r"[\s_-]+")
@@ -26,7 +27,7 @@ LabelForm = Callable[[str], str]
 
 LabelCodes = tuple[NDArray[np.intp], dict[str, int]]
 
-TASKS = ("detection", "grounding", "classification", "counting")
+TASKS = ("detection", "grounding", "classification", "counting", "pointing")
 
 MAX_SIDE: Final = 1_000_000
 """Maximum width and height of an image in pixels."""
@@ -47,11 +48,13 @@ class Target:
         task: One of `TASKS`.
         count: Number of objects, if it is not the number of boxes. Required for counting.
         solution: The reference answer of a published dataset. Only the presets of the releases read it.
+        outlines: For pointing only: the polygons of each object in original-image pixels, one entry per box; an empty
+            entry, or none at all, makes the box the target.
 
     Raises:
         ValueError: A box is inverted, not finite or outside the image; the numbers of boxes and labels differ; a label
             is missing, blank (`_` counts as a blank) or not among the categories; a side of the image is out of
-            range; the task is unknown; the count is missing or invalid.
+            range; the task is unknown; the count is missing or invalid; an outline is no polygon inside the image.
 
     Example:
         >>> target = Target([[10, 20, 110, 220]], ["cat"], width=640, height=480)
@@ -67,6 +70,7 @@ class Target:
     task: str = "detection"
     count: int | None = None
     solution: str | None = None
+    outlines: tuple[Outline, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("labels", self.labels), ("categories", self.categories)):
@@ -79,6 +83,7 @@ class Target:
         _check_count(self.task, self.count)
         if self.solution is not None and not isinstance(self.solution, str):
             raise ValueError(f"ground_truth.solution: expected a string, got {shown(self.solution)}")
+        object.__setattr__(self, "outlines", _outlines(self.outlines, self))
 
     @classmethod
     def unchecked(cls, boxes: Any, labels: tuple[str, ...], width: int, height: int, **fields: Any) -> "Target":
@@ -103,11 +108,21 @@ class Target:
         """Number of objects."""
         return len(self.boxes) if self.count is None else self.count
 
+    @property
+    def is_negative(self) -> bool:
+        """Whether the ground truth is empty, so that only an empty prediction is correct."""
+        return self.task != "classification" and not self.instances
+
     @functools.cached_property
     def known_labels(self) -> frozenset[str]:
         """The labels a prediction may use, verbatim and plain: the categories, or else the target's labels."""
         names = self.categories or self.labels
         return frozenset((*names, *map(plain_label, names)))
+
+    @functools.cached_property
+    def regions(self) -> Regions:
+        """Where a point hits each object: inside its outline, or else inside its box."""
+        return Regions(self.boxes, self.outlines)
 
     def label_codes(self, form: LabelForm) -> LabelCodes:
         """(M,) codes of the labels, equal for labels that are equal in a form, and the code of each name."""
@@ -133,6 +148,8 @@ class Target:
             fields["count"] = self.count
         if self.solution is not None:
             fields["solution"] = self.solution
+        if self.outlines:
+            fields["outlines"] = flat(self.outlines)
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -148,7 +165,7 @@ class Target:
             raise ValueError(f"ground_truth: expected one JSON string, got {shown(text)}: {error}") from error
         if not isinstance(fields, dict):
             raise ValueError(f"ground_truth: expected a JSON object, got {shown(text)}")
-        known = {"task", "boxes", "labels", "categories", "width", "height", "count", "solution"}
+        known = {"task", "boxes", "labels", "categories", "width", "height", "count", "solution", "outlines"}
         missing = {"boxes", "labels", "width", "height"} - fields.keys()
         if missing or fields.keys() - known:
             raise ValueError(
@@ -207,6 +224,28 @@ def _check_boxes(boxes: Boxes, width: int, height: int) -> None:
             f"ground_truth.boxes[{bad[0]}]: expected 0 <= x1 < x2 <= {width} and 0 <= y1 < y2 <= {height}"
             f" in original-image pixels, got {boxes[bad[0]].tolist()}"
         )
+
+
+def _outlines(values: Any, target: Target) -> tuple[Outline, ...]:
+    """The outlines of a target, checked; none where all objects are boxes."""
+    try:
+        outlines = as_outlines(values)
+    except ValueError as error:
+        raise ValueError(f"ground_truth.{error}") from error
+    if not any(outlines):
+        return ()
+    if target.task != "pointing":
+        raise ValueError(f"ground_truth.outlines: expected none for the task {target.task}, got {len(outlines)}")
+    if len(outlines) != len(target.boxes):
+        raise ValueError(f"ground_truth.outlines: expected {len(target.boxes)}, one per box, got {len(outlines)}")
+    vertices = np.concatenate([ring for outline in outlines for ring in outline])
+    if not ((vertices >= 0) & (vertices <= (target.width, target.height))).all():
+        raise ValueError(
+            f"ground_truth.outlines: expected vertices within {target.width}x{target.height} original-image pixels,"
+            f" got x from {vertices[:, 0].min():g} to {vertices[:, 0].max():g}, y from {vertices[:, 1].min():g} to"
+            f" {vertices[:, 1].max():g}"
+        )
+    return outlines
 
 
 def _labels_expected(task: str, boxes: int) -> int:

@@ -16,6 +16,8 @@ ROOMS: Final[dict[str, str]] = {
     "shown": "values and texts in messages: short, on one line",
     "documents": "JSON and YAML files, with errors of one line",
     "boxes": "box geometry: IoU, GIoU",
+    "points": "point geometry: boxes and outlines as targets",
+    "families": "the model families, and those that verl does not train",
     "frames": "conversion between the model's frame and original-image pixels",
     "targets": "the ground truth of a sample",
     "prompts": "prompt templates",
@@ -68,7 +70,19 @@ class Part(NamedTuple):
     modules: tuple[str, ...]
 
 
-VOCABULARY: Final = ("boxes", "frames", "targets", "prompts", "shown", "documents", "renamed", "supported", "__init__")
+VOCABULARY: Final = (
+    "boxes",
+    "points",
+    "families",
+    "frames",
+    "targets",
+    "prompts",
+    "shown",
+    "documents",
+    "renamed",
+    "supported",
+    "__init__",
+)
 INSIDE: Final = (
     ("verl starts", Part("plugin, compat", "registers recipes, reward manager, trainer modes", ("plugin", "compat"))),
     ("Hydra composes", Part("preflight.config_check", "checks configuration and data", ("preflight", "settings"))),
@@ -78,7 +92,7 @@ INSIDE: Final = (
     ("", Part("rewards", "parse, match, criteria, refinement, total", ("rewards",))),
     ("", Part("rewards.releases", "released rewards, where a preset names them", ("rewards.releases",))),
     ("trainer", Part("training", "metrics, advantages, frozen parts, rollout files", ("training",))),
-    ("all of them", Part("boxes, frames, targets, prompts", "shared types and conversions", VOCABULARY)),
+    ("all of them", Part("boxes, families, frames, targets, prompts", "shared types and conversions", VOCABULARY)),
 )
 """What runs inside verl: the step of verl, and our part in it."""
 
@@ -126,7 +140,7 @@ def imports_of(name: str) -> frozenset[str]:
 
     Example:
         >>> sorted(imports_of("frames"))
-        ['boxes']
+        ['boxes', 'families']
     """
     found = set()
     for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):

@@ -41,8 +41,14 @@ KEYS: Final[dict[str, tuple[str, str]]] = {
     "curriculum.stages[].xi1": NUMBER,
     "curriculum.stages[].xi2": NUMBER,
     "curriculum.stages[].precision_xi0": NUMBER,
+    "curriculum.stages[].mean_iou": NUMBER,
+    "curriculum.window": ("integer", "at least 1"),
     "curriculum.interpolation": ("string", "`step` `linear`"),
     "curriculum.validation": ("string", "`last` `first`"),
+    "sampler.draw": ("string", "`uniform` `drop` `weight`"),
+    "sampler.difficulty": ("string", "path of a file"),
+    "sampler.measure": ("string", "`acc` `mean` `spread`"),
+    "sampler.range": ("list of two numbers", "the smaller one first"),
 }
 """Type and allowed values of every key under `vision_r1`; the YAML files have what it means."""
 

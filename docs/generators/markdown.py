@@ -125,7 +125,7 @@ def entries(thing: Any, name: str) -> dict[str, str]:
     Example:
         >>> from verl_vision_r1.rewards.matching import match_by_confidence, Match
         >>> entries(Match, "Attributes")["iou"]
-        '(K,) IoU of each pair, in [0, 1].'
+        '(K,) IoU of each pair, in [0, 1]; for points their nearness, see `points.Regions`.'
     """
     found = re.search(rf"^{name}:\n(.*?)(?=^\S|\Z)", inspect.getdoc(thing) or "", re.DOTALL | re.MULTILINE)
     listed = re.findall(r"^ {4}(\w+): (.*?)(?=^ {4}\w|\Z)", found.group(1) if found else "", re.DOTALL | re.MULTILINE)

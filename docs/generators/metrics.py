@@ -14,6 +14,7 @@ FRACTION: Final = ("fraction", "0 to 1")
 
 MEANINGS: Final[dict[str, tuple[str, str, str]]] = {
     "total": ("the reward", "", "the preset's"),
+    "acc": ("the completion is entirely correct; its definition depends on the task", *FRACTION),
     "score": ("the reward", "", "the preset's"),
     "reward": ("the reward", "", "the preset's"),
     CRITERION: ("a criterion under the current thresholds; 0 where the sample's task does not have it", "", "its own"),
@@ -34,6 +35,21 @@ MEANINGS: Final[dict[str, tuple[str, str, str]]] = {
     "scoring_seconds": ("time from completion to reward, in a reward worker", "seconds", "from 0"),
     "groups/same_score": ("prompts whose rollouts all have the same reward: no gradient", *FRACTION),
     "groups/all_zero": ("prompts whose rollouts all have reward 0", *FRACTION),
+    "groups/all_right": ("prompts whose rollouts are all correct (`acc` 1)", *FRACTION),
+    "groups/all_wrong": ("prompts without a correct rollout (`acc` 0)", *FRACTION),
+    "groups/form_alone": (
+        "prompts whose rollouts differ in the criterion `format` alone: equal `acc` and other criteria",
+        *FRACTION,
+    ),
+    "negative": ("the ground truth is empty", *FRACTION),
+    "refused": ("the completion is an explicit empty prediction: an empty list, or the number 0", *FRACTION),
+    "refusal/negatives_refused": ("negative samples that are answered with an explicit empty prediction", *FRACTION),
+    "refusal/positives_refused": ("other samples that are answered with an explicit empty prediction", *FRACTION),
+    "curriculum/mean_iou": (
+        "mean IoU of the matches over the window of a curriculum that waits; logged with one alone",
+        "",
+        "0 to 1",
+    ),
     "stage": ("index of the current stage in its curriculum", "", "0, 1, ..."),
     "xi0": ("IoU from which a match counts as found", "", "0 to 1"),
     "xi1": ("below it a value is refined to 0", "", "0 to 1"),

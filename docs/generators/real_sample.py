@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from generators.recipes import composed
 from verl_vision_r1 import Target
-from verl_vision_r1.rewards.presets import load_preset
-from verl_vision_r1.training.metrics import Rollouts, reward_metrics
+from verl_vision_r1.rewards.presets import load_curriculum, load_preset
+from verl_vision_r1.rewards.readiness import Readiness
+from verl_vision_r1.training.metrics import Rollouts, readiness_metrics, reward_metrics
 
 CRITERION: Final = "CRITERION"
 SOURCE: Final = "SOURCE"
@@ -25,7 +26,7 @@ def extras() -> dict[str, float | str]:
 
     Example:
         >>> [key for key, value in extras().items() if isinstance(value, str)]
-        ['data_source', 'image_id', 'question', 'subject', 'image', 'frame']
+        ['data_source', 'image_id', 'question', 'subject', 'image', 'frame', 'output']
     """
     criteria = load_preset(PRESET).criteria
     named = {name: CRITERION for name in criteria} | {f"{name}_raw": f"{CRITERION}_raw" for name in criteria}
@@ -34,7 +35,11 @@ def extras() -> dict[str, float | str]:
 
 def training_names() -> list[str]:
     """The names of a training step's metrics."""
-    return list(reward_metrics(Rollouts([SOURCE] * 2, ["prompt"] * 2, [1.0, 0.0], [9, 7], [extras()] * 2)))
+    readiness = Readiness(load_curriculum("when_ready"), total_steps=1)
+    readiness.observe(1, 1.0)
+    both = [extras(), extras() | {"negative": 0.0}]
+    rewards = reward_metrics(Rollouts([SOURCE] * 2, ["prompt"] * 2, [1.0, 0.0], [9, 7], both))
+    return [*rewards, *readiness_metrics(readiness)]
 
 
 def validation_names() -> list[str]:

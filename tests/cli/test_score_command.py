@@ -136,6 +136,14 @@ def test_the_frame_can_be_set(frame: str) -> None:
     assert found["predictions"][0]["box"] == pytest.approx([100, 100, 300, 260])
 
 
+@pytest.mark.parametrize("frame", ["relative_1000_yxyx", "1000x1000 yxyx"])
+def test_a_frame_may_have_y_first(frame: str) -> None:
+    text = json.dumps([{"box_2d": [250, 500, 500, 1000], "label": "cat"}])
+    found = values(*one(text), "--frame", frame)
+    assert (found["frame"], found["axes"]) == ([1000, 1000], "yxyx")
+    assert found["predictions"][0]["box"] == pytest.approx([320, 120, 640, 240])
+
+
 def test_the_frame_of_the_preset_is_the_default() -> None:
     text = "<think></think><answer>[{'Position': [500, 500, 600, 600], 'Confidence': 1}]</answer>"
     assert values(*one(text), "--preset", "visual_rft")["predictions"][0]["box"] == [320, 240, 384, 288]

@@ -99,3 +99,16 @@ def test_what_cannot_be_converted_is_named(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             convert(*arguments)
     assert not (tmp_path / "a.jsonl").exists()
+
+
+def test_points_go_to_easyr1_alone(tmp_path: Path) -> None:
+    folder = write_coco(
+        tmp_path / "coco", coco_document([box(0, 7, 2, 2, 10, 20, segmentation=[[2, 2, 12, 2, 2, 22]])])
+    )
+    taken(folder, tmp_path / "data", ask="points", val_fraction=1)
+    samples = tmp_path / "data" / "val.parquet"
+    with pytest.raises(ValueError, match="coco/pointing: expected samples with boxes, classes or counts, got points"):
+        convert(samples, "swift", tmp_path / "swift.jsonl")
+    convert(samples, "easyr1", tmp_path / "easyr1.jsonl")
+    (line,) = (tmp_path / "easyr1.jsonl").read_text().splitlines()
+    assert len(Target.from_json(json.loads(line)["answer"]).outlines[0][0]) == 3

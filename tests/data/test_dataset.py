@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image
 
 from verl_vision_r1.data.options import Source, Writing
 from verl_vision_r1.data.prepare import prepare
@@ -102,6 +103,35 @@ def test_prompt_lengths_equal_those_that_verl_gets_by_decoding(folder: Path, pro
         processor, text=[text], images=images, videos=None, audio=None, mm_processor_kwargs={}
     )
     assert found == len(inputs["input_ids"][0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["qwen3_5", "glm4v", "gemma4"])
+def test_an_image_has_the_tokens_that_the_processor_of_each_family_gives(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qwen_vl_utils import fetch_image
+    from transformers import AutoProcessor
+
+    from verl_vision_r1.data.prompt_length import PromptLength, narrowed, processor_bounds
+    from verl_vision_r1.prompts import Prompts
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "engine"))
+    from families import build_family
+
+    processor = AutoProcessor.from_pretrained(build_family(family, tmp_path, ["cat"]))
+    lengths = PromptLength(processor, Prompts({}), processor_bounds(processor), {})
+    for size in ((640, 480), (333, 1117), (96, 96), (3000, 200)):
+        image = narrowed({"min_pixels": 3136, "max_pixels": 401408}, lengths.bounds)
+        bounds = dict(zip(("min_pixels", "max_pixels"), image, strict=True))
+        row = {"prompt": [{"role": "user", "content": "<image>cat"}], "images": [bounds]}
+        row["reward_model"] = {"ground_truth": "{}"}
+        picture = fetch_image({"image": Image.new("RGB", size), **bounds}, processor.image_processor.patch_size)
+        parts = [{"type": "image"}, {"type": "text", "text": "cat"}]
+        text = processor.apply_chat_template(
+            [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False
+        )
+        assert lengths.count(row, *size) == len(processor(text=[text], images=[picture])["input_ids"][0]), size
 
 
 def test_long_prompts_are_dropped(folder: Path, processor: Any) -> None:

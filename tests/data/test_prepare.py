@@ -323,7 +323,10 @@ def test_samples_may_embed_their_images(coco: Callable[..., Path], tmp_path: Pat
         ({"hard_fraction": 1.5}, "hard_fraction: expected a number from 0 to 1, got 1.5"),
         ({"negatives": -1}, "negatives: expected a number of at least 0, got -1"),
         ({"max_samples": 0}, "max_samples: expected a number above 0, got 0"),
-        ({"ask": "riddle"}, "ask: expected one of categories, category, referring, class, count, got 'riddle'"),
+        (
+            {"ask": "riddle"},
+            "ask: expected one of categories, category, referring, class, count, points, got 'riddle'",
+        ),
         ({"image_check": "closely"}, "image_check: expected one of decode, header, none, got 'closely'"),
         ({"prompt": "poem"}, "vision_r1/prompt: expected one of .*visual_rft.*, got 'poem'"),
         ({"min_pixels": 500, "max_pixels": 400}, "expected 0 < min <= max <= 10000000000, got 500 and 400"),

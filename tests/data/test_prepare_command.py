@@ -48,7 +48,7 @@ def test_the_help_lists_every_dataset() -> None:
             "Reading",
             ["--annotations", "--images", "--clip", "--crowd-as-box", "--drop-duplicates", "--follow-symlinks"],
         ),
-        ("Questions", ["--ask", "--negatives", "--keep-empty", "--category-list", "--prompt"]),
+        ("Questions", ["--ask", "--negatives", "--hard-negatives", "--keep-empty", "--category-list", "--prompt"]),
         ("Selection", ["--min-boxes", "--max-boxes", "--hard-fraction", "--max-images", "--max-samples"]),
         ("Images", ["--min-pixels", "--max-pixels", "--image-check", "--embed"]),
         ("Output", ["--val-fraction", "--alias", "--seed"]),

@@ -18,6 +18,8 @@ pytestmark = [
 FAMILIES = {
     "qwen2_vl": {"patch_size": 14, "size": {"shortest_edge": 3136, "longest_edge": 12845056}},
     "qwen2_5_vl": {"patch_size": 14, "size": {"shortest_edge": 3136, "longest_edge": 12845056}},
+    "glm4v": {"patch_size": 14, "size": {"shortest_edge": 12544, "longest_edge": 9633792}},
+    "glm46v": {"patch_size": 14, "size": {"shortest_edge": 12544, "longest_edge": 9633792}},
     "qwen3_vl": {"patch_size": 16, "size": {"shortest_edge": 65536, "longest_edge": 16777216}},
 }
 """Values of the published `preprocessor_config.json` of each family."""

@@ -58,6 +58,13 @@ def test_difficulty_selects_images(tmp_path: Path) -> None:
     kept, left_out = select(EASY + HARD, Selection(difficulty=file, difficulty_range=(0.25, 0.5)), 0)
     assert sorted(int(item.image_id) for item in kept) == list(range(15, 31))
     assert {reason: len(others) for reason, others in left_out.items()} == {"outside difficulty_range": 64}
+    entry = {"data_source": "coco/detection", "question": "category", "subject": "cat", "rollouts": 4}
+    measured = [{**entry, "image_id": name, "acc": 0.5, "mean": 2.0, "spread": 0.1} for name in ("3", "3", "4")]
+    file.write_text(json.dumps({"samples": measured}))
+    assert {item.image_id for item in select(EASY + HARD, Selection(difficulty=file), 0)[0]} == {"3", "4"}
+    assert not select(EASY + HARD, Selection(difficulty=file, difficulty_measure="mean"), 0)[0]
+    with pytest.raises(ValueError, match=r"difficulty_measure: expected one of acc, mean, spread, got 'reward'"):
+        Selection(difficulty_measure="reward")
     file.write_text("[1]")
     with pytest.raises(ValueError, match=r"scores\.json: expected JSON \{image_id: number\}"):
         select(EASY, Selection(difficulty=file), 0)

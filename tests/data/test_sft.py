@@ -69,6 +69,12 @@ def test_each_format_is_that_of_the_presets_own_prompt() -> None:
         assert prompt in default.values()
 
 
+def test_a_family_with_y_first_gets_its_own_form() -> None:
+    made = Writer(load_preset("robust"), "relative_1000_yxyx", None, None)
+    text = made.answer(row(TARGETS["detection"]), TARGETS["detection"])
+    assert '{"box_2d": [47, 16, 515, 312], "label": "cat"}' in text
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     image = tmp_path / "a.png"
@@ -153,7 +159,7 @@ def test_prepare_writes_them_beside_the_others(source: Path) -> None:
     [
         (str(MODEL), "none", "sft: expected --prompt to be one of vision_r1, "),
         ("/no/model", "vision_r1", "sft: expected a model folder .* got /no/model: there is no such folder"),
-        ("no/model", "vision_r1", "sft: expected a model of the Qwen-VL .* got no/model"),
+        ("no/model", "vision_r1", "sft: expected a model of a family .* got no/model"),
     ],
 )
 @pytest.mark.verl

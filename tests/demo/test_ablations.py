@@ -2,20 +2,27 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import prediction_lines
 import pytest
 from omegaconf import OmegaConf
+from prediction_lines import line
 from rich.console import Console
 
-from verl_vision_r1.demo import ablations
-from verl_vision_r1.demo.ablation_table import SHOWN, ablation_table, with_interval
-from verl_vision_r1.demo.ablations import VARIANTS, Ablations, result_of, run_ablations, start_of
+from verl_vision_r1 import Target
+from verl_vision_r1.data.difficulty import read_difficulty
+from verl_vision_r1.demo import ablation_curves, ablations
+from verl_vision_r1.demo.ablation_curves import Point
+from verl_vision_r1.demo.ablation_table import SHOWN, ablation_table, time_table, with_interval
+from verl_vision_r1.demo.ablations import VARIANTS, Ablations, curve_of, result_of, run_ablations, start_of
 from verl_vision_r1.demo.lessons import ANSWERS
-from verl_vision_r1.rewards.presets import load_prompts
+from verl_vision_r1.demo.plan import Demo
+from verl_vision_r1.rewards.presets import load_prompts, preset_from_config
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +72,61 @@ def test_a_variant_changes_one_thing(base: dict[str, Any], name: str, where: str
     changed = differing(base, composed(name))
     assert changed
     assert all(key.startswith(where) for key in changed)
+
+
+@pytest.mark.verl
+@pytest.mark.parametrize(
+    ("name", "baseline", "where"),
+    [
+        ("when_ready", "vision_r1", ".vision_r1.curriculum."),
+        ("robust_halfway", "robust", ".vision_r1.curriculum."),
+        ("robust_when_ready", "robust", ".vision_r1.curriculum."),
+        ("filter_total", "robust", ".algorithm.filter_groups."),
+        ("filter_acc", "filter_total", ".algorithm.filter_groups.metric"),
+        ("sampler_off", "robust", ".data.train_max_samples"),
+        ("sampler_drop", "sampler_off", ".vision_r1.sampler."),
+        ("sampler_weight", "sampler_drop", ".vision_r1.sampler.draw"),
+    ],
+)
+def test_a_variant_changes_one_thing_of_its_baseline(
+    base: dict[str, Any], name: str, baseline: str, where: str
+) -> None:
+    changed = differing(composed(baseline), composed(name))
+    assert changed
+    assert all(key.startswith(where) for key in changed)
+
+
+@pytest.mark.verl
+def test_the_criterion_that_filters_has_no_weight(base: dict[str, Any]) -> None:
+    config = composed("filter_half_found")
+    criteria = preset_from_config(config["vision_r1"]["reward"]).tasks["detection"].criteria
+    assert {item.name: item.weight for item in criteria}["half_found"] == 0
+    assert config["algorithm"]["filter_groups"]["metric"] == "half_found"
+
+
+def test_the_difficulty_is_that_of_the_initial_model_and_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Demo] = []
+
+    def train(demo: Demo) -> None:
+        trained.append(demo)
+        demo.validations.mkdir(parents=True)
+        sample = {**line(Target([], [], 64, 64), "[]", image_id="7"), "total": 1.0, "acc": 1.0}
+        prediction_lines.write(demo.validations / "0.jsonl", [sample])
+
+    monkeypatch.setattr(ablations, "_train", train)
+    monkeypatch.setattr(ablations, "_rows", lambda plan, prompt, seed: tmp_path / "rows" / str(seed))
+    monkeypatch.setattr(ablations, "_start", lambda plan, prompt: tmp_path / "model")
+    plan, wanted = Ablations(tmp_path, 4, 1), VARIANTS["sampler_drop"].overrides
+    overrides = ablations._with_difficulty(plan, wanted, 3)
+    file = tmp_path / "difficulty" / "3" / "difficulty.json"
+    assert f"vision_r1.sampler.difficulty={file}" in overrides
+    assert [sample.image_id for sample in read_difficulty(file)] == ["7"]
+    assert f"data.val_files={tmp_path / 'rows' / '3' / 'train.parquet'}" in trained[0].overrides
+    assert ablations._with_difficulty(plan, wanted, 3) == overrides
+    assert len(trained) == 1
+    assert ablations._with_difficulty(plan, VARIANTS["robust"].overrides, 3) == VARIANTS["robust"].overrides
 
 
 @pytest.mark.verl
@@ -125,6 +187,49 @@ def test_the_table_has_initial_models_and_means_of_finished_runs(tmp_path: Path)
     assert rows[VARIANTS["robust"].title][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
     assert rows[VARIANTS["kl"].title][1:3] == ("1", "50.0")
     assert set(rows) == {"initial model", VARIANTS["robust"].title, VARIANTS["kl"].title}
+
+
+def test_the_time_to_the_ap_of_the_baseline(tmp_path: Path) -> None:
+    plan = Ablations(tmp_path, steps=40, seeds=3, validations=2)
+    assert not time_table(plan).rows
+    write(start_of(plan, "vision_r1"), 0.1)
+    for name, seed, values in (
+        ("sampler_off", 0, (0.2, 0.3)),
+        ("sampler_drop", 0, (0.3, 0.4)),
+        ("sampler_off", 1, (0.2, 0.3)),
+        ("sampler_drop", 1, (0.2, 0.25)),  # Never reaches 0.3.
+        ("sampler_drop", 2, (0.3, 0.3)),  # Its baseline is not finished.
+    ):
+        file = curve_of(plan, name, seed)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        points = [
+            Point(step, 3.0 * step, json.loads(numbers(value))) for step, value in zip((20, 40), values, strict=True)
+        ]
+        file.write_text(json.dumps([asdict(point) for point in points]))
+    assert time_table(plan).rows == (
+        (VARIANTS["sampler_drop"].title, VARIANTS["sampler_off"].title, "2", "1", "40.0", "20.0", "120.0", "60.0"),
+    )
+
+
+def test_a_curve_has_every_validation_and_the_time_of_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = Demo(tmp_path, 4)
+    demo.validations.mkdir()
+    for step in (2, 4):
+        (demo.validations / f"{step}.jsonl").write_text("")
+    entries = [{"step": step, "data": {"timing_s/step": 1.5}} for step in (1, 2, 3, 4)]
+    demo.metrics.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    monkeypatch.setattr(ablation_curves, "_measures", lambda demo, step: {"shapes_categories": {"AP": step / 10}})
+    ablation_curves.write_curve(demo, tmp_path / "curve.json")
+    points = ablation_curves.read_curve(tmp_path / "curve.json")
+    assert [(point.step, point.seconds) for point in points] == [(2, 3.0), (4, 6.0)]
+    assert points[1].measures["shapes_categories"]["AP"] == 0.4
+
+
+def test_validations_divide_the_steps(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--validations: expected a divisor of --steps 40, got 3"):
+        Ablations(tmp_path, 40, 1, validations=3)
 
 
 def test_the_interval_is_students() -> None:

@@ -23,8 +23,10 @@ PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "coco128"
 sys.path.append(str(ROOT / "tests" / "data" / "readers"))  # Their tests know how each published set is laid out.
 
 SETS = ("coco", "odinw", "refcoco", "ReasonSeg", "v3det", "visual_genome", "flowers", "pets", "cars", "aircraft")
+POINT_SETS = ("pixmo_points", "screenspot")
+REFUSAL_SETS = ("grefcoco", "groundingme")
 PLACES = {
-    **{f"/data/{name}": f"sets/{name}" for name in SETS},
+    **{f"/data/{name}": f"sets/{name}" for name in (*SETS, *POINT_SETS, *REFUSAL_SETS)},
     "instances_val2017.json": "sets/coco/annotations/instances_val2017.json",
     "list.json": "category_list.json",
     "val.parquet": "asked/val.parquet",
@@ -46,10 +48,16 @@ def placed(word: str) -> str:
 def write_sets(folder: Path) -> None:
     """Write every data set of the table, and a COCO folder as a reader has one."""
     from test_classification import images
+    from test_grefcoco import write as write_grefcoco
+    from test_groundingme import write as write_groundingme
     from test_lisa import shape
     from test_lisa import write as write_lisa
     from test_odinw import GLIP
     from test_odinw import write as write_odinw
+    from test_pixmo_points import ROW
+    from test_pixmo_points import written as write_pixmo_points
+    from test_screenspot import ENTRY
+    from test_screenspot import written as write_screenspot
     from test_v3det import write as write_v3det
     from test_visual_genome import write as write_visual_genome
 
@@ -69,6 +77,12 @@ def write_sets(folder: Path) -> None:
     write_v3det(folder / "v3det")
     write_visual_genome(_made(folder / "visual_genome"))
     _write_refcoco(_made(folder / "refcoco"))
+    write_grefcoco(_made(folder / "grefcoco"))
+    write_groundingme(folder / "groundingme")
+    points = write_pixmo_points(_made(folder / "pixmo_points"), ROW, name="train.jsonl")
+    other = {**ROW, "image_url": "https://example.com/other.jpg", "image_sha256": None}
+    write_pixmo_points(points, other, name="val.jsonl", image="other.jpg")
+    write_screenspot(_made(folder / "screenspot"), ENTRY)
 
 
 def _made(folder: Path) -> Path:

@@ -27,11 +27,11 @@ from typer.testing import CliRunner
 
 from verl_vision_r1.cli import app
 from verl_vision_r1.data.readers.sources import SOURCES
-from verl_vision_r1.frames import FRAME_OF_FAMILY
+from verl_vision_r1.families import FAMILIES
 from verl_vision_r1.rewards.criteria import CRITERIA
 
 pytestmark = [pytest.mark.verl, pytest.mark.process]
-REGISTRIES: tuple[dict[str, Any], ...] = (CRITERIA, SOURCES, FRAME_OF_FAMILY)
+REGISTRIES: tuple[dict[str, Any], ...] = (CRITERIA, SOURCES, FAMILIES)
 """What the worked examples add to."""
 
 ROOT = Path(__file__).parents[2]

@@ -41,7 +41,7 @@ def test_a_page_is_what_the_code_makes(name: str) -> None:
 
 def test_every_key_of_ours_is_described_beside_it() -> None:
     said = keys.meanings()
-    templates = {f"prompt.{name}" for name in ("categories", "category", "expression", "class", "count")}
+    templates = {f"prompt.{name}" for name in ("categories", "category", "expression", "class", "count", "points", "point")}
     assert keys.keys_in_use() <= {*keys.KEYS, *templates}
     assert {*keys.KEYS, *templates} <= {key for key, text in said.items() if text.strip()}
 
@@ -94,8 +94,10 @@ def test_comments_are_read_by_key(tmp_path: Path) -> None:
 def test_every_name_that_is_logged_is_on_the_page_and_no_other() -> None:
     """Two prompts with two rollouts each, of two sources, scored as a reward worker does it."""
     said = real_sample.extras()
-    rollouts = Rollouts(["SOURCE"] * 2 + ["OTHER"] * 2, list("aabb"), [1.0, 0.0, 0.5, 0.5], [9] * 4, [said] * 4)
+    both = [said, said | {"negative": 0.0}]
+    rollouts = Rollouts(["SOURCE"] * 2 + ["OTHER"] * 2, list("aabb"), [1.0, 0.0, 0.5, 0.5], [9] * 4, both * 2)
     logged = {name for name in reward_metrics(rollouts) if "/OTHER/" not in name}
+    logged.add("critic/vision_r1/curriculum/mean_iou")  # With a curriculum that waits.
     logged |= {name.replace("@1", "@N") for name in real_sample.validation_names()} | set(real_sample.rollout_keys())
     text = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
     made = text[text.index(BEGIN) : text.index("## Criteria of each preset")]
@@ -112,7 +114,7 @@ def test_the_page_that_the_readme_names_has_every_key_that_is_logged() -> None:
 
 def test_the_criteria_stand_under_their_names() -> None:
     criteria = load_preset(real_sample.PRESET).criteria
-    assert criteria == ("format", "precision", "recall")
+    assert criteria == ("format", "hit", "nearness", "precision", "recall")
     assert not set(real_sample.extras()) & {*criteria, *(f"{name}_raw" for name in criteria)}
     assert {real_sample.CRITERION, f"{real_sample.CRITERION}_raw"} <= set(real_sample.extras())
 

@@ -1,14 +1,15 @@
-"""Every family that verl trains, tiny: two steps of main_ppo on the CPU, with some answers whose score is known."""
+"""Every family that verl trains, tiny: two steps of main_ppo on the CPU, some of the completions planted."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from families import FAMILIES, build_family
-from planted import FRAME
-from runs import Finished
+from planted import FAMILY
+from runs import DRILLS, Finished
 from runs import run as run_trainer
 
 from verl_vision_r1.demo.plan import Demo
@@ -19,6 +20,17 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 STEPS, PROMPTS, ROLLOUTS = 2, 4, 2
 RESIZED = 112
 """Side of the images as the model sees them; they are drawn larger, so that the two frames are not the same."""
+FAILING = ("glm46v", "qwen3_5_moe", "glm4v_moe")
+"""Families that vLLM does not run for verl on a CPU; docs/guides/families.md has the errors."""
+NEAR_COPIES = ("glm46v_flash",)
+"""Families whose test is a drill."""
+BEGINNINGS = {
+    "json": '```json\n[{"bbox_2d"',
+    "gemma": '```json\n[{"box_2d"',
+    "glm": "They are at <|begin_of_box|>[[",
+    "qwen2": "<|object_ref_start|>",
+}
+"""How the planted completions begin in the rollout file, which has the special tokens that were scored."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,13 @@ class Run:
     answers: list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+def params() -> Iterator[Any]:
+    drill = pytest.mark.skipif(not DRILLS, reason="nearly a copy of another family: make drills")
+    for name in (name for name in FAMILIES if name not in FAILING):
+        yield pytest.param(name, marks=[drill] if name in NEAR_COPIES else [])
+
+
+@pytest.fixture(scope="module", params=params())
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -48,7 +66,7 @@ def train(family: str, folder: Path) -> Run:
     loops.write_text("- name: planted\n  _target_: planted.PlantedAgentLoop\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
-        patch.setenv(FRAME, FAMILIES[family].frame)
+        patch.setenv(FAMILY, family)
         finished = run_trainer(
             demo,
             *(f"data.train_batch_size={PROMPTS}", f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}"),
@@ -57,14 +75,16 @@ def train(family: str, folder: Path) -> Run:
             "actor_rollout_ref.rollout.agent.default_agent_loop=planted",
             *("data.max_response_length=256", "vision_r1/reward=vision_r1", "trainer.save_freq=-1"),
             "trainer.val_before_train=false",
+            *FAMILIES[family].overrides,
         )
+    (demo.folder / "run.log").write_text(finished.log)
     dumps = [demo.rollouts / f"{step}.jsonl" for step in range(1, STEPS + 1)]
     lines = [line for dump in dumps if dump.is_file() for line in dump.read_text().splitlines()]
     return Run(family, finished, [json.loads(line) for line in lines])
 
 
-def is_planted(answer: dict[str, Any]) -> bool:
-    return str(answer["output"]).startswith('```json\n[{"bbox_2d"')
+def is_planted(run: Run, answer: dict[str, Any]) -> bool:
+    return str(answer["output"]).startswith(BEGINNINGS[FAMILIES[run.family].form])
 
 
 def test_it_trains(run: Run) -> None:
@@ -75,10 +95,10 @@ def test_it_trains(run: Run) -> None:
 
 def test_a_planted_answer_scores_as_it_must(run: Run) -> None:
     """All objects are found; what is missing of the IoU is what rounding to whole numbers of the frame takes."""
-    found = [answer for answer in run.answers if is_planted(answer)]
+    found = [answer for answer in run.answers if is_planted(run, answer)]
     assert found
     for answer in found:
-        assert (answer["format"], answer["recall"], answer["parsed"]) == (1.0, 1.0, 1.0)
+        assert (answer["format"], answer["recall"], answer["parsed"]) == (1.0, 1.0, 1.0), answer["output"]
         assert answer["precision"] == pytest.approx(answer["mean_iou"])
         assert answer["mean_iou"] > 0.93
         assert answer["total"] == pytest.approx(2 + answer["mean_iou"])
@@ -87,15 +107,16 @@ def test_a_planted_answer_scores_as_it_must(run: Run) -> None:
 
 def test_the_model_is_asked_and_answers_in_its_own_frame(run: Run) -> None:
     frames = {answer["frame"] for answer in run.answers}
-    if FAMILIES[run.family].frame == "relative_1000":
-        assert frames == {"1000x1000"}
+    tiny = FAMILIES[run.family]
+    if tiny.frame == "relative_1000":
+        assert frames == {"1000x1000 yxyx" if tiny.form == "gemma" else "1000x1000"}
     else:
         assert frames == {f"{RESIZED}x{RESIZED}"}
     assert all("output the coordinates in JSON format" in answer["input"] for answer in run.answers)
 
 
 def test_other_answers_are_the_models_own(run: Run) -> None:
-    own = [answer for answer in run.answers if not is_planted(answer)]
+    own = [answer for answer in run.answers if not is_planted(run, answer)]
     assert own
     assert len({answer["output"] for answer in own}) > 1
     assert all(answer["total"] < 2 for answer in own)  # Its weights are random.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,24 +21,31 @@ from runs import DRILLS, Finished, process_of
 from runs import run as run_trainer
 
 from verl_vision_r1 import Target, score
+from verl_vision_r1.data.difficulty import SampleDifficulty, identity_of, read_difficulty
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.shapes import SIDE as DRAWN
 from verl_vision_r1.demo.shapes import write_shapes
 from verl_vision_r1.demo.validation_table import read_validations
+from verl_vision_r1.evaluation.difficulty import write_difficulty
 from verl_vision_r1.report.writer import write_report
 from verl_vision_r1.rewards.presets import preset_from_config, read_preset
 from verl_vision_r1.rewards.refinement import Stage
+from verl_vision_r1.settings import Sampling
+from verl_vision_r1.training.sampler import DifficultySampler, weights_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
 PROMPTS, ROLLOUTS = 4, 4
 SIDE, RESIZED = 100, 112
 STRICT = Stage(xi0=0.5, xi1=0.0, xi2=1.0, precision_xi0=0.0)
-LENIENT = Stage(xi0=0.0, xi1=0.0, xi2=0.001, at_step=3, index=1)  # Every match that overlaps counts in full.
+LENIENT = Stage(xi0=0.0, xi1=0.0, xi2=0.001, mean_iou=0.001, at=1.0, index=1)  # Every match counts in full.
 STAGES = (
-    "vision_r1.curriculum={stages:["
-    "{xi0:0.5,xi1:0.0,xi2:1.0,precision_xi0:0.0},{at_step:3,xi0:0.0,xi1:0.0,xi2:0.001}],validation:first}"
+    "vision_r1/curriculum=when_ready",
+    "vision_r1.curriculum.stages=["
+    "{xi0:0.5,xi1:0.0,xi2:1.0,precision_xi0:0.0},{mean_iou:0.001,xi0:0.0,xi1:0.0,xi2:0.001}]",
+    *("vision_r1.curriculum.window=2", "vision_r1.curriculum.validation=first"),
 )
+"""The second stage waits for two steps. It begins with the third, which is resumed: the checkpoint has the stage."""
 ASKED = ("categories", "category", "referring", "class")
 TASKS = {"detection", "grounding", "classification"}
 CLASSES = {
@@ -74,6 +82,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     rows = read_rows(demo.rows / "train.parquet")
     build_tiny_model(demo.model, texts_of(rows))
     teach(demo.model, lambda examples: batches_of_rows(examples, rows), demo.teaching_steps, lambda step, loss: None)
+    write_difficulty(demo.folder / "difficulty.json", _difficulties(rows))
     run = Run(demo, [], [], [])
     full = demo.folder / "checkpoints" / "global_step_3" / "actor" / "optim_world_size_1_rank_0.pt"
     for disturb in (_kill_in_the_third_step, *[lambda line: None] * (2 if DRILLS else 1)):
@@ -87,6 +96,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         elif len(run.logs) == 2:
             full.unlink()
     return run
+
+
+def _difficulties(rows: list[dict[str, Any]]) -> list[SampleDifficulty]:
+    """One sample in three is solved, one hopeless, one between."""
+    identities = dict.fromkeys(identity_of(row["data_source"], row["extra_info"]) for row in rows)
+    return [SampleDifficulty(*name, 4, 0.5, 0.1, (0.0, 0.5, 1.0)[at % 3]) for at, name in enumerate(identities)]
 
 
 def _kill_in_the_third_step(line: str) -> None:
@@ -112,9 +127,10 @@ def _train(demo: Demo, disturb: Callable[[str], None]) -> Finished:
     overrides = [
         *("trainer.total_training_steps=3", "trainer.save_freq=2", "trainer.test_freq=2"),
         *(f"data.train_batch_size={PROMPTS}", f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}"),
-        *(f"actor_rollout_ref.rollout.n={ROLLOUTS}", f"trainer.rollout_data_dir={demo.folder / 'rollouts'}", STAGES),
+        *(f"actor_rollout_ref.rollout.n={ROLLOUTS}", f"trainer.rollout_data_dir={demo.folder / 'rollouts'}", *STAGES),
         "+vision_r1.reward.tasks.classification=" + json.dumps(CLASSES).replace('"', ""),
         *("vision_r1/reward=vision_r1", "vision_r1/freeze=vision_tower"),
+        *("vision_r1.sampler.draw=drop", f"vision_r1.sampler.difficulty={demo.folder / 'difficulty.json'}"),
         "algorithm.rollout_correction.bypass_mode=false",  # The actor's probabilities are held against vLLM's.
     ]
     return run_trainer(demo, *overrides, disturb=disturb)
@@ -189,16 +205,44 @@ def test_every_step_is_counted_once(run: Run) -> None:
     assert stages == [None, 0, 0, *[None] * len(again), 1]
 
 
+def test_the_checkpoint_has_the_stage_that_the_run_waited_for(run: Run) -> None:
+    state = json.loads((run.demo.folder / "checkpoints" / "global_step_2" / "vision_r1.json").read_text())
+    entries = [json.loads(line)["data"] for line in run.metrics[0].read_text().splitlines()][1:]
+    assert state["reached"] == 1
+    for step, mean_iou in enumerate(state["recent"], start=1):
+        matched = [(item["mean_iou"], item["matched_boxes"]) for item in _rollouts(run, step)]
+        mean = sum(iou * count for iou, count in matched) / sum(count for _, count in matched)
+        assert mean_iou == pytest.approx(mean, abs=1e-6)
+    logged = [entry["critic/vision_r1/curriculum/mean_iou"] for entry in entries]
+    assert logged == pytest.approx([state["recent"][0], sum(state["recent"]) / 2])
+
+
+def test_the_sampler_draws_in_its_order_across_the_resume(run: Run) -> None:
+    from verl_vision_r1.demo.teach import read_rows
+
+    rows = read_rows(run.demo.rows / "train.parquet")
+    names = [identity_of(row["data_source"], row["extra_info"]) for row in rows]
+    acc = {entry.identity: entry.acc for entry in read_difficulty(run.demo.folder / "difficulty.json")}
+    weights = weights_of(np.array([acc[name] for name in names]), Sampling("drop"))
+    order = iter(DifficultySampler(weights, run.demo.seed))
+    for step in (1, 2, 3):
+        keys = ("data_source", "image_id", "question", "subject")
+        drawn = {tuple(item[key] for key in keys) for item in _rollouts(run, step)}
+        assert drawn == {names[next(order)] for _ in range(PROMPTS)}
+
+
 def test_a_step_says_what_its_scores_are_made_of(run: Run) -> None:
     entry = json.loads(run.metrics[0].read_text().splitlines()[1])["data"]
     rollouts = _rollouts(run, 1)
     tasks = [json.loads(item["gts"])["task"] for item in rollouts]
     for task in set(tasks):
         mine = [item for item, name in zip(rollouts, tasks, strict=True) if name == task]
-        for key in ("total", "format", "recall_raw", "parsed", "predicted_boxes"):
+        for key in ("total", "acc", "format", "recall_raw", "parsed", "predicted_boxes"):
             mean = sum(item[key] for item in mine) / len(mine)
             assert entry[f"critic/vision_r1/shapes/{task}/{key}/mean"] == pytest.approx(mean, abs=1e-6)
     assert 0 <= entry["critic/vision_r1/groups/all_zero"] <= entry["critic/vision_r1/groups/same_score"] <= 1
+    right = {item["uid"].split("_")[0] for item in rollouts if item["acc"]}
+    assert entry["critic/vision_r1/groups/all_wrong"] == pytest.approx(1 - len(right) / PROMPTS)
     # The target: less than a hundredth of the step goes into scoring.
     assert 0 < entry["critic/vision_r1/scoring_seconds/sum"] < 0.01 * entry["timing_s/step"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from verl_vision_r1 import Target
-from verl_vision_r1.frames import Size, to_frame
+from verl_vision_r1.frames import Size, to_frame, write_size
 
 FRAME = (1000.0, 1000.0)
 Model = Callable[[Target], str]
@@ -23,7 +23,7 @@ def line(target: Target, text: str, *, frame: Size = FRAME, **sample: str) -> di
         **{
             **facts,
             **sample,
-            "frame": f"{frame[0]:g}x{frame[1]:g}",
+            "frame": write_size(frame),
             "clipped": 0.0,
             "uid": f"{sample.get('image_id')}_0_0",
         },

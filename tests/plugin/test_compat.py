@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import os
 import pickle
 import subprocess
@@ -16,7 +17,10 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from verl_vision_r1.compat import fix_position_ids, has_value_head
+from verl_vision_r1.compat import APPLIED, NOT_NEEDED, WORKAROUNDS
+from verl_vision_r1.compat.equal_lengths import fix_position_ids
+from verl_vision_r1.compat.trl_import import has_value_head
+from verl_vision_r1.compat.workaround import Workaround
 from verl_vision_r1.demo.run import TAUGHT_MODEL
 
 
@@ -61,6 +65,55 @@ def unpatched(module: ModuleType) -> ModuleType:
 
 
 @pytest.mark.verl
+@pytest.mark.parametrize("workaround", WORKAROUNDS, ids=lambda workaround: workaround.name)
+def test_the_check_finds_the_bug_in_verl_as_it_is_released(workaround: Workaround) -> None:
+    assert workaround.state() == APPLIED
+    assert workaround.needed(unpatched(sys.modules[workaround.module]))
+
+
+@pytest.mark.verl
+@pytest.mark.parametrize(
+    "workaround",
+    [workaround for workaround in WORKAROUNDS if workaround.thread != 5690],  # Its check reads the source.
+    ids=lambda workaround: workaround.name,
+)
+def test_the_check_finds_no_bug_once_it_is_fixed(workaround: Workaround) -> None:
+    before = torch.get_rng_state()
+    assert not workaround.needed(importlib.import_module(workaround.module))
+    assert torch.equal(torch.get_rng_state(), before)  # A worker draws the same numbers with and without the check.
+
+
+@pytest.mark.parametrize(
+    ("version", "needed", "state", "patched"),
+    [
+        ("0.9.1", lambda module: True, APPLIED, True),
+        ("0.10.0.dev", lambda module: True, APPLIED, True),
+        ("0.10.0", lambda module: False, NOT_NEEDED, False),
+        ("0.11.0", lambda module: True, NOT_NEEDED, False),
+        ("0.9.1", lambda module: module.renamed(), "AttributeError: module 'json' has no attribute 'renamed'", False),
+    ],
+    ids=["needed", "needed by a development version", "fixed", "another version", "verl has changed"],
+)
+def test_a_workaround_is_applied_by_version_and_by_looking(
+    version: str, needed: Callable[[ModuleType], bool], state: str, patched: bool
+) -> None:
+    calls: list[ModuleType] = []
+    workaround = Workaround("nothing", 0, ">=0.9,<0.11", "json", needed, calls.append)
+    workaround.apply(version, json)
+    assert workaround.state() == state
+    assert calls == [json] * patched
+
+
+def test_the_source_decides_about_trl() -> None:
+    (workaround,) = (each for each in WORKAROUNDS if each.thread == 5690)
+
+    def apply_monkey_patch() -> None:
+        """Without the class."""
+
+    assert not workaround.needed(SimpleNamespace(apply_monkey_patch=apply_monkey_patch))  # type: ignore[arg-type]
+
+
+@pytest.mark.verl
 def test_verl_needs_the_workaround_for_7899() -> None:
     import verl.utils.tensordict_utils as patched
 
@@ -72,7 +125,7 @@ def test_verl_needs_the_workaround_for_7899() -> None:
         data["position_ids"].unbind()
     except RuntimeError:
         return
-    pytest.fail("verl no longer crashes on sequences of equal length: remove the workaround for #7899 from compat.py")
+    pytest.fail("verl no longer crashes on sequences of equal length: remove compat/equal_lengths.py (#7899)")
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +165,12 @@ def test_a_batch_with_an_image_is_embedded_as_by_verl(vision_model: Any) -> None
 @pytest.mark.parametrize("family", ["qwen2_vl", "glm4v"])
 def test_verl_needs_the_workaround_for_6814(vision_model: Any, family: str) -> None:
     module = importlib.import_module(f"verl.models.transformers.{family}")
-    assert module._get_input_embeds.__module__ == "verl_vision_r1.compat"
+    assert module._get_input_embeds.__module__ == "verl_vision_r1.compat.vision_output"
     try:
         unpatched(module)._get_input_embeds(vision_model, TEXT)
     except AttributeError:
         return
-    pytest.fail(f"verl's {family} accepts transformers 5: remove the workaround for #6814 from compat.py")
+    pytest.fail(f"verl's {family} accepts transformers 5: remove compat/vision_output.py (#6814)")
 
 
 @pytest.mark.verl
@@ -131,7 +184,7 @@ def test_verl_needs_the_workaround_for_6814_to_count_flops() -> None:
         unpatched(patched).ESTIMATE_FUNC["glm4v"](config, *steps)
     except AttributeError:
         return
-    pytest.fail("verl counts the FLOPs of GLM-4.1V: remove the workaround from compat.py")
+    pytest.fail("verl counts the FLOPs of GLM-4.1V: remove compat/glm_flops.py")
 
 
 SELECTED = "verl.utils.fsdp_utils._select_fsdp2_wrap_targets"
@@ -155,7 +208,6 @@ def fused_step(untied: Any, patch: pytest.MonkeyPatch) -> torch.Tensor:
     from verl.utils import fsdp_utils
 
     patch.setattr(Qwen2_5_VLForConditionalGeneration, "forward", forward_with_torch_backend)
-    untied._verl_fused_kernels_backend = "torch"
     mesh = init_device_mesh("cpu", (1,))
     fsdp_utils.apply_fsdp2(untied, {"mesh": mesh, "reshard_after_forward": True}, {})
     output = untied(input_ids=TEXT, position_ids=torch.arange(3).expand(4, 1, 3), use_cache=False)
@@ -178,6 +230,19 @@ def test_the_fused_kernel_reads_the_whole_output_head(untied: Any, one_rank: Any
     gradient = fused_step(untied, monkeypatch)
     assert gradient.shape == (untied.config.text_config.vocab_size, untied.config.text_config.hidden_size)
     assert gradient.abs().sum() > 0
+
+
+@pytest.mark.verl
+def test_the_output_head_of_a_model_with_adapters_is_left_in_the_root_unit(untied: Any, monkeypatch: Any) -> None:
+    from peft import LoraConfig, get_peft_model
+    from verl.models.transformers.qwen2_vl import forward_with_torch_backend
+    from verl.utils import fsdp_utils
+
+    adapted = get_peft_model(untied, LoraConfig(target_modules=["q_proj"]))
+    layers = untied._no_split_modules
+    assert any(unit is untied.lm_head for unit in fsdp_utils._select_fsdp2_wrap_targets(adapted, layers))
+    monkeypatch.setattr(type(untied), "forward", forward_with_torch_backend)
+    assert not any(unit is untied.lm_head for unit in fsdp_utils._select_fsdp2_wrap_targets(adapted, layers))
 
 
 @pytest.mark.verl
@@ -261,7 +326,7 @@ def test_verl_needs_the_workaround_for_5690(trl: Callable[[dict[str, str]], None
         unpatched(patched).apply_monkey_patch(Bare(), use_remove_padding=False)
     except ImportError:
         return
-    pytest.fail("verl starts with a TRL that lacks the class: remove the workaround for #5690 from compat.py")
+    pytest.fail("verl starts with a TRL that lacks the class: remove compat/trl_import.py (#5690)")
 
 
 IN_A_WORKER = """

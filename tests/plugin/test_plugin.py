@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from verl_vision_r1 import supported
+
 pytestmark = [pytest.mark.verl, pytest.mark.process]
 
 FOUND = """
@@ -67,7 +69,7 @@ def found() -> dict[str, Any]:
 def test_verl_loads_the_plugin_in_a_fresh_interpreter(found: dict[str, Any]) -> None:
     assert found["manager"] == "VisionR1RewardManager"
     assert "VisionR1SearchPath" in found["search_path"]
-    assert found["workaround"] == "verl_vision_r1.compat"
+    assert found["workaround"] == "verl_vision_r1.compat.equal_lengths"
 
 
 def test_without_a_request_nothing_of_the_cpu_platform_is_active(found: dict[str, Any]) -> None:
@@ -101,17 +103,26 @@ place = str(importlib.metadata.distribution("verl").locate_file("verl/version/ve
 plain = builtins.open
 
 def opened(file, *arguments, **options):
-    return io.StringIO("0.10.0\\n") if file == place else plain(file, *arguments, **options)
+    return io.StringIO("VERSION\\n") if file == place else plain(file, *arguments, **options)
 
 builtins.open = opened
 """
 """Runs first: the file from which verl reads its own version gives another one."""
 
 
+def verl_of(version: str, folder: Path) -> dict[str, str]:
+    (folder / "sitecustomize.py").write_text(OTHER_VERL.replace("VERSION", version))
+    return {"PYTHONPATH": str(folder), "HF_HUB_OFFLINE": "1"}
+
+
 @pytest.fixture
 def other_verl(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "sitecustomize.py").write_text(OTHER_VERL)
-    return {"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    return verl_of("0.11.0", tmp_path)
+
+
+@pytest.fixture
+def newer_verl(tmp_path: Path) -> dict[str, str]:
+    return verl_of("0.10.0.dev", tmp_path)
 
 
 LOOK = """
@@ -124,10 +135,10 @@ print(verl.__version__, "vision_r1" in REWARD_MANAGER, tensordict_utils.maybe_fi
 
 def test_an_unsupported_verl_prints_one_line_and_nothing_is_registered(other_verl: dict[str, str]) -> None:
     done = python(LOOK, **other_verl)
-    assert done.stdout.split() == ["0.10.0", "False", "verl.utils.tensordict_utils"]
+    assert done.stdout.split() == ["0.11.0", "False", "verl.utils.tensordict_utils"]
     assert [line for line in done.stderr.splitlines() if "verl-vision-r1" in line] == [
-        "verl-vision-r1: expected verl >=0.9,<0.10, got verl 0.10.0; verl-vision-r1 is not loaded."
-        " To do: pip install 'verl>=0.9,<0.10', or a version of verl-vision-r1 that supports verl 0.10.0"
+        "verl-vision-r1: expected verl >=0.9,<0.11, got verl 0.11.0; verl-vision-r1 is not loaded."
+        " To do: pip install 'verl>=0.9,<0.11', or a version of verl-vision-r1 that supports verl 0.11.0"
     ]
     assert "Traceback" not in done.stderr
 
@@ -146,7 +157,25 @@ def test_a_recipe_stops_with_an_unsupported_verl(
     monkeypatch.chdir(tmp_path)
     done = python(RUN, **other_verl)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("verl-vision-r1: expected verl >=0.9,<0.10, got verl 0.10.0")
+    assert done.stderr.splitlines()[-1].startswith("verl-vision-r1: expected verl >=0.9,<0.11, got verl 0.11.0")
+
+
+def test_a_development_version_is_accepted_without_a_word(newer_verl: dict[str, str]) -> None:
+    done = python(LOOK, **newer_verl)
+    assert done.stdout.split() == ["0.10.0.dev", "True", "verl_vision_r1.compat.equal_lengths"]
+    assert "verl-vision-r1" not in done.stderr
+
+
+def test_a_run_says_once_what_was_tried_of_a_development_version(
+    newer_verl: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = python(RUN, VERL_PLATFORM="cpu", **newer_verl)
+    assert done.returncode == 1  # There is no model.
+    notice, error = (line for line in done.stderr.splitlines() if line.startswith("verl-vision-r1: "))
+    assert notice == f"verl-vision-r1: {supported.notice('0.10.0.dev')}"
+    assert "tried with 0.10.0.dev of 2026-08-22 (commit 1dda039b9)" in notice
+    assert "expected an existing model folder" in error
 
 
 DOCTOR = """
@@ -159,5 +188,11 @@ print(plugin(Case()))
 def test_doctor_refuses_an_unsupported_verl(other_verl: dict[str, str]) -> None:
     found = python(DOCTOR, **other_verl).stdout
     assert "ok=False" in found
-    assert "expected verl >=0.9,<0.10, got verl 0.10.0" in found
-    assert "pip install 'verl>=0.9,<0.10'" in found
+    assert "expected verl >=0.9,<0.11, got verl 0.11.0" in found
+    assert "pip install 'verl>=0.9,<0.11'" in found
+
+
+def test_doctor_says_what_was_tried_of_a_development_version(newer_verl: dict[str, str]) -> None:
+    found = python(DOCTOR, **newer_verl).stdout
+    assert "ok=True" in found
+    assert supported.notice("0.10.0.dev") in found

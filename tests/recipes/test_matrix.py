@@ -32,7 +32,7 @@ ROWS = (
 ALL = "vision_r1_qwen7b"
 MOE = "vision_r1_qwen3vl_30b_a3b_megatron"
 ASYNC = "vision_r1_qwen7b_separate_async"
-FAMILIES = {"Qwen2-VL": "qwen2_vl", "Qwen2.5-VL": "qwen2_5_vl", "Qwen3-VL": "qwen3_vl"}
+FAMILIES = {"Qwen2-VL": "qwen2_vl", "Qwen2.5-VL": "qwen2_5_vl", "Qwen3-VL": "qwen3_vl", "Qwen3.5": "qwen3_5"}
 
 
 def possible(name: str, row: tuple[str, ...]) -> bool:

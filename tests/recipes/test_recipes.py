@@ -38,8 +38,9 @@ def test_recipe_passes_verls_own_checks(name: str, monkeypatch: pytest.MonkeyPat
 def test_recipe_passes_our_own_checks(name: str) -> None:
     settings = Settings.from_config(OmegaConf.to_container(composed(f"+recipe={name}").vision_r1, resolve=True))
     theirs = name in ("eval_visual_rft_cls", "eval_lisa")
-    criteria = ("accuracy", "confidence", "format", "iou") if theirs else ("format", "precision", "recall")
-    assert settings.preset.criteria == (load_preset("robust").criteria if name == "vision_r1_cpu" else criteria)
+    presets = ("visual_rft",) if theirs else ("vision_r1", "vision_r1_release_2026")
+    presets = ("robust",) if name == "vision_r1_cpu" else presets
+    assert settings.preset.criteria in [load_preset(preset).criteria for preset in presets]
     assert ("<answer>" in settings.prompts.templates["expression"]) == theirs
 
 
@@ -159,7 +160,7 @@ def test_a_criterion_of_ones_own_is_one_override() -> None:
     line = "+vision_r1.reward.tasks.detection.criteria.mine={weight: 0.5, function: 'math:fsum'}"
     config = composed("+recipe=vision_r1_qwen7b", line)
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))
-    assert settings.preset.criteria == ("format", "mine", "precision", "recall")
+    assert settings.preset.criteria == ("format", "hit", "mine", "nearness", "precision", "recall")
 
 
 NEEDED = {
@@ -167,6 +168,7 @@ NEEDED = {
     "grounding": {"expression"},
     "classification": {"class"},
     "counting": {"count"},
+    "pointing": {"points", "point"},
 }
 
 

@@ -400,3 +400,29 @@ def seconds_until_drawn(shown: Opened, act: Callable[[], None]) -> float:
     )
     act()
     return float(shown.tab.evaluate("() => window.taken")) / 1000
+
+
+POINTED = Target(
+    [[100, 60, 300, 240]], ["cat"], width=400, height=300, task="pointing", outlines=[[[100, 60, 300, 60, 100, 240]]]
+)
+
+
+def test_points_and_outlines_are_at_their_coordinates(run: Run, tmp_path: Path, opened: Callable[..., Opened]) -> None:
+    places = ((150, 100), (290, 230))
+    text = json.dumps([{"point_2d": place, "label": "cat"} for place in places])
+    run.add([text], POINTED, image=run.image("a"), image_id="a", source="a/pointing")
+    shown = opened(write_report(run.write(), tmp_path / "page.html").path)
+    assert shown.errors == []
+    pixels = shown.pixels()
+    scale = pixels.shape[1] / 400
+    hit, miss, side = ((round(x * scale), round(y * scale)) for x, y in (*places, (200, 150)))
+    orange, green = ((np.abs(pixels.astype(int) - colour) < 40).all(axis=2) for colour in (FIRST, GROUND_TRUTH))
+    assert orange[hit[1], hit[0]]
+    assert orange[miss[1], miss[0]]
+    # A dot is filled; between the arms of a cross there is none of its colour.
+    assert orange[hit[1] - 4, hit[0]]
+    assert not orange[miss[1] - 5, miss[0]]
+    assert green[side[1] - 2 : side[1] + 3, side[0] - 2 : side[0] + 3].any()
+    assert not green[round(150 * scale), round(300 * scale) - 2 : round(300 * scale) + 3].any()
+    assert shown.text("#matches").startswith("point")
+    assert "nearness" in shown.text("#matches")

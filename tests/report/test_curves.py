@@ -11,6 +11,7 @@ from verl_vision_r1.evaluation.predictions.predictions_file import read_predicti
 from verl_vision_r1.report.curves import figures, means_of, read_means
 from verl_vision_r1.report.rollout_files import find_rollout_files
 from verl_vision_r1.targets import Target
+from verl_vision_r1.training.groups import KINDS
 
 TARGET = Target([[0, 0, 100, 100]], ["cat"], width=400, height=300)
 
@@ -50,6 +51,20 @@ def test_a_point_is_the_mean_over_the_completions_of_a_step(run: Run) -> None:
     assert (means["training"][1].completions, means["training"][1].tasks) == (3, {"detection"})
 
 
+def test_acc_and_the_kinds_of_groups_are_drawn(run: Run) -> None:
+    exact = boxes_text(((0, 0, 100, 100), "cat"))
+    run.add([exact, exact], TARGET, image="", step=1)
+    run.add([exact, "cat"], TARGET, image="", step=1, image_id="1")
+    run.add(["[]", "[]"], TARGET, image="", kind="validation", step=1)
+    _, overall, _ = figures_of(run)
+    assert trace(overall, "acc") == {1: 0.75}
+    assert trace(overall, "acc, validation") == {1: 0}
+    assert trace(overall, "groups/all_right") == {1: 0.5}
+    assert trace(overall, "groups/same_score") == {1: 0.5}
+    hidden = {found["name"] for found in overall["data"] if found.get("visible") == "legendonly"}
+    assert hidden == {f"groups/{kind}" for kind in KINDS}
+
+
 def test_the_start_of_a_stage_is_marked(run: Run) -> None:
     for step in (1, 2, 3, 4):
         run.add(["[]"], TARGET, image="", step=step)
@@ -65,7 +80,8 @@ def test_markup_in_a_name_is_escaped_for_plotly(run: Run) -> None:
     for line in run.lines["training", 1]:
         line |= {"<b>x": 1.0, "<b>x_raw": 0.5}
     _, overall, _ = figures_of(run, ["<b>x"])
-    assert {found["name"] for found in overall["data"]} == {"total", "&lt;b&gt;x", "&lt;b&gt;x_raw"}
+    names = {found["name"] for found in overall["data"] if not found["name"].startswith("groups/")}
+    assert names == {"total", "acc", "&lt;b&gt;x", "&lt;b&gt;x_raw"}
 
 
 def test_a_source_of_any_name_has_its_own_figure(run: Run) -> None:

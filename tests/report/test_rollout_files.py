@@ -27,7 +27,7 @@ def test_folders_are_found_with_kind_steps_and_reward_configuration(run: Run) ->
     assert (training.kind, list(training.files)) == ("training", [1, 2, 10])
     assert (validation.kind, list(validation.files)) == ("validation", [0, 4])
     assert training.rules is not None
-    assert training.rules.preset.criteria == ("format", "precision", "recall")
+    assert training.rules.preset.criteria == ("format", "hit", "nearness", "precision", "recall")
     assert [training.rules.stage("training", step).xi0 for step in (1, 2, 3, 4)] == [0.5, 0.5, 0.75, 0.75]
     assert training.rules.stage("validation", 0).xi0 == 0.75
 

@@ -34,14 +34,21 @@ class Characters:
         return "".join(chr(number) for number in ids if number != END)
 
 
-def manager(monkeypatch: pytest.MonkeyPatch, family: str = "qwen2_5_vl", frame: str = "auto") -> Any:
+def manager(
+    monkeypatch: pytest.MonkeyPatch,
+    family: str = "qwen2_5_vl",
+    frame: str = "auto",
+    parser: str = "json_boxes",
+    tokenizer: Any = None,
+) -> Any:
     from verl_vision_r1.reward_manager import manager as module
 
     vision = SimpleNamespace(patch_size=14, spatial_merge_size=2)
     model = SimpleNamespace(model_type=family, image_token_id=IMAGE, vision_config=vision)
     monkeypatch.setattr(module, "load_model_config", lambda config: model)
+    monkeypatch.setattr(module, "load_generation_config", lambda config: SimpleNamespace(eos_token_id=[END]))
     weights = {name: {"weight": 1.0} for name in ("format", "recall", "precision")}
-    rules = {"parser": "json_boxes", "matcher": "assignment", "criteria": weights}
+    rules = {"parser": parser, "matcher": "assignment", "criteria": weights}
     config = OmegaConf.create(
         {
             "vision_r1": {
@@ -58,7 +65,7 @@ def manager(monkeypatch: pytest.MonkeyPatch, family: str = "qwen2_5_vl", frame: 
             "trainer": {"v1": {"trainer_mode": "sync"}},
         }
     )
-    return module.VisionR1RewardManager(config, Characters(), None, reward_router_address=None)
+    return module.VisionR1RewardManager(config, tokenizer or Characters(), None, reward_router_address=None)
 
 
 def sample(text: str, size: tuple[int, int] = RESIZED, ended: bool = True, **columns: Any) -> Any:
@@ -113,6 +120,50 @@ def test_without_m_rope_the_pixel_bounds_of_the_sample_are_used(monkeypatch: pyt
     assert run(manager(monkeypatch), data)["reward_score"] == 3.0
 
 
+def test_a_family_with_y_first_is_scored_in_its_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '[{"box_2d": [100, 100, 500, 500], "label": "cat"}]'
+    target = Target([[64, 96, 320, 480]], ["cat"], width=640, height=960)
+    column = {"reward_model": {"ground_truth": target.to_json()}}
+    result = run(manager(monkeypatch, family="gemma4"), sample(text, **column))
+    assert result["reward_score"] == 3.0
+    assert result["reward_extra_info"]["frame"] == "1000x1000 yxyx"
+
+
+def test_a_family_that_verl_does_not_train_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"got internvl .*: .*hf_processor. has no case for its processor"):
+        manager(monkeypatch, family="internvl")
+
+
+def special_tokenizer() -> Any:
+    from verl_vision_r1.demo.tiny_model import make_tokenizer
+
+    tokens = ("<|endoftext|>", "<|im_end|>", "<|box_start|>", "<|box_end|>")
+    return make_tokenizer(["a cat(1,2),(3,4)"], (*tokens, "<|object_ref_start|>", "<|object_ref_end|>"))
+
+
+def tokenized(tokenizer: Any, text: str) -> Any:
+    """A sample whose response are the tokens of a text."""
+    data = sample("")
+    ids = torch.tensor(tokenizer.encode(text, add_special_tokens=False))
+    prompt = data.batch["prompts"][0]
+    joined = {"responses": ids, "attention_mask": torch.ones(len(prompt) + len(ids), dtype=torch.long)}
+    for name, value in joined.items():
+        data.batch[name] = value[None]
+    return data
+
+
+@pytest.mark.parametrize(("parser", "format"), [("marked_boxes", 1.0), ("json_boxes", 0.0)])
+def test_a_form_of_special_tokens_is_scored_with_them(
+    monkeypatch: pytest.MonkeyPatch, parser: str, format: float
+) -> None:
+    tokenizer = special_tokenizer()
+    text = "<|object_ref_start|>cat<|object_ref_end|><|box_start|>(100,100),(500,500)<|box_end|>"
+    data = tokenized(tokenizer, text + "<|im_end|><|endoftext|>")
+    extra = run(manager(monkeypatch, "qwen2_vl", parser=parser, tokenizer=tokenizer), data)["reward_extra_info"]
+    assert (extra["format"], extra["matched_boxes"]) == (format, format)
+    assert extra["output"] == (text if parser == "marked_boxes" else "cat(100,100),(500,500)")
+
+
 @pytest.mark.parametrize(
     ("columns", "stage"),
     [
@@ -121,6 +172,8 @@ def test_without_m_rope_the_pixel_bounds_of_the_sample_are_used(monkeypatch: pyt
         ({"global_steps": 6}, 1),
         ({"global_steps": 1, "is_validate": True}, 1),  # Validation always uses the last stage.
         ({"global_steps": 6, "is_validate": False}, 1),
+        ({"global_steps": 1, "stage_reached": 1}, 1),  # The stage that the trainer sends with the batch.
+        ({"global_steps": 6, "stage_reached": 0}, 1),
     ],
 )
 def test_the_stage_follows_the_step(monkeypatch: pytest.MonkeyPatch, columns: dict[str, Any], stage: int) -> None:

@@ -421,3 +421,41 @@ def test_control_characters_are_escaped(text: str) -> None:
 
 def test_printable_text_is_unchanged() -> None:
     assert printable("[red] <b> قطة 漢字 é") == "[red] <b> قطة 漢字 é"
+
+
+POINTED = Target(
+    [CAT, DOG], ["cat", "dog"], SIDE, SIDE, ("cat", "dog"), "pointing", outlines=[[], [[400, 400, 600, 400, 400, 600]]]
+)
+
+
+@pytest.mark.parametrize(
+    ("preset", "place", "label", "expected"),
+    [
+        ("robust", [200, 200], "cat", "hits object 1 (cat), nearness 1.00: credit 1.00"),
+        ("robust", [100, 150], "cat", "hits object 1 (cat), nearness 0.50: credit 0.50"),
+        ("vision_r1", [125, 200], "cat", "hits object 1 (cat), nearness 0.62: counts 0.62 in nearness"),
+        ("robust", [590, 590], "dog", "inside no object; inside the box of object 2 (dog), outside its outline"),
+        ("robust", [303, 296], "cat", "inside no object; 3 pixels from object 1 (cat)"),
+        ("robust", [450, 450], "cat", "inside object 2 (dog); its label is cat, that of object 2 is dog"),
+        ("robust", [450, 450], None, "inside object 2 (dog); it has no label"),
+        ("robust", [1200, 450], "dog", "inside no object; 600 pixels from object 2 (dog); it exceeds the frame"),
+    ],
+)
+def test_a_point_is_explained(preset: str, place: list[float], label: str | None, expected: str) -> None:
+    own = rules(preset, "pointing")
+    text = form_of(own.parser).answer([((*place, *place), label)])  # type: ignore[union-attr, arg-type]
+    found = explain(text, POINTED, own, FRAME)
+    assert found.verdicts[0].reason.startswith(expected)
+    form_alone = found.scores.parts["format"] * own.criteria[0].weight
+    assert found.verdicts[0].worth == pytest.approx(found.scores.total - form_alone)
+
+
+def test_a_second_point_in_a_target_is_explained() -> None:
+    own = rules("robust", "pointing")
+    text = json.dumps([{"point_2d": [200, 200], "label": "cat"}, {"point_2d": [150, 150], "label": "cat"}, {}])
+    found = explain(text, POINTED, own, FRAME)
+    assert found.verdicts[1].reason == "inside object 1 (cat), which prediction 1 hits"
+    assert found.verdicts[1].worth is not None
+    assert found.verdicts[1].worth < 0
+    assert found.missed == (2,)
+    assert "1 malformed item: no point could be parsed" in found.notes

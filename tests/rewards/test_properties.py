@@ -20,6 +20,7 @@ TARGETS = {
     "grounding": Target([[10, 20, 60, 70]], ["the sleeping one"], 100, 80, task="grounding"),
     "classification": Target([], ["garden phlox"], 100, 80, task="classification"),
     "counting": Target([], [], 100, 80, task="counting", count=3),
+    "pointing": Target([[10, 20, 60, 70], [50, 10, 90, 40]], ["cat", "dog"], 100, 80, ("cat", "dog"), "pointing"),
 }
 CASES = [(name, task) for name in PRESETS for task in load_preset(name).tasks]
 UNBOUNDED = ("visual_rft_release", "grounding")
@@ -44,6 +45,7 @@ FRAGMENTS = st.sampled_from(
         *("None", "null", "true", "NaN", "Infinity", "0", "-1", "1e400", "9" * 400),
         *('"bbox_2d": [1, 2, 30, 40]', '"label": "cat"', "'Position': [1, 2, 30, 40]", "'Confidence': 0.5"),
         *('{"bbox_2d": [10, 20, 60, 70], "label": "cat"}', "(10,20),(60,70)"),
+        *('{"point_2d": [30, 40], "label": "cat"}', '<point x="30" y="40" alt="cat">', "</point>", "(30, 40)"),
     ]
 )
 TEXTS = st.one_of(

@@ -55,6 +55,12 @@ def test_none_is_not_beginner_only() -> None:
     assert load_curriculum("none") != load_curriculum("beginner_only")
 
 
+def test_the_stage_reached_counts_from_its_batch_on() -> None:
+    curriculum = load_curriculum("when_ready")
+    assert [curriculum.stage(1, 100, reached).index for reached in (0, 1, 9)] == [0, 1, 1]
+    assert [curriculum.stage(step, 100).index for step in (75, 76)] == [0, 1]  # At the latest.
+
+
 def test_validation_uses_one_stage() -> None:
     assert thresholds(load_curriculum("halfway").validation_stage()) == ADVANCED
     first = Curriculum.from_config(

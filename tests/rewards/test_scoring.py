@@ -21,9 +21,10 @@ TARGET = Target([[100, 100, 300, 300], [400, 50, 600, 250]], ["cat", "dog"], 640
 PERFECT = [{"bbox_2d": [100, 100, 300, 300], "label": "cat"}, {"bbox_2d": [400, 50, 600, 250], "label": "dog"}]
 STAGES = [OFF, *load_curriculum("halfway").stages]
 KEYS = {
-    *("total", "format", "format_raw", "recall", "recall_raw", "precision", "precision_raw"),
+    *("total", "acc", "format", "format_raw", "recall", "recall_raw", "precision", "precision_raw"),
+    *("hit", "hit_raw", "nearness", "nearness_raw"),
     *("stage", "xi0", "xi1", "xi2", "predicted_boxes", "target_boxes", "matched_boxes", "mean_iou"),
-    *("parsed", "truncated", "out_of_frame", "label_unknown", "criterion_failed"),
+    *("negative", "refused", "parsed", "truncated", "out_of_frame", "label_unknown", "criterion_failed"),
 }
 
 

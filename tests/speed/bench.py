@@ -6,6 +6,7 @@ For each number of boxes the contestants take turns, round after round; figures 
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from scipy.optimize import linear_sum_assignment
 
 from verl_vision_r1 import Target, load_curriculum, load_preset
 from verl_vision_r1.rewards.answers import write_json_boxes
+from verl_vision_r1.rewards.answers.points import write_points
 from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import score_completion
 
@@ -33,6 +36,9 @@ LABELS = ("cat", "dog", "person", "bicycle", "traffic light")
 WIDTH, HEIGHT = 1280, 960
 ADVANCED = load_curriculum("halfway").stages[-1]
 PRESETS = {name: load_preset(name).tasks["detection"] for name in ("vision_r1", "robust")}
+POINTING = load_preset("robust").tasks["pointing"]
+VERTICES = 40
+"""Vertices of an outline."""
 
 
 def scene(predicted: int, true: int, seed: int = 0) -> tuple[str, Target]:
@@ -138,6 +144,40 @@ def size_report(count: int) -> dict[str, Any]:
     return report
 
 
+def point_scene(count: int, seed: int = 0) -> dict[str, tuple[str, Target]]:
+    """The boxes of `scene`, and points near the middles of the same targets: without outlines, and with ellipses."""
+    answer, target = scene(count, count, seed)
+    generator = np.random.default_rng(seed)
+    sides, centres = target.boxes[:, 2:] - target.boxes[:, :2], (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
+    places = centres + generator.normal(0, 0.1, size=centres.shape) * sides
+    text = write_points(np.hstack([places, places]), target.labels)
+    turn = np.linspace(0, 2 * np.pi, VERTICES, endpoint=False)
+    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1) / 2
+    outlines = tuple((centre + ring * side,) for centre, side in zip(centres, sides, strict=True))
+    pointing = replace(target, task="pointing")
+    return {
+        "boxes": (answer, target),
+        "points": (text, pointing),
+        "points, outlines": (text, replace(pointing, outlines=outlines)),
+    }
+
+
+def point_report(count: int) -> dict[str, Any]:
+    """The time for `count` boxes and as many points of `robust`, in the advanced stage; points as times the boxes."""
+    contestants = {
+        name: functools.partial(
+            score_completion, *given, PRESETS["robust"] if name == "boxes" else POINTING, (WIDTH, HEIGHT), ADVANCED
+        )
+        for name, given in point_scene(count).items()
+    }
+    taken = compare(contestants, rounds=31, calls=max(1, 400 // count))
+    times = {
+        name: statistics.median(mine / other for mine, other in zip(found, taken["boxes"], strict=True))
+        for name, found in taken.items()
+    }
+    return {"points": count, "ms": {name: statistics.median(found) for name, found in taken.items()}, "times": times}
+
+
 def crowd_report() -> dict[str, float]:
     """1,000 predictions against 100 objects, in ms."""
     answer, target = scene(1000, 100)
@@ -167,6 +207,15 @@ def rendered(results: dict[str, Any]) -> str:
         base = [f"{size['ms'][name]:.3f} ms" for name in ("floor", "pycocotools")]
         cells = [f"{size['times floor'][name]:.2f} ({1 / size['times pycocotools'][name]:.0f})" for name in names]
         lines.append(f"| {size['boxes']} | " + " | ".join(base + cells) + " |")
+    lines += [
+        "",
+        "Points with `robust`, advanced stage, as times the same number of boxes; outlines have 40 vertices.",
+        "",
+    ]
+    lines += ["| points | boxes as targets | outlines as targets |", "|---:" * 3 + "|"]
+    for size in results["points"]:
+        cells = [f"{size['times'][name]:.2f}" for name in ("points", "points, outlines")]
+        lines.append(f"| {size['points']} | {' | '.join(cells)} |")
     crowd, growth = results["1000 predictions, 100 objects: ms"], results["growth over 20000 calls: MiB"]
     lines += ["", "| preset | 1,000 predictions, 100 objects | growth over 20,000 calls |", "|---|---:|---:|"]
     lines += [f"| `{name}` | {crowd[name]:.1f} ms | {growth[name]:.1f} MiB |" for name in crowd]
@@ -179,6 +228,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one used; Python {platform.python_version()},"
         f" numpy {np.__version__}",
         "sizes": [size_report(count) for count in SIZES],
+        "points": [point_report(count) for count in SIZES],
         "1000 predictions, 100 objects: ms": crowd_report(),
         "growth over 20000 calls: MiB": memory_report(),
     }

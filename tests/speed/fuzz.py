@@ -1,12 +1,14 @@
 """A million random and mutated completions: none may raise, score no finite number, or take more than 50 ms.
 
     python tests/speed/fuzz.py --count 1000000        # or: make fuzz
+    python tests/speed/fuzz.py --task pointing        # points alone
 
 Prints the figures by preset, and ends with status 1 where one of these fails. A completion that was slow once is
 scored again three times, because the machine may have been: the quickest counts.
 """
 
 import argparse
+import functools
 import json
 import math
 import random
@@ -19,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from verl_vision_r1 import Target, load_curriculum, load_preset
 from verl_vision_r1.rewards.attacks import ATTACKS, OBJECTS, PRESETS
 from verl_vision_r1.rewards.forms import FORMS
+from verl_vision_r1.rewards.point_attacks import POINT_ATTACKS
 from verl_vision_r1.rewards.refinement import OFF
 from verl_vision_r1.rewards.scoring import score_completion
 
@@ -37,20 +40,57 @@ TARGETS = {
     "grounding": Target([OBJECTS[0][0]], ["the cat"], 1000, 1000, task="grounding"),
     "classification": Target([], ["garden phlox"], 1000, 1000, task="classification"),
     "counting": Target([], [], 1000, 1000, task="counting", count=3),
+    "pointing": Target(
+        [box for box, _ in OBJECTS],
+        [name for _, name in OBJECTS],
+        1000,
+        1000,
+        task="pointing",
+        outlines=[
+            [],
+            [[420, 110, 560, 290, 420, 290]],
+            [[610, 480, 900, 480, 755, 930], [610, 930, 700, 930, 650, 700]],
+        ],
+    ),
 }
-NEGATIVE = Target([], [], 1000, 1000, ("cat", "dog", "person"))
+NEGATIVES = {task: Target([], [], 1000, 1000, ("cat", "dog", "person"), task) for task in ("detection", "pointing")}
 RULES = [(name, task, rules) for name in PRESETS for task, rules in load_preset(name).tasks.items()]
-SEEDS = sorted({attack.text(form) for attack in ATTACKS for form in FORMS.values()}, key=len)
+WRITTEN = {attack.text(form) for attack in (*ATTACKS, *POINT_ATTACKS) for form in FORMS.values()}
+SEEDS = sorted((text for text in WRITTEN if len(text) <= STRUCTURED), key=len)
 TOKENS = [
     *("[", "]", "{", "}", "(", ")", ",", ":", '"', "'", "\\", " ", "\n", "\r", "\t", "\u2028", "\x00", "\ud800", "٣"),
     *("```", "```json\n", "<think>", "</think>", "<answer>", "</answer>", "No Objects", "None", "true", "NaN", "-"),
     *("Infinity", "1e400", "9" * 400, "9" * 5000, '"bbox_2d"', '"label"', "'Position'", "'Confidence'", ": ", "[["),
     *('{"bbox_2d": [1, 2, 30, 40], "label": "cat"}', "(1,2),(30,40)", "0.5", "1000", "cat", "garden phlox", "}, "),
+    *(
+        '{"point_2d": [110, 90], "label": "cat"}',
+        '"point_2d": ',
+        '<point x="11" y="9" alt="cat">cat</point>',
+        "(110, 90)",
+    ),
+    *(
+        '<points x1="11" y1="9" x2="50" y2="12"',
+        ' alt="dog">',
+        "</points>",
+        ' x3="',
+        ' y3="7"',
+        "<point ",
+        '"point": ',
+    ),
 ]
 
 RUNS = [
     *(" ", "\n", ", ", "[", "{", "[1,", '{"a":', "}{", "{},", "[],", "[{}],", '{"a": 1},', "{'a': 1},"),
     '{"bbox": 0},',
+    *(
+        "<point ",
+        "<points x1='1' ",
+        "x1=1 y1=1 ",
+        "(1,2),",
+        '"point_2d":',
+        "{'point_2d':",
+        '<point x="1" y="1">a</point>',
+    ),
     *('\\"', '"', "'", "/*", "//\n", "(1,", "[1, 2, 3, 4],", "</s>", "<|im_end|> ", "```json\n", "1", "</think>"),
 ]
 """What `padded` writes over and over."""
@@ -146,29 +186,39 @@ def odd_item(generator: random.Random, length: int) -> str:
     )
 
 
-def crowd(generator: random.Random) -> Target:
-    """A target of up to 300 objects, some of them close together."""
+def crowd(generator: random.Random, task: str) -> Target:
+    """A target of up to 300 objects, some of them close together; of points, some with outlines."""
     names = ("cat", "dog", "person")
     spread = generator.choice((3, 100, 900))
     corners = [
         [generator.randrange(spread) for _ in range(2)] for _ in range(generator.randrange(1, MOST_OBJECTS + 1))
     ]
     boxes = [[x, y, x + generator.randrange(1, 99), y + generator.randrange(1, 99)] for x, y in corners]
-    return Target(boxes, [generator.choice(names) for _ in boxes], 1000, 1000, names)
+    labels = [generator.choice(names) for _ in boxes]
+    outlines = [outline(box, generator) for box in boxes] if task == "pointing" and generator.random() < 0.5 else []
+    return Target(boxes, labels, 1000, 1000, names, task, outlines=outlines)
 
 
-def run(seed: int, count: int) -> tuple[dict[str, list[float]], list[str]]:
+def outline(box: list[int], generator: random.Random) -> list[list[float]]:
+    """A polygon of up to 30 vertices within a box, or none."""
+    x1, y1, x2, y2 = box
+    corners = ((generator.uniform(x1, x2), generator.uniform(y1, y2)) for _ in range(generator.randrange(3, 31)))
+    return [[side for corner in corners for side in corner]] if generator.random() < 0.8 else []
+
+
+def run(seed: int, count: int, task_of_all: str | None = None) -> tuple[dict[str, list[float]], list[str]]:
     """Score `count` completions; by preset [number, sum of ms, greatest ms], and what went wrong."""
     generator = random.Random(seed)
     texts, figures, wrong = completions(generator), {name: [0.0, 0.0, 0.0] for name in PRESETS}, []
+    used = [rules for rules in RULES if task_of_all in (None, rules[1])]
     for _ in range(count):
         text = next(texts)
-        name, task, rules = generator.choice(RULES)
+        name, task, rules = generator.choice(used)
         target = TARGETS[task]
-        if task == "detection" and len(text) <= STRUCTURED and generator.random() < 0.3:
-            target = crowd(generator)
-        elif task == "detection" and generator.random() < 0.1:
-            target = NEGATIVE
+        if task in NEGATIVES and len(text) <= STRUCTURED and generator.random() < 0.3:
+            target = crowd(generator, task)
+        elif task in NEGATIVES and generator.random() < 0.1:
+            target = NEGATIVES[task]
         arguments = (text, target, rules, FRAME, generator.choice(STAGES))
         try:
             taken, finite = timed(arguments)
@@ -184,10 +234,10 @@ def run(seed: int, count: int) -> tuple[dict[str, list[float]], list[str]]:
 
 
 def timed(arguments: tuple) -> tuple[float, bool]:
-    """Milliseconds of one scoring, and whether all that came is finite."""
-    start = time.perf_counter()
+    """Milliseconds of CPU time of one scoring, and whether all that came is finite."""
+    start = time.process_time()
     scores = score_completion(*arguments)
-    taken = (time.perf_counter() - start) * 1000
+    taken = (time.process_time() - start) * 1000
     return taken, all(map(math.isfinite, (scores.total, *scores.parts.values(), *scores.raw.values())))
 
 
@@ -197,15 +247,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument(
+        "--task", choices=list(TARGETS), help="score all completions by this task; default: every task"
+    )
     given = parser.parse_args()
     share = math.ceil(given.count / 100)
     with ProcessPoolExecutor(given.processes) as pool:
-        results = list(pool.map(run, range(given.seed, given.seed + 100), [share] * 100))
+        scored = functools.partial(run, task_of_all=given.task)
+        results = list(pool.map(scored, range(given.seed, given.seed + 100), [share] * 100))
     wrong = [line for _, lines in results for line in lines]
     table = {}
     for name in PRESETS:
         count, total, worst = (list(column) for column in zip(*(figures[name] for figures, _ in results), strict=True))
-        table[name] = {"completions": int(sum(count)), "mean_ms": sum(total) / sum(count), "greatest_ms": max(worst)}
+        if sum(count):
+            mean = sum(total) / sum(count)
+            table[name] = {"completions": int(sum(count)), "mean_ms": mean, "greatest_ms": max(worst)}
     print(json.dumps({"completions": sum(row["completions"] for row in table.values()), "presets": table}, indent=2))
     print("\n".join(wrong[:50]), f"{len(wrong)} wrong", sep="\n")
     sys.exit(bool(wrong))

@@ -17,3 +17,12 @@ def test_contestants_score_the_same_scene() -> None:
     scores = bench.ours("vision_r1", answer, target, bench.OFF)()
     assert scores.parts["recall"] == 1.0
     assert 0.5 < bench.pycocotools(answer, target)() <= 1.0
+
+
+def test_points_score_the_same_targets() -> None:
+    found = bench.point_scene(20)
+    for name in ("points", "points, outlines"):
+        text, target = found[name]
+        scores = bench.score_completion(text, target, bench.POINTING, (bench.WIDTH, bench.HEIGHT), bench.OFF)
+        assert (scores.predicted, scores.targets) == (20, 20)
+        assert scores.parts["hit"] > 0.9

@@ -33,6 +33,28 @@ def test_only_the_vision_tower_is_frozen(model: Any, connector: bool) -> None:
     assert {name for name, part in model.named_parameters() if not part.requires_grad} == frozen
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "connector"),
+    [("gemma4", "embed_vision."), ("qwen3_5", "visual.merger."), ("glm4v", "visual.merger.")],
+)
+def test_the_names_of_each_kind_of_tower_are_known(
+    family: str, connector: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForImageTextToText
+
+    from verl_vision_r1.training.frozen import freeze
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "engine"))
+    from families import build_family
+
+    model = AutoModelForImageTextToText.from_pretrained(build_family(family, tmp_path, ["cat"]))
+    names = {name for name, _ in model.named_parameters() if "language_model." not in name}
+    assert any(connector in name for name in names)
+    assert set(freeze(model, connector=False)) == {name for name in names if connector not in name}
+    assert set(freeze(model, connector=True)) == names
+
+
 def test_a_model_without_vision_is_refused() -> None:
     from verl_vision_r1.training.frozen import freeze
 

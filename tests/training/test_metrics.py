@@ -44,6 +44,21 @@ def test_groups_without_a_gradient_are_counted() -> None:
     assert metrics["critic/vision_r1/pets/classification/groups/all_zero"] == 1.0
 
 
+def test_refusals_are_counted_among_negatives_and_among_the_others() -> None:
+    pairs = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)]
+    metrics = reward_metrics(
+        rollouts(extras=[{"negative": negative, "refused": refused} for negative, refused in pairs])
+    )
+    refusals = {name: value for name, value in metrics.items() if "/refusal/" in name}
+    assert refusals == {
+        "critic/vision_r1/refusal/negatives_refused": 0.5,
+        "critic/vision_r1/refusal/positives_refused": 0.25,
+        "critic/vision_r1/coco/detection/refusal/negatives_refused": 0.5,
+        "critic/vision_r1/coco/detection/refusal/positives_refused": 0.5,
+        "critic/vision_r1/pets/classification/refusal/positives_refused": 0.0,
+    }
+
+
 def test_text_is_not_a_metric() -> None:
     extras = [{"recall": 1.0, "image_id": "000042"}] * 6
     assert not [name for name in reward_metrics(rollouts(extras=extras)) if "image_id" in name]

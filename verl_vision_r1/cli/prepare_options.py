@@ -89,11 +89,19 @@ Ask = Annotated[
     str,
     typer.Option(
         help="Question about annotated boxes: categories (all in one prompt), category (one per prompt), referring,"
-        " class or count.",
+        " class, count or points (a point for each object of one category).",
         rich_help_panel=QUESTIONS,
     ),
 ]
 Negatives = Annotated[float, typer.Option(help="Negative samples per other sample.", rich_help_panel=QUESTIONS)]
+HardNegatives = Annotated[
+    str,
+    typer.Option(
+        help="How negative samples are drawn: none (at random), cooccurrence (absent categories that other images show"
+        " with those of the image) or attributes (expressions with one word changed).",
+        rich_help_panel=QUESTIONS,
+    ),
+]
 KeepEmpty = Annotated[
     bool,
     typer.Option(
@@ -134,13 +142,19 @@ HardFraction = Annotated[
 Difficulty = Annotated[
     Path | None,
     typer.Option(
-        help="JSON file {image_id: number}, such as a model's mean scores.",
+        help="JSON file of vision-r1 difficulty, or {image_id: number}.",
         show_default="none",
         rich_help_panel=SELECTION,
     ),
 ]
 DifficultyRange = Annotated[
     tuple[float, float], typer.Option(help="Range of --difficulty to keep.", rich_help_panel=SELECTION)
+]
+DifficultyMeasure = Annotated[
+    str,
+    typer.Option(
+        help="What to read from a file of vision-r1 difficulty: acc, mean or spread.", rich_help_panel=SELECTION
+    ),
 ]
 MaxImages = Annotated[
     int | None, typer.Option(help="Maximum number of images.", show_default="all", rich_help_panel=SELECTION)

@@ -1,4 +1,4 @@
-"""Results of a model: `vision-r1 evaluate` and `report`."""
+"""Results of a model: `vision-r1 evaluate`, `difficulty` and `report`."""
 
 import json
 from dataclasses import asdict
@@ -70,6 +70,33 @@ def evaluate(
         written += files.draw_results(out, found, other)
     if not as_json:
         echo(f"written: {one_line(str(out))}/ {', '.join(str(path.relative_to(out)) for path in written)}")
+
+
+@app.command(
+    epilog="Example: vision-r1 difficulty checkpoints/verl_vision_r1/vision_r1_qwen7b/rollouts --out difficulty.json",
+    rich_help_panel="Results",
+)
+def difficulty(
+    files: Annotated[
+        list[Path], typer.Argument(help="Rollout files or predictions files (STEP.jsonl), or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Output file.")] = Path("difficulty.json"),
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well a model answers each sample: mean and spread of the reward, fraction of correct rollouts."""
+    from verl_vision_r1.evaluation.difficulty import difficulty_of, summary, write_difficulty
+
+    samples = difficulty_of(files)
+    write_difficulty(out, samples)
+    found = summary(samples)
+    if as_json:
+        echo_json(found | {"path": str(out)})
+    else:
+        echo(
+            f"{found['samples']} samples, {found['rollouts']} rollouts: {found['solved']} samples solved,"
+            f" {found['hopeless']} hopeless, {found['same_reward']} with the same reward in all rollouts"
+        )
+        echo(f"written: {one_line(str(out))}")
 
 
 @app.command(

@@ -1,7 +1,7 @@
 """Rewards: `vision-r1 score`, `attacks` and `conformance`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -46,7 +46,7 @@ def score(
     frame: Annotated[
         str | None,
         typer.Option(
-            help="Coordinate frame of the boxes: WIDTHxHEIGHT, resized_pixels, relative_1000 or relative_1.",
+            help="Coordinate frame of the boxes: WIDTHxHEIGHT, or a name as in vision_r1.frame (relative_1000).",
             show_default="from the line, the preset or the image",
         ),
     ] = None,
@@ -91,41 +91,59 @@ def attacks(
     policies: Annotated[
         bool, typer.Option("--policies", help="Simulate GRPO over strategies instead, without and with refinement.")
     ] = False,
+    task: Annotated[str, typer.Option(help="Task of the completions: detection or pointing.")] = "detection",
     as_json: AsJson = False,
 ) -> None:
     """Test presets for reward hacking: the reward of flawed completions, as a fraction of the maximum."""
-    from verl_vision_r1.rewards.attacks import PRESETS, fractions, table
+    from verl_vision_r1.rewards.attacks import PRESETS, as_table, fractions
+    from verl_vision_r1.rewards.point_attacks import POINT_PRESETS, point_fractions
     from verl_vision_r1.rewards.presets import load_curriculum
 
+    if task not in ("detection", "pointing"):
+        raise ValueError(f"--task: expected detection or pointing, got {task!r}")
     if policies:
-        _policies(preset or ["robust", "vision_r1", "visual_rft"], as_json)
+        _policies(preset or list(POLICY_PRESETS[task]), task, as_json)
         return
     stage = load_curriculum(curriculum).stages[-1]
-    names = preset or PRESETS
-    if as_json:
-        echo_json(fractions(names, stage))
+    if task == "pointing":
+        found = point_fractions(preset or POINT_PRESETS, stage)
     else:
-        echo(table(names, stage))
+        found = fractions(preset or PRESETS, stage)
+    if as_json:
+        echo_json(found)
+    else:
+        echo(as_table(found))
 
 
-def _policies(presets: list[str], as_json: bool) -> None:
+POLICY_PRESETS: Final = {
+    "detection": ("robust", "vision_r1", "visual_rft"),
+    "pointing": ("robust", "vision_r1"),
+}
+"""The presets of the documentation's tables of policies, by task."""
+
+
+def _policies(presets: list[str], task: str, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from verl_vision_r1.rewards.point_policies import point_outcomes, point_table, preset_reward
     from verl_vision_r1.rewards.policies import outcomes, table
     from verl_vision_r1.rewards.presets import load_curriculum, load_preset
 
     loaded = {name: load_preset(name) for name in presets}
-    if without := [name for name, preset in loaded.items() if "detection" not in preset.tasks]:
-        raise ValueError(f"--policies: expected presets for detection, got {', '.join(without)}")
+    if without := [name for name, preset in loaded.items() if task not in preset.tasks]:
+        raise ValueError(f"--policies: expected presets for {task}, got {', '.join(without)}")
     stages = {"none": load_curriculum("none").stages[0], "advanced": load_curriculum("halfway").stages[-1]}
+    points = task == "pointing"
     if not as_json:
-        echo(table(loaded, stages))
+        echo(point_table(loaded, stages) if points else table(loaded, stages))
         return
     found = [
         {"preset": name, "refinement": refinement, **asdict(cell), **asdict(outcome)}
         for name, preset in loaded.items()
         for refinement, stage in stages.items()
-        for cell, outcome in outcomes(preset, stage).items()
+        for cell, outcome in (
+            point_outcomes(preset_reward(preset, stage)) if points else outcomes(preset, stage)
+        ).items()
     ]
     echo_json(found)
 

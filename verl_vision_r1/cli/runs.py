@@ -118,22 +118,27 @@ def ablations(
     steps: Annotated[int, typer.Option(help="GRPO steps per run.", min=1)] = 40,
     seeds: Annotated[int, typer.Option(help="Runs per variant.", min=1)] = 3,
     only: Annotated[str, typer.Option(help="Names of variants, comma-separated.", show_default="all")] = "",
+    validations: Annotated[
+        int, typer.Option(help="Validations per run; with several, the time to a given AP is measured.", min=1)
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Run variants of the demo with one change each (hours), and write table.md with means and intervals."""
     from rich.console import Console
 
-    from verl_vision_r1.demo.ablation_table import ablation_table
+    from verl_vision_r1.demo.ablation_table import ablation_table, time_table
     from verl_vision_r1.demo.ablations import Ablations, run_ablations
+    from verl_vision_r1.demo.refusal_table import refusal_table
     from verl_vision_r1.evaluation.presentation.tables import markdown, show
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    plan, console = Ablations(out.absolute(), steps, seeds, names), Console(stderr=as_json)
+    plan, console = Ablations(out.absolute(), steps, seeds, names, validations), Console(stderr=as_json)
     try:
         run_ablations(plan, console)
     finally:  # The table of the finished runs, also after an interruption.
         table = ablation_table(plan)
-        show([table], console)
+        tables = [table, *(more for more in (time_table(plan), refusal_table(plan)) if more.rows)]
+        show(tables, console)
         if as_json:
             typer.echo(json.dumps({"columns": table.heading, "rows": table.rows}, indent=2))
-        (out / "table.md").write_text(markdown(table) + "\n", encoding="utf-8")
+        (out / "table.md").write_text("\n\n".join(map(markdown, tables)) + "\n", encoding="utf-8")

@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 
+from verl_vision_r1.cpu.linear_attention import chunk_gated_delta_rule
+
 
 def install(*, kernels: bool) -> None:
     """Replace the loading of weights in this process, before verl is imported.
 
     Args:
-        kernels: Whether to replace flash-attn too.
+        kernels: Whether to replace flash-attn and flash-linear-attention too.
     """
     if kernels:
         _replace_kernels()
@@ -27,6 +29,14 @@ def _replace_kernels() -> None:
     _module("flash_attn.ops")
     _module("flash_attn.ops.triton")
     _module("flash_attn.ops.triton.cross_entropy", cross_entropy_loss=_cross_entropy_loss)
+    for name in ("fla", "fla.ops"):
+        _module(name)
+    _module("fla.modules", FusedRMSNormGated=None)
+    _module(
+        "fla.ops.gated_delta_rule",
+        chunk_gated_delta_rule=chunk_gated_delta_rule,
+        fused_recurrent_gated_delta_rule=None,  # Generates, which verl's actor does not.
+    )
     _announce()
     from transformers import modeling_flash_attention_utils as utilities
     from transformers import modeling_utils
@@ -49,8 +59,9 @@ def _announce() -> None:
     from transformers import utils
     from transformers.utils import import_utils
 
+    names = ("flash_attn_2_available", "flash_attn_greater_or_equal_2_10", "flash_linear_attention_available")
     for module in (utils, import_utils):
-        vars(module).update(is_flash_attn_2_available=_yes, is_flash_attn_greater_or_equal_2_10=_yes)
+        vars(module).update({f"is_{name}": _yes for name in names})
     import_utils.PACKAGE_DISTRIBUTION_MAPPING["flash_attn"] = ["flash-attn"]
 
 

@@ -23,6 +23,7 @@ class Account:
         samples: Samples by file.
         boxes: Boxes in these samples.
         negatives: Negative samples among them.
+        hard_negatives: Negative samples that were drawn by `Source.hard_negatives`, before any limit.
         left_out: Images and samples left out, by reason.
         annotations: Annotations of the dataset (boxes; or questions, rows or images if it has no boxes) that are
             `USED`, and those left out by reason. Each is counted once.
@@ -39,6 +40,7 @@ class Account:
     annotations: dict[str, int] = field(default_factory=dict)
     clipped: int = 0
     notes: tuple[str, ...] = ()
+    hard_negatives: int = 0
 
     def in_words(self) -> str:
         """The account in one line."""
@@ -73,12 +75,14 @@ class Ledger:
     Attributes:
         reading: The account of the reader.
         left_out: Images and samples left out, by reason.
+        hard_negatives: Hard negative samples that were drawn.
     """
 
     def __init__(self, reading: Reading) -> None:
         """Start after the reader's account."""
         self.reading = reading
         self.left_out: Counter[str] = Counter()
+        self.hard_negatives = 0
         self._fates: list[str] = []
 
     def numbered(self, samples: Iterable[Sample]) -> list[Sample]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from verl_vision_r1.data.account import UNCERTAIN, Account, Ledger
 from verl_vision_r1.data.category_lists import ask_existing
+from verl_vision_r1.data.hard_negatives import cooccurring, swapped
 from verl_vision_r1.data.images import check_images
 from verl_vision_r1.data.options import Source, Writing
 from verl_vision_r1.data.parts import Files
@@ -48,7 +49,8 @@ def build(
         images=len({sample.image for samples in dataset.files.values() for sample in samples}),
         samples={file: len(questions) for file, questions in files.items()},
         boxes=sum(len(question.target.boxes) for question in asked),
-        negatives=sum(_is_negative(question) for question in asked),
+        negatives=sum(question.target.is_negative for question in asked),
+        hard_negatives=ledger.hard_negatives,
         left_out={reason: count for reason, count in ledger.left_out.items() if count},
         annotations=ledger.lines(),
         clipped=ledger.reading.clipped,
@@ -89,9 +91,26 @@ def _selected_questions(source: Source, samples: list[Sample], seed: int, ledger
     for reason, others in reasons.items():
         ledger.leave_out(others, reason)
     questions = ask(selected, source.ask)
-    added = negatives(selected + empty, source.ask, round(source.negatives * len(questions)), random.Random(seed))
+    added = _negatives(source, selected + empty, questions, seed, ledger)
     ledger.left_out["no boxes"] += len(empty) - sum(question.question == "categories" for question in added)
     return questions + added
+
+
+def _negatives(
+    source: Source, samples: list[Sample], questions: list[Sample], seed: int, ledger: Ledger
+) -> list[Sample]:
+    """The negative samples to add to the questions."""
+    count, generator = round(source.negatives * len(questions)), random.Random(seed)
+    if source.hard_negatives == "none":
+        return negatives(samples, source.ask, count, generator)
+    if source.hard_negatives == "cooccurrence":
+        added = cooccurring(samples, source.ask, count, generator)
+    else:
+        added = swapped(questions, count, generator)
+    ledger.hard_negatives += len(added)
+    if len(added) < count:
+        ledger.reading.note(f"hard negatives ({source.hard_negatives}): {len(added)} of {count}, there are no more")
+    return added
 
 
 def _certain(samples: list[Sample], how: str, ledger: Ledger) -> list[Sample]:
@@ -110,10 +129,6 @@ def _certain(samples: list[Sample], how: str, ledger: Ledger) -> list[Sample]:
 
 def _is_empty(sample: Sample) -> bool:
     return sample.question == "categories" and not len(sample.target.boxes)
-
-
-def _is_negative(sample: Sample) -> bool:
-    return sample.target.task != "classification" and not sample.target.instances
 
 
 def _verified(

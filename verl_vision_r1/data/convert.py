@@ -81,6 +81,11 @@ def _write_parquet(rows: Iterator[tuple[dict[str, Any], Target]], out: Path) -> 
 
 def swift(row: Mapping[str, Any], target: Target) -> Record:
     """A sample of ms-swift: messages, and the boxes of its grounding format."""
+    if target.task == "pointing":
+        raise ValueError(
+            f"{row['data_source']}: expected samples with boxes, classes or counts, got points; convert them with"
+            " --to easyr1"
+        )
     prompt, answer, names = _prompt(row), _answer(target), target.labels[: len(target.boxes)]
     for mark in ("<ref-object>", "<bbox>"):
         if mark in prompt:

@@ -45,13 +45,13 @@ class VisionR1Dataset(RLHFDataset):
         super()._read_files_and_tokenize()
 
     def _fits(self, row: dict[str, Any], width: int, height: int) -> bool:
-        if self.lengths.side is None or not self.filter_overlong_prompts:
+        if not self.lengths.counts or not self.filter_overlong_prompts:
             return True
         return self.lengths.fits(row, width, height, int(self.max_prompt_length))
 
     def maybe_filter_out_long_prompts(self, dataframe: Any = None) -> Any:
         """Drop samples whose prompt, image included, has more than `data.max_prompt_length` tokens."""
-        if self.lengths.side is None or not self.filter_overlong_prompts:
+        if not self.lengths.counts or not self.filter_overlong_prompts:
             return super().maybe_filter_out_long_prompts(dataframe)
         fitting = self.fitting
         if len(fitting) != len(dataframe):  # verl took only `data.train_max_samples` of them.

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
+from verl_vision_r1.data.hard_negatives import KINDS
 from verl_vision_r1.data.images import CHECKS
-from verl_vision_r1.data.questions import ASK
+from verl_vision_r1.data.questions import ASK, ONE_CATEGORY
 from verl_vision_r1.data.selection import Selection
 
 MOST_PIXELS: Final = 10**10
@@ -24,6 +25,7 @@ class Source:
         split: The only split to read. By default "train" and "val"; a dataset without these is split by image.
         ask: The question about annotated boxes, one of `questions.ASK`.
         negatives: Negative samples per other sample.
+        hard_negatives: How they are drawn, one of `hard_negatives.KINDS`: "none" draws at random.
         max_samples: Maximum number of samples in each file except `val.parquet`.
         selection: Which images to keep.
         alias: First part of `data_source`; by default the name.
@@ -43,6 +45,7 @@ class Source:
     split: str | None = None
     ask: str = "categories"
     negatives: float = 0.0
+    hard_negatives: str = "none"
     max_samples: int | None = None
     selection: Selection = field(default_factory=Selection)
     alias: str | None = None
@@ -74,7 +77,18 @@ class Source:
             raise ValueError(
                 f"negatives: expected 0 with keep_empty, which keeps all images without objects, got {self.negatives}"
             )
+        self._check_hard_negatives()
         self._check_category_list()
+
+    def _check_hard_negatives(self) -> None:
+        if self.hard_negatives not in KINDS:
+            raise ValueError(f"hard_negatives: expected one of {', '.join(KINDS)}, got {self.hard_negatives!r}")
+        if self.hard_negatives != "none" and not self.negatives:
+            raise ValueError(f"negatives: expected a number above 0 with hard_negatives, got {self.negatives}")
+        if self.hard_negatives == "cooccurrence" and self.ask not in ONE_CATEGORY:
+            raise ValueError(
+                f"hard_negatives: expected ask={' or '.join(ONE_CATEGORY)} with cooccurrence, got {self.ask!r}"
+            )
 
     def _check_category_list(self) -> None:
         if self.category_list is None:

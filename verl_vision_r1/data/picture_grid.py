@@ -6,11 +6,14 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from verl_vision_r1.boxes import Boxes
+from verl_vision_r1.points import Outline, Points
 
 COLUMNS, ROWS = 4, 3
 CELL: Final = (400, 300)
 CAPTION: Final = 58
 LINE: Final = 14
+ARM: Final = 6
+"""Half the side of a point's mark in pixels."""
 
 
 def fitted(image: Image.Image) -> tuple[Image.Image, float]:
@@ -39,6 +42,40 @@ def draw_boxes(image: Image.Image, boxes: Boxes, labels: Sequence[str], colours:
         place = (max(0.0, min(box[0] + 2, image.width - pen.textlength(label, font=_font()))), max(0.0, box[1] - LINE))
         pen.rectangle(pen.textbbox(place, label, font=_font()), fill=colour)
         pen.text(place, label, fill="white", font=_font())
+
+
+def draw_outlines(image: Image.Image, outlines: Sequence[Outline], colours: Sequence[str]) -> None:
+    """Draw the polygons of outlines on an image.
+
+    Args:
+        image: The image, drawn on in place.
+        outlines: N outlines in its pixels.
+        colours: N colours.
+    """
+    pen = ImageDraw.Draw(image)
+    for outline, colour in zip(outlines, colours, strict=True):
+        for ring in outline:
+            corners = list(map(tuple, ring.tolist()))
+            pen.line([*corners, corners[0]], fill=colour, width=2)
+
+
+def draw_points(image: Image.Image, points: Points, colours: Sequence[str], hits: Sequence[bool]) -> None:
+    """Draw points on an image: a dot where one hits, else a cross, both with a white border.
+
+    Args:
+        image: The image, drawn on in place.
+        points: (N, 2) `xy` in its pixels.
+        colours: N colours.
+        hits: Whether each of the N points hits.
+    """
+    pen = ImageDraw.Draw(image)
+    for (x, y), colour, hit in zip(points.tolist(), colours, hits, strict=True):
+        if hit:
+            pen.ellipse((x - ARM, y - ARM, x + ARM, y + ARM), fill=colour, outline="white", width=2)
+            continue
+        for stroke, width in (("white", 7), (colour, 3)):
+            pen.line((x - ARM, y - ARM, x + ARM, y + ARM), fill=stroke, width=width)
+            pen.line((x - ARM, y + ARM, x + ARM, y - ARM), fill=stroke, width=width)
 
 
 def shortened(name: str, length: int = 40) -> str:

@@ -19,7 +19,8 @@ class PromptLength:
     """Measures prompts in tokens of one model.
 
     Attributes:
-        processor: The model's processor, whose image processor makes tokens of patches, as those of Qwen-VL do.
+        processor: The model's processor, whose image processor makes tokens of patches, as those of Qwen-VL do, or
+            resizes to a number of tokens, as Gemma's does.
         prompts: The prompt templates.
         bounds: The pixel bounds of the processor, from `processor_bounds`.
         template_options: Further arguments of the chat template.
@@ -34,6 +35,11 @@ class PromptLength:
     def side(self) -> int | None:
         """Side in pixels of the image area that becomes one token; None for other kinds of image processor."""
         return side_of(self.processor)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the tokens of an image follow from its size, for this kind of image processor."""
+        return self.side is not None or hasattr(getattr(self.processor, "image_processor", None), "max_soft_tokens")
 
     def fits(self, row: Row, width: int, height: int, limit: int) -> bool:
         """Whether a prompt has at most `limit` tokens. A token has at least one byte: most need no tokenizer."""
@@ -56,11 +62,20 @@ class PromptLength:
         return length + self._image_tokens(row, width, height) - len(row["images"])
 
     def _image_tokens(self, row: Row, width: int, height: int) -> int:
-        if self.side is None:
+        if not self.counts:
             return 0
+        side = self.side or 2 * self.processor.image_processor.patch_size  # What verl's first resize rounds to.
         bounds = (narrowed(image, self.bounds) for image in row["images"])
-        sizes = (smart_resize(width, height, self.side, *pixels) for pixels in bounds)
-        return sum(width * height // self.side**2 for width, height in sizes)
+        sizes = [smart_resize(width, height, side, *pixels) for pixels in bounds]
+        if self.side is None:
+            return self._soft_tokens(sizes)
+        return sum(width * height // side**2 for width, height in sizes)
+
+    def _soft_tokens(self, sizes: list[tuple[int, int]]) -> int:
+        """Gemma's tokens of images of these sizes; each image has two more, around it."""
+        heights_first = [(height, width) for width, height in sizes]
+        found = self.processor._get_num_multimodal_tokens(image_sizes=heights_first).num_image_tokens
+        return int(sum(found)) + 2 * len(found)
 
     @functools.cached_property
     def _chat_template_bytes(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes, area
 from verl_vision_r1.data.readers.samples import Sample
+from verl_vision_r1.points import Regions
 from verl_vision_r1.targets import Target
 
 Ask = Callable[[Sample], list[Sample]]
@@ -126,12 +127,37 @@ def _count(question: Sample) -> Sample:
     return replace(question, target=target, question="count")
 
 
+def ask_points(sample: Sample) -> list[Sample]:
+    """Ask to point to all objects of each category in the image. A target is an outline, or else a box."""
+    return [pointing(sample, question) for question in ask_category(sample)]
+
+
+def pointing(sample: Sample, question: Sample) -> Sample:
+    """The question that asks for points, in place of one that asks for the boxes of one category.
+
+    Args:
+        sample: The sample with all boxes and outlines.
+        question: The question about boxes, from `about_category`.
+    """
+    kept = [place for place, label in enumerate(sample.target.labels) if label == question.subject]
+    outlines = tuple(sample.outlines[place] for place in kept) if sample.outlines else ()
+    # An outline too thin to have a middle is no target that one can point to: its box is.
+    wide = Regions(question.target.boxes, outlines).middles()[1].tolist()
+    outlines = tuple(outline if found else () for outline, found in zip(outlines, wide, strict=False))
+    target = replace(question.target, task="pointing", outlines=outlines)
+    return replace(question, target=target, question="points", outlines=())
+
+
+ONE_CATEGORY: Final = ("category", "count", "points")
+"""The questions about one category, which may be absent."""
+
 ASK: Final[dict[str, Ask]] = {
     "categories": ask_categories,
     "category": ask_category,
     "referring": ask_referring,
     "class": ask_class,
     "count": ask_count,
+    "points": ask_points,
 }
 """The questions about annotated boxes, by the values of `vision-r1 prepare --ask`."""
 
@@ -148,8 +174,8 @@ def ask(samples: list[Sample], how: str) -> list[Sample]:
 def negatives(samples: list[Sample], how: str, count: int, generator: random.Random) -> list[Sample]:
     """Draw negative samples.
 
-    For "categories" these are images without any object; for "category" and "count", questions about a category that
-    was annotated (`Target.categories`) and is absent from the image.
+    For "categories" these are images without any object; for "category", "count" and "points", questions about a
+    category that was annotated (`Target.categories`) and is absent from the image.
 
     Args:
         samples: The annotated images.
@@ -157,21 +183,28 @@ def negatives(samples: list[Sample], how: str, count: int, generator: random.Ran
         count: Number of negative samples; fewer are returned if there are not as many.
         generator: Random generator.
     """
-    found = [(sample, names) for sample in samples if (names := _absent(sample, how))]
+    found = [(sample, names) for sample in samples if (names := absent(sample, how))]
     ends = list(itertools.accumulate(len(names) for _, names in found))
     total = ends[-1] if ends else 0
     questions = []
     for index in generator.sample(range(total), min(count, total)):
         place = bisect.bisect_right(ends, index)
         sample, names = found[place]
-        name = names[index - ends[place]]
-        questions.append(about_category(sample, name) if name else sample)
-    return [_count(question) for question in questions] if how == "count" else questions
+        questions.append(about_absent(sample, names[index - ends[place]], how))
+    return questions
 
 
-def _absent(sample: Sample, how: str) -> list[str]:
+def about_absent(sample: Sample, name: str, how: str) -> Sample:
+    """The question about an absent category, of the kind `how`; an empty name stands for all categories."""
+    question = about_category(sample, name) if name else sample
+    if how == "points":
+        return pointing(question, question)
+    return _count(question) if how == "count" else question
+
+
+def absent(sample: Sample, how: str) -> list[str]:
     """Names of the categories that are not in the image; an empty name stands for all categories."""
-    if sample.question != "categories" or how not in ("categories", "category", "count") or "" in sample.uncertain:
+    if sample.question != "categories" or how not in ("categories", *ONE_CATEGORY) or "" in sample.uncertain:
         return []
     if how == "categories":
         return [] if len(sample.target.boxes) or sample.uncertain else [""]

@@ -40,7 +40,8 @@ def read_dataset(source: Source, problems: OnProblem, images: Path) -> Dataset:
         FileNotFoundError: A folder or file does not exist.
         ValueError: The dataset has another format, or its boxes another unit.
     """
-    reading = Reading(problems, clip=source.clip, crowd_as_box=source.crowd_as_box)
+    outlines = source.ask == "points"
+    reading = Reading(problems, clip=source.clip, crowd_as_box=source.crowd_as_box, outlines=outlines)
     splits = sources.find(source.name, source.source, source.annotations, source.images)
     ledger, files = Ledger(reading), {}
     for file, split in parts.choose(splits, source, reading).items():

@@ -7,8 +7,10 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_vision_r1.data.difficulty import by_image, read_difficulty
 from verl_vision_r1.data.readers.entries import load_json
 from verl_vision_r1.data.readers.samples import Sample
+from verl_vision_r1.settings import MEASURES
 from verl_vision_r1.shown import shown
 
 HARD = 10
@@ -23,8 +25,10 @@ class Selection:
         min_boxes: Minimum boxes per image; images without boxes are kept.
         max_boxes: Maximum boxes per image.
         hard_fraction: Fraction of images with more than `HARD` boxes among those kept; None does not change it.
-        difficulty: JSON file {image_id: number}, such as a model's mean score for each image.
+        difficulty: The file of `vision-r1 difficulty`, or a JSON file {image_id: number}.
         difficulty_range: Range of the difficulty, inclusive. Images outside it, or without a number, are dropped.
+        difficulty_measure: One of `settings.MEASURES`: what to read from the file of `vision-r1 difficulty`. An image
+            with several samples has the mean of theirs.
         max_images: Maximum number of images.
     """
 
@@ -33,6 +37,7 @@ class Selection:
     hard_fraction: float | None = None
     difficulty: Path | None = None
     difficulty_range: tuple[float, float] = (0.0, 1.0)
+    difficulty_measure: str = "acc"
     max_images: int | None = None
 
     def __post_init__(self) -> None:
@@ -47,6 +52,10 @@ class Selection:
             raise ValueError(f"min_boxes, max_boxes: expected min <= max, got {self.min_boxes} and {self.max_boxes}")
         if self.hard_fraction is not None and not 0 <= self.hard_fraction <= 1:
             raise ValueError(f"hard_fraction: expected a number from 0 to 1, got {self.hard_fraction}")
+        if self.difficulty_measure not in MEASURES:
+            raise ValueError(
+                f"difficulty_measure: expected one of {', '.join(MEASURES)}, got {shown(self.difficulty_measure)}"
+            )
         if not self.difficulty_range[0] <= self.difficulty_range[1]:
             raise ValueError(f"difficulty_range: expected low <= high, got {self.difficulty_range}")
 
@@ -95,6 +104,8 @@ def _difficulty(selection: Selection) -> dict[str, float] | None:
     if selection.difficulty is None:
         return None
     document = load_json(selection.difficulty, "JSON {image_id: number}")
+    if isinstance(document, dict) and isinstance(document.get("samples"), list):
+        return by_image(read_difficulty(selection.difficulty), selection.difficulty_measure)
     try:
         return {str(name): float(value) for name, value in document.items()}
     except (ValueError, TypeError, AttributeError, OverflowError) as error:

@@ -18,7 +18,8 @@ from verl_vision_r1.data.parquet import BATCH
 from verl_vision_r1.data.parquet_checks import checked_rows
 from verl_vision_r1.data.prompt_length import Bounds, narrowed, processor_bounds, side_of
 from verl_vision_r1.documents import replaced
-from verl_vision_r1.frames import frame_size, resolve_frame, smart_resize
+from verl_vision_r1.families import expect_trained
+from verl_vision_r1.frames import Size, frame_size, resolve_frame, smart_resize
 from verl_vision_r1.rewards.forms import correct_completion, rounded_boxes
 from verl_vision_r1.rewards.presets import Preset, load_preset
 from verl_vision_r1.targets import Target
@@ -39,13 +40,13 @@ class Writer:
     Attributes:
         preset: Determines the format by its parsers, and the frame where the prompt asks for one.
         frame: The model's own frame, one of `frames.FRAMES`.
-        side: Side of one visual token in pixels.
+        side: Side of one visual token in pixels; None if the processor fits the image into a number of tokens.
         bounds: Pixel bounds of the model's processor; None if it has none.
     """
 
     preset: Preset
     frame: str
-    side: int
+    side: int | None
     bounds: Bounds | None
 
     @classmethod
@@ -69,15 +70,16 @@ class Writer:
             )
         try:
             family, processor = AutoConfig.from_pretrained(model).model_type, AutoProcessor.from_pretrained(model)
-            if (side := side_of(processor)) is None:
-                raise ValueError("its processor does not split images into patches")
+            if not hasattr(processor, "image_processor"):
+                raise ValueError("it has no image processor")
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"sft: expected a model of the Qwen-VL or GLM-V families with its processor, got {model}:"
+                f"sft: expected a model of a family that verl trains with images, with its processor, got {model}:"
                 f" {str(error).partition(chr(10))[0]}"
             ) from error
-        bounds = processor_bounds(processor)
-        return cls(load_preset(PRESET_OF_PROMPT[prompt]), resolve_frame("auto", family), side, bounds)
+        expect_trained(family, "sft")
+        bounds, frame = processor_bounds(processor), resolve_frame("auto", family)
+        return cls(load_preset(PRESET_OF_PROMPT[prompt]), frame, side_of(processor), bounds)
 
     def answer(self, row: Mapping[str, Any], target: Target) -> str:
         """The completion with the ground truth of a sample.
@@ -86,12 +88,16 @@ class Writer:
             ValueError: The preset has no task of the target, or the boxes would have no size in the frame.
         """
         rules = self.preset.rules_of(target)
-        resized = smart_resize(target.width, target.height, self.side, *narrowed(row["images"][0], self.bounds))
-        boxes = rounded_boxes(target, frame_size(rules.frame or self.frame, resized))
-        text = correct_completion(target, rules.parser, boxes)
+        frame = frame_size(rules.frame or self.frame, self._resized(row, target))
+        text = correct_completion(target, rules.parser, rounded_boxes(target, frame), frame)
         if text is None:  # The presets of PRESET_OF_PROMPT have built-in parsers for all of their tasks.
             raise ValueError(f"sft: expected a built-in parser for {target.task}, got {rules.parser}")
         return text
+
+    def _resized(self, row: Mapping[str, Any], target: Target) -> Size:
+        if self.side is None:
+            return target.width, target.height
+        return smart_resize(target.width, target.height, self.side, *narrowed(row["images"][0], self.bounds))
 
 
 def write_sft(source: Path, out: Path, writer: Writer) -> int:

@@ -11,7 +11,15 @@ from typing import Any, Final
 from PIL import Image
 
 from verl_vision_r1.data.parquet_checks import checked_rows
-from verl_vision_r1.data.picture_grid import COLUMNS, ROWS, draw_boxes, draw_cells, fitted
+from verl_vision_r1.data.picture_grid import (
+    COLUMNS,
+    ROWS,
+    draw_boxes,
+    draw_cells,
+    draw_outlines,
+    draw_points,
+    fitted,
+)
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.data.readers.image_size import read_size
 from verl_vision_r1.documents import replaced
@@ -74,7 +82,7 @@ def draw_sheet(pictures: Sequence[Picture]) -> Image.Image:
 
 
 def draw(picture: Picture) -> Image.Image:
-    """The image of a sample, scaled to fit its cell, with its boxes and labels."""
+    """The image of a sample, scaled to fit its cell, with its boxes, labels, and outlines and middles for pointing."""
     stored, target = picture.row["images"][0], picture.target
     content = io.BytesIO(stored["bytes"]) if "bytes" in stored else Path(stored["image"])
     read_size(content)  # Raises unless the image decodes and has no more pixels than Pillow considers safe.
@@ -82,7 +90,12 @@ def draw(picture: Picture) -> Image.Image:
         image, scale = fitted(opened)
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(target.labels))}
     named = target.labels[: len(target.boxes)]
-    draw_boxes(image, target.boxes * scale, named, [colours[label] for label in named])
+    drawn = [colours[label] for label in named]
+    draw_boxes(image, target.boxes * scale, named, drawn)
+    if target.task == "pointing":
+        outlines = [tuple(ring * scale for ring in outline) for outline in target.outlines]
+        draw_outlines(image, outlines, drawn[: len(outlines)])
+        draw_points(image, target.regions.middles()[0] * scale, drawn, [True] * len(drawn))
     return image
 
 
@@ -94,6 +107,8 @@ def caption(picture: Picture) -> str:
     asked = every if extra.get("question") == "categories" else extra.get("subject")
     answers = {"classification": ", ".join(target.labels), "counting": str(target.instances)}
     count = len(target.boxes)
-    answer = answers.get(target.task, f"{count} box{'es' * (count > 1)}" if count else "no box")
+    boxes = f"{count} box{'es' * (count > 1)}" if count else "no box"
+    points = f"{count} point{'s' * (count > 1)}" if count else "no point"
+    answer = answers.get(target.task, points if target.task == "pointing" else boxes)
     lines = textwrap.wrap(f"{asked or prompt} -> {answer}", 62, max_lines=2, placeholder=" ...")
     return "\n".join([f"{picture.row['data_source']} {extra['image_id']}"[:62], *lines])

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from verl_vision_r1.demo.ablations import VARIANTS, Ablations, result_of, start_of
+from verl_vision_r1.demo.ablation_curves import Point, reached, read_curve
+from verl_vision_r1.demo.ablations import VARIANTS, Ablations, curve_of, result_of, start_of
 from verl_vision_r1.evaluation.presentation.tables import Grid
 
 SHOWN: Final = (
@@ -34,8 +35,57 @@ def ablation_table(plan: Ablations) -> Grid:
     return Grid(f"after {plan.steps} steps: mean and 95 % CI over the seeds", heading, tuple(rows))
 
 
+COMPARED: Final = {
+    "sampler_off": ("sampler_drop", "sampler_weight"),
+    "robust": ("filter_total", "filter_acc", "filter_half_found"),
+}
+"""Variants whose time to the final AP of a baseline is measured, by baseline."""
+AP: Final = ("shapes_categories", "AP")
+
+
+def time_table(plan: Ablations) -> Grid:
+    """Steps and seconds after which a run reaches the final AP of its baseline with the same seed.
+
+    A seed counts if both runs are finished; `reached` says in how many of them the AP is reached at all.
+    """
+    units = [f"{unit}{of}" for unit in ("steps", "seconds") for of in (" of the baseline", "")]
+    names = [(baseline, name) for baseline, others in COMPARED.items() for name in others]
+    rows = [
+        (VARIANTS[name].title, VARIANTS[baseline].title, *times)
+        for baseline, name in names
+        if (times := _times(plan, baseline, name))
+    ]
+    title = "to the final AP of the baseline, all categories: mean and 95 % CI over the seeds"
+    return Grid(title, ("", "baseline", "seeds", "reached", *units), tuple(rows))
+
+
+def _times(plan: Ablations, baseline: str, name: str) -> tuple[str, ...]:
+    found = []
+    for seed in range(plan.seeds):
+        first, second = (curve_of(plan, variant, seed) for variant in (baseline, name))
+        if first.is_file() and second.is_file():
+            found.append(_until(read_curve(first), read_curve(second), start_of(plan, "vision_r1")))
+    if not found:
+        return ()
+    done = [times for times in found if None not in times]
+    columns = [[float(times[column] or 0.0) for times in done] for column in range(4)]
+    return (str(len(found)), str(len(done)), *map(with_interval, columns))
+
+
+def _until(baseline: list[Point], points: list[Point], start: Path) -> tuple[float | None, ...]:
+    """Up to the baseline's final AP: steps of the baseline, steps, seconds of the baseline, seconds."""
+    where, measure = AP
+    initial = json.loads(start.read_text(encoding="utf-8"))[where][measure]
+    wanted = baseline[-1].measures[where][measure]
+
+    def curve(points: list[Point], x: str) -> list[tuple[float, float]]:
+        return [(0.0, initial), *((getattr(point, x), point.measures[where][measure]) for point in points)]
+
+    return tuple(reached(curve(run, x), wanted) for x in ("step", "seconds") for run in (baseline, points))
+
+
 def _done(plan: Ablations) -> Iterator[tuple[str, list[Path]]]:
-    for name in VARIANTS:
+    for name in (name for name, variant in VARIANTS.items() if variant.negatives is None):
         files = sorted(result_of(plan, name, 0).parent.parent.glob("*/result.json"))
         if files:
             yield name, files

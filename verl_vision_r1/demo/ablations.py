@@ -16,18 +16,29 @@ from typing import Final
 import numpy as np
 from rich.console import Console
 
+from verl_vision_r1.demo.ablation_curves import write_curve
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
 from verl_vision_r1.demo.plan import Demo
+from verl_vision_r1.demo.refusal import prepare_with_negatives, teach_to_name_a_box
 from verl_vision_r1.demo.result import evaluated
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes, say
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
+from verl_vision_r1.evaluation.difficulty import difficulty_of, write_difficulty
 from verl_vision_r1.rewards.presets import load_prompts
-from verl_vision_r1.training.process import train
+from verl_vision_r1.training.process import quoted, train
 
 FORMAT_STEPS: Final = 300
 """Supervised steps that teach the demo's model another output format, with the habit."""
 PROMPTS: Final = 8
 """Prompts per step of the recipe."""
+POOL: Final = 640
+"""Training samples of the variants with a sampler: their difficulty is measured first."""
+ROLLOUTS: Final = 4
+"""Completions per sample that measure its difficulty."""
+DIFFICULTY: Final = "DIFFICULTY"
+"""Stands for the difficulty file of the seed in the overrides of a variant."""
+NEVER_REFUSES: Final = "never_refuses"
+"""The initial model of the variants of refusal, as `start_of` names it."""
 PRECISION: Final = "vision_r1.reward.tasks.detection.criteria.precision.weight"
 
 
@@ -40,12 +51,15 @@ class Variant:
         overrides: The change of the configuration.
         prompt: Prompt template and output format, a key of `lessons.ANSWERS`.
         supervised: Supervised training instead of GRPO: number of correct completions per prompt; 0 for GRPO.
+        negatives: For the variants of refusal: negative samples per training question about one category. They have
+            another initial model, and their held-out questions include negative ones; see `demo.refusal`.
     """
 
     title: str
     overrides: tuple[str, ...] = ()
     prompt: str = "vision_r1"
     supervised: int = 0
+    negatives: float | None = None
 
 
 def _preset(name: str, prompt: str = "vision_r1", *more: str) -> Variant:
@@ -55,6 +69,31 @@ def _preset(name: str, prompt: str = "vision_r1", *more: str) -> Variant:
 def _vision_r1(change: str, *more: str) -> Variant:
     return Variant(f"preset vision_r1, {change}", ("vision_r1/reward=vision_r1", *more))
 
+
+def _robust(change: str, *more: str, pool: bool = False) -> Variant:
+    limit = (f"data.train_max_samples={POOL}",) if pool else ()
+    return Variant(f"the demo, {change}", (*limit, *more))
+
+
+def _filtered(metric: str, *more: str) -> Variant:
+    keys = ("algorithm.filter_groups.enable=true", f"algorithm.filter_groups.metric={metric}")
+    return _robust(f"groups filtered by {metric}", *keys, *more)
+
+
+def _sampled(draw: str) -> Variant:
+    keys = (f"vision_r1.sampler.draw={draw}", f"vision_r1.sampler.difficulty={DIFFICULTY}")
+    return _robust(f"{POOL} samples, sampler {draw}", *keys, pool=True)
+
+
+def _refusal(change: str, negatives: float, *more: str) -> Variant:
+    return Variant(f"never refuses at first, {change}", more, negatives=negatives)
+
+
+HALF: Final = (
+    "+vision_r1.reward.tasks.detection.criteria.half_found="
+    "{weight: 0.0, function: 'verl_vision_r1.demo.half_found:half_found'}"
+)
+"""A criterion without weight, for filtering: whether half of the objects are found."""
 
 VARIANTS: Final[dict[str, Variant]] = {
     "robust": Variant("the demo: preset robust, no refinement, no KL"),
@@ -69,7 +108,22 @@ VARIANTS: Final[dict[str, Variant]] = {
     "beginner_only": _vision_r1("curriculum beginner_only", "vision_r1/curriculum=beginner_only"),
     "halfway": _vision_r1("curriculum halfway", "vision_r1/curriculum=halfway"),
     "third": _vision_r1("curriculum third", "vision_r1/curriculum=third"),
+    "when_ready": _vision_r1("curriculum when_ready", "vision_r1/curriculum=when_ready"),
+    "robust_halfway": _robust("curriculum halfway", "vision_r1/curriculum=halfway"),
+    "robust_when_ready": _robust("curriculum when_ready", "vision_r1/curriculum=when_ready"),
+    "filter_total": _filtered("total"),
+    "filter_acc": _filtered("acc"),
+    "filter_half_found": _filtered("half_found", HALF),
+    "sampler_off": _robust(f"{POOL} samples, no sampler", pool=True),
+    "sampler_drop": _sampled("drop"),
+    "sampler_weight": _sampled("weight"),
     "kl": _vision_r1("KL to the initial model, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),
+    "refusal_none": _refusal("no negative samples", 0.0),
+    "refusal_quarter": _refusal("0.25 negative samples per question", 0.25),
+    "refusal": _refusal("1 negative sample per question", 1.0),
+    "refusal_not_divided": _refusal(
+        "1 negative sample per question, advantages not divided", 1.0, "algorithm.norm_adv_by_std_in_grpo=false"
+    ),
     "supervised": Variant("supervised, one completion per prompt", supervised=1),
     "supervised_often": Variant("supervised, as many completions as rollouts", supervised=8),
 }
@@ -85,6 +139,7 @@ class Ablations:
         steps: GRPO steps per run.
         seeds: Number of runs per variant.
         only: Names of variants; empty for all.
+        validations: Validations per GRPO run, evenly spaced; the last one follows the last step.
 
     Raises:
         ValueError: A name is unknown.
@@ -94,8 +149,11 @@ class Ablations:
     steps: int
     seeds: int
     only: tuple[str, ...] = ()
+    validations: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.validations <= self.steps or self.steps % self.validations:
+            raise ValueError(f"--validations: expected a divisor of --steps {self.steps}, got {self.validations}")
         unknown = sorted(set(self.only) - set(VARIANTS))
         if unknown:
             raise ValueError(f"--only: expected some of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
@@ -139,19 +197,84 @@ def _run(plan: Ablations, name: str, seed: int) -> None:
     variant, folder = plan.variants[name], result_of(plan, name, seed).parent
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    rows, model = _rows_and_start(plan, variant, seed)
     demo = Demo(
         folder,
         plan.steps,
         seed,
-        overrides=("trainer.save_freq=-1", "trainer.val_before_train=false", *variant.overrides),
-        rows=_rows(plan, variant.prompt, seed),
-        model=_start(plan, variant.prompt),
+        overrides=(*_shared(plan), *_with_difficulty(plan, variant.overrides, seed)),
+        rows=rows,
+        model=model,
     )
     if variant.supervised:
         _measure(_supervised(demo, variant), result_of(plan, name, seed))
     else:
         _train(demo)
+        write_curve(demo, curve_of(plan, name, seed))
         _write_numbers(demo, demo.steps, result_of(plan, name, seed))
+
+
+def _rows_and_start(plan: Ablations, variant: Variant, seed: int) -> tuple[Path, Path]:
+    """Data and initial model of a variant."""
+    if variant.negatives is None:
+        return _rows(plan, variant.prompt, seed), _start(plan, variant.prompt)
+    return _rows_with_negatives(plan, variant.negatives, seed), _start_without_refusals(plan)
+
+
+def _rows_with_negatives(plan: Ablations, negatives: float, seed: int) -> Path:
+    folder = plan.folder / "data" / f"negatives_{negatives:g}" / str(seed)
+    if not (folder / "rows" / "val.parquet").is_file():
+        prepare_with_negatives(folder, seed, negatives)
+    return folder / "rows"
+
+
+def _start_without_refusals(plan: Ablations) -> Path:
+    """The demo's initial model with the habit to name a box whatever it is asked for."""
+    folder = start_of(plan, NEVER_REFUSES).parent
+    if not start_of(plan, NEVER_REFUSES).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(TAUGHT_MODEL, folder / "model")
+        teach_to_name_a_box(folder / "model")
+        rows = _rows_with_negatives(plan, 0.0, 0)
+        _measure(Demo(folder, 1, rows=rows), start_of(plan, NEVER_REFUSES))
+    return folder / "model"
+
+
+def _shared(plan: Ablations) -> tuple[str, ...]:
+    every = plan.steps // plan.validations
+    return ("trainer.save_freq=-1", "trainer.val_before_train=false", f"trainer.test_freq={every}")
+
+
+def curve_of(plan: Ablations, name: str, seed: int) -> Path:
+    """The file with the measures of each validation of a GRPO run."""
+    return result_of(plan, name, seed).with_name("curve.json")
+
+
+def _with_difficulty(plan: Ablations, overrides: tuple[str, ...], seed: int) -> tuple[str, ...]:
+    if not any(DIFFICULTY in override for override in overrides):
+        return overrides
+    file = str(_measured_difficulty(plan, seed))
+    return tuple(quoted(override.replace(DIFFICULTY, file)) for override in overrides)
+
+
+def _measured_difficulty(plan: Ablations, seed: int) -> Path:
+    """The difficulty file of the training samples for the initial model, from a validation on them."""
+    folder = plan.folder / "difficulty" / str(seed)
+    file = folder / "difficulty.json"
+    if not file.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        rows = _rows(plan, "vision_r1", seed)
+        sampled = [f"actor_rollout_ref.rollout.val_kwargs.{key}" for key in (f"n={ROLLOUTS}", "temperature=1.0")]
+        more = (
+            *(f"data.val_max_samples={POOL}", quoted(f"data.val_files={rows / 'train.parquet'}"), *sampled),
+            *("actor_rollout_ref.rollout.val_kwargs.do_sample=true", "trainer.val_before_train=true"),
+            "trainer.val_only=true",
+        )
+        demo = Demo(folder, 1, seed, overrides=more, rows=rows, model=_start(plan, "vision_r1"))
+        folder.mkdir(parents=True)
+        _train(demo)
+        write_difficulty(file, difficulty_of([demo.validations / "0.jsonl"]))
+    return file
 
 
 def _rows(plan: Ablations, prompt: str, seed: int) -> Path:

@@ -142,7 +142,7 @@ def _set_as_dict(found: Measured) -> dict[str, Any]:
         "questions": sorted({key[1] for key in found.asked}),
         "images": len(found.images),
         "coverage": asdict(found.coverage),
-        "reading": asdict(found.reading),
+        "reading": found.reading.as_dict(),
         "values": found.values,
         "range_over_permutations": {name: list(ends) for name, ends in found.spread.items()},
         **details(found),

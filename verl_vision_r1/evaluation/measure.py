@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.evaluation.measures import accuracy
+from verl_vision_r1.evaluation.measures import accuracy, pointing
 from verl_vision_r1.evaluation.measures.accuracy import Ratio, mean_of
 from verl_vision_r1.evaluation.measures.average_precision import LIBRARIES, AveragePrecision, average_precision, spread
 from verl_vision_r1.evaluation.measures.calibration import calibration, expected_calibration_error
@@ -20,22 +20,26 @@ from verl_vision_r1.evaluation.measures.f1 import (
     points,
     summary,
 )
+from verl_vision_r1.evaluation.measures.refusal import refusals, refusals_by_image
 from verl_vision_r1.evaluation.predictions.annotations import BASES, AnnotatedSet, Key
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 from verl_vision_r1.evaluation.predictions.coverage import Coverage
 from verl_vision_r1.evaluation.predictions.detections import (
+    Outcome,
     ParseCounts,
     expect_frame,
     read_all_boxes,
     read_detections,
+    read_points,
     read_values,
     whole_number,
 )
 from verl_vision_r1.evaluation.predictions.ground_truth import part_of, with_files
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.predictions.protocols import Protocol, tagged_or_all
+from verl_vision_r1.rewards.answers.points import parse_points
 
-TASKS: Final = ("detection", "grounding", "classification", "counting")
+TASKS: Final = ("detection", "grounding", "classification", "counting", "pointing")
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Measured:
         image_of: (Q,) index into `images` for each entry of the ratios.
         spread: Minimum and maximum of COCO's metrics over permutations of equal scores.
         tables: The arrays of a detection set, None for other tasks.
+        categories: The metrics of each category, for pointing.
     """
 
     name: str
@@ -96,6 +101,7 @@ class Measured:
     image_of: NDArray[np.intp]
     spread: dict[str, tuple[float, float]] = field(default_factory=dict)
     tables: DetectionTables | None = None
+    categories: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def measure(
@@ -122,6 +128,12 @@ def measure(
 def _expect_supported(annotated: AnnotatedSet, lines: Sequence[Line], protocol: Protocol) -> None:
     if annotated.task in ("detection", "grounding"):
         expect_frame(lines, protocol)
+    elif annotated.task == "pointing":
+        if protocol.points is None:
+            raise ValueError(
+                f"protocol {protocol.name}: expected detection or grounding, got {annotated.name} (pointing);"
+                " use plain for pointing"
+            )
     elif protocol.text is None:
         raise ValueError(
             f"protocol {protocol.name}: expected detection or grounding, got {annotated.name} ({annotated.task});"
@@ -138,17 +150,23 @@ def _expect_supported(annotated: AnnotatedSet, lines: Sequence[Line], protocol: 
 def _measure_others(
     annotated: AnnotatedSet, lines: Sequence[Line], coverage: Coverage, protocol: Protocol
 ) -> Measured:
-    """The metrics of grounding, classification or counting."""
+    """The metrics of grounding, classification, counting or pointing."""
     targets, text = [line.target for line in lines], protocol.text or tagged_or_all
+    categories: dict[str, dict[str, float]] = {}
     if annotated.task == "grounding":
         boxes, reading = read_all_boxes(lines, protocol.read_one)
-        ratios = accuracy.expressions(boxes, targets)
+        ratios = accuracy.expressions(boxes, targets) | refusals(reading.outcomes)
     elif annotated.task == "classification":
         texts, reading = read_values(lines, text)
         ratios = accuracy.classes(texts, targets)
+    elif annotated.task == "pointing":
+        answers, reading = read_points(lines, protocol.points or parse_points)
+        hits = pointing.count_hits(answers, targets)
+        ratios, categories = pointing.point_ratios(hits) | refusals(reading.outcomes), pointing.by_category(hits)
     else:
         numbers, reading = read_values(lines, lambda completion: whole_number(text(completion)))
-        ratios = accuracy.counts(numbers, targets)
+        outcomes = [Outcome(line, number == 0, number is None) for line, number in zip(lines, numbers, strict=True)]
+        ratios = accuracy.counts(numbers, targets) | refusals(outcomes)
     images = tuple(dict.fromkeys(line.image_id for line in lines))
     place = {image: index for index, image in enumerate(images)}
     return Measured(
@@ -162,6 +180,7 @@ def _measure_others(
         values={key: float(ratio.value()) for key, ratio in ratios.items()},
         ratios=ratios,
         image_of=np.array([place[line.image_id] for line in lines], dtype=np.intp),
+        categories=categories,
     )
 
 
@@ -183,7 +202,7 @@ def _measure_detection(
     by_image = counts_by_image(truth, detections, matches)
     ap = average_precision(truth, detections, protocol.limits, effort.library)
     by_category = counts_by_category(truth, detections, matches)
-    ratios = _ratios(by_image)
+    ratios = _ratios(by_image) | refusals_by_image(reading.outcomes, truth)
     over_permutations = {}
     if effort.permutations:
         over_permutations = spread(
@@ -197,7 +216,9 @@ def _measure_detection(
         images=truth.images,
         coverage=coverage,
         reading=reading,
-        values={**ap.values, **summary(by_image.total()), "count_error": float(ratios["count_error"].value())}
+        values=ap.values
+        | {key: float(ratio.value()) for key, ratio in ratios.items()}
+        | summary(by_image.total())
         | _calibration(detections, matches)
         | _of_subsets(truth, ap, protocol),
         ratios=ratios,
@@ -246,7 +267,7 @@ def _calibration(detections: Detections, matches: Matches) -> dict[str, float]:
 def details(measured: Measured) -> dict[str, object]:
     """More detail for JSON: precision and recall at each IoU threshold, and the metrics of each category."""
     if measured.tables is None:
-        return {}
+        return {"categories": measured.categories} if measured.categories else {}
     tables = measured.tables
     names, counts = tables.truth.categories, tables.by_category
     return {

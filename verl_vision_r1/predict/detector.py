@@ -19,6 +19,7 @@ from verl_vision_r1.predict.server import ServerEngine, is_address
 from verl_vision_r1.predict.transformers_engine import TransformersEngine
 from verl_vision_r1.predict.upright import ImageLike, opened
 from verl_vision_r1.predict.vllm_engine import VllmEngine
+from verl_vision_r1.rewards.answers import wants_special_tokens
 
 ENGINES: Final[dict[str, Callable[[Loading], Engine]]] = {"transformers": TransformersEngine, "vllm": VllmEngine}
 """The engines by name."""
@@ -85,7 +86,10 @@ class Detector:
     @cached_property
     def engine(self) -> Engine:
         """The engine, loaded when it is first used."""
-        loading = Loading(self.model, self.processor, self.bounds["max_pixels"], self._max_tokens, self._batch)
+        special = wants_special_tokens(self.asking.rules.parser)
+        loading = Loading(
+            self.model, self.processor, self.bounds["max_pixels"], self._max_tokens, self._batch, special
+        )
         return ServerEngine(loading, self._engine) if is_address(self._engine) else ENGINES[self._engine](loading)
 
     def find(self, image: ImageLike, names: Sequence[str]) -> Prediction:

@@ -39,6 +39,7 @@ class Loading:
         max_pixels: Maximum image area after the resize, in pixels.
         max_tokens: Maximum tokens of a completion.
         batch: Images that are prepared together; None for the engine's default.
+        special_tokens: Whether the parser reads completions with their special tokens.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Loading:
     max_pixels: int
     max_tokens: int
     batch: int | None = None
+    special_tokens: bool = False
 
 
 def chat(processor: Any, text: str) -> str:

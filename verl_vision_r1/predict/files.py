@@ -7,6 +7,7 @@ from typing import Any
 
 from verl_vision_r1.data.readers.entries import Key
 from verl_vision_r1.documents import replaced
+from verl_vision_r1.frames import write_size
 from verl_vision_r1.predict.images import Item
 from verl_vision_r1.predict.prediction import Prediction
 
@@ -76,8 +77,12 @@ def lines_of(item: Item, prediction: Prediction, data_source: str) -> Iterator[s
         question = reply.question
         texts = {"input": question.text, "output": reply.completion, "gts": item.target.to_json()}  # type: ignore[union-attr]
         facts = {"image_id": item.image_id, "question": question.kind, "subject": question.subject}
-        frame = f"{reply.frame[0]:g}x{reply.frame[1]:g}"
-        place = {"data_source": data_source, "image": str(item.path.absolute()), "frame": frame, "step": 0}
+        place = {
+            "data_source": data_source,
+            "image": str(item.path.absolute()),
+            "frame": write_size(reply.frame),
+            "step": 0,
+        }
         yield json.dumps({**texts, **facts, **place})
 
 

@@ -28,7 +28,9 @@ class ServerEngine:
         self.address = address.rstrip("/")
         cards = self._send("models")["data"]
         self.name = next((card["id"] for card in cards if card.get("parent")), cards[0]["id"])
-        self.max_tokens = loading.max_tokens
+        # Whatever generation_config.json says, from which the server takes its defaults.
+        self.options = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": loading.max_tokens}
+        self.options |= {"skip_special_tokens": False} if loading.special_tokens else {}
         self.batch = loading.batch or 64
 
     def __call__(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[str]:
@@ -38,10 +40,8 @@ class ServerEngine:
 
     def _complete(self, image: Image.Image, text: str) -> str:
         parts = [{"type": "image_url", "image_url": {"url": _as_url(image)}}, {"type": "text", "text": text}]
-        # Whatever generation_config.json says, from which the server takes its defaults.
-        greedy = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": self.max_tokens}
         messages = [{"role": "user", "content": parts}]
-        reply = self._send("chat/completions", {"model": self.name, "messages": messages, **greedy})
+        reply = self._send("chat/completions", {"model": self.name, "messages": messages, **self.options})
         return str(reply["choices"][0]["message"]["content"] or "")
 
     def _send(self, path: str, content: dict[str, Any] | None = None) -> Any:

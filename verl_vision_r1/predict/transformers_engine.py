@@ -8,6 +8,7 @@ from PIL import Image
 
 from verl_vision_r1.predict.engines import Loading, chat
 from verl_vision_r1.predict.model_folder import adapter_of
+from verl_vision_r1.rewards.answers.decoding import decode, end_tokens
 
 
 class TransformersEngine:
@@ -25,6 +26,8 @@ class TransformersEngine:
         self.model, self.processor, self.max_tokens = model.eval(), loading.processor, loading.max_tokens
         self.processor.tokenizer.padding_side = "left"
         self.batch = loading.batch or 8
+        self.special_tokens = loading.special_tokens
+        self.ends = end_tokens(self.processor.tokenizer, model.generation_config)
 
     def __call__(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[str]:
         """As `Engine`."""
@@ -46,7 +49,7 @@ class TransformersEngine:
         with torch.inference_mode():
             ids = self.model.generate(**inputs.to(self.model.device, self.model.dtype), generation_config=greedy)
         new = ids[:, inputs["input_ids"].shape[1] :]
-        return list(self.processor.batch_decode(new, skip_special_tokens=True))
+        return [decode(self.processor.tokenizer, row, self.ends, self.special_tokens) for row in new.tolist()]
 
 
 def with_adapter(model: Any, adapter: Path) -> Any:

@@ -42,7 +42,9 @@ class VllmEngine:
             options |= ON_A_CPU
         options |= _with_lora(loading.model)
         self.model = LLM(loading.model, limit_mm_per_prompt={"image": 1, "video": 0}, **options)
-        self.greedy = SamplingParams(temperature=0.0, max_tokens=loading.max_tokens)
+        self.greedy = SamplingParams(
+            temperature=0.0, max_tokens=loading.max_tokens, skip_special_tokens=not loading.special_tokens
+        )
         self.lora, self.processor = _lora_request(loading.model), loading.processor
         self.batch = loading.batch or 64
 

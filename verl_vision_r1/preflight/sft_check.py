@@ -9,7 +9,9 @@ from typing import Any, Final
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from verl_vision_r1.preflight.config_check.model import expect_folder
+from verl_vision_r1 import supported
+from verl_vision_r1.families import expect_trained
+from verl_vision_r1.preflight.config_check.model import expect_folder, family_of
 
 COLUMNS: Final = ("messages", "images")
 """The columns of a sample for verl's supervised trainer."""
@@ -22,8 +24,9 @@ class SftPreflight(Callback):
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run. Hydra calls this right before verl's `main`, and turns other exceptions into warnings."""
         try:
+            supported.check_run()
             check(config)
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, FileNotFoundError, supported.UnsupportedError) as error:
             raise SystemExit(f"verl-vision-r1: {error}") from error
 
 
@@ -40,6 +43,7 @@ def check(config: DictConfig) -> None:
         )
     if "://" not in config.model.path:
         expect_folder(str(config.model.path), "model.path")
+        expect_trained(family_of(str(config.model.path)), "model.path")
     for key in ("train_files", "val_files"):
         files = config.data[key] or []
         for file in [files] if isinstance(files, str) else files:

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from verl_vision_r1.evaluation.predictions.predictions_file import Line, PredictionsFile
 from verl_vision_r1.evaluation.presentation.style import CURVES
+from verl_vision_r1.report.prompts import identity
 from verl_vision_r1.report.rollout_files import RolloutFolder
+from verl_vision_r1.training.groups import KINDS, fractions
 
 THRESHOLDS: Final = ("xi0", "xi1", "xi2")
 
@@ -20,7 +22,7 @@ class Means:
     """The means over the completions of one step.
 
     Attributes:
-        overall: The mean of every number in the lines, by key.
+        overall: The mean of every number in the lines by key, and the fraction of prompts of each kind as groups/KIND.
         by_source: The same for each data source.
         stage: Index of the current stage of the curriculum.
         thresholds: xi0, xi1, xi2.
@@ -56,7 +58,10 @@ def means_of(file: PredictionsFile) -> Means:
 
 
 def _means(lines: list[Line]) -> dict[str, float]:
-    return {name: fmean(line.values.get(name, 0.0) for line in lines) for name in lines[0].values}
+    scores = [line.values.get("total", line.values.get("score", 0.0)) for line in lines]
+    kinds = fractions([identity(line) for line in lines], scores, [line.values for line in lines])
+    means = {name: fmean(line.values.get(name, 0.0) for line in lines) for name in lines[0].values}
+    return means | {f"groups/{kind}": value for kind, value in kinds.items()}
 
 
 def criteria_of(values: dict[str, float]) -> list[str]:
@@ -84,17 +89,18 @@ def figures(means: dict[str, dict[int, Means]], criteria: Sequence[str]) -> dict
     """A figure of all completions, and one for each data source, as plotly JSON: `{"data": [...], "layout": {...}}`.
 
     Training is a line; raw values (without refinement) are dotted, unless they are equal. Validation is markers. A
-    vertical line marks the start of each stage, with its thresholds.
+    vertical line marks the start of each stage, with its thresholds. The kinds of groups are drawn once they are
+    selected in the legend.
 
     Args:
         means: The means by kind and step, from `read_means`.
-        criteria: The criteria to draw, in addition to the total reward.
+        criteria: The criteria to draw, in addition to the total reward and `acc`.
 
     Returns:
         `overall` and `by_source`.
     """
     sources = dict.fromkeys(source for steps in means.values() for mean in steps.values() for source in mean.by_source)
-    names = ["total", *criteria]
+    names = ["total", "acc", *criteria, *(f"groups/{kind}" for kind in KINDS)]
 
     def figure(source: str | None) -> dict[str, Any]:
         return {"data": _traces(means, source, names), "layout": _layout(means)}
@@ -108,13 +114,16 @@ def _traces(means: dict[str, dict[int, Means]], source: str | None, names: Seque
         colour = CURVES[index % len(CURVES)][0]
         styles = [("training", name, "lines+markers", "solid"), ("training", f"{name}_raw", "lines", "dot")]
         refined = _points(means.get("training", {}), source, name)
-        for kind, key, mode, dash in [*styles, ("validation", name, "markers", "solid")]:
+        # Most validations have one completion per prompt, which is no group.
+        validation = [] if name.startswith("groups/") else [("validation", name, "markers", "solid")]
+        for kind, key, mode, dash in [*styles, *validation]:
             points = _points(means.get(kind, {}), source, key)
             if points and (mode != "lines" or points != refined):
                 traces.append(
                     {
                         **{"x": [step for step, _ in points], "y": [value for _, value in points]},
                         **{"type": "scatter", "mode": mode, "legendgroup": name},
+                        **({"visible": "legendonly"} if key.startswith("groups/") else {}),
                         "name": html.escape(key if kind == "training" else f"{key}, validation"),
                         "line": {"color": colour, "dash": dash, "width": 1.5},
                         "marker": {"color": colour, "size": 4 if kind == "training" else 9, "symbol": _SYMBOL[kind]},

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
+from verl_vision_r1.frames import write_size
+from verl_vision_r1.points import flat
 from verl_vision_r1.report.prompts import Prompt
 from verl_vision_r1.report.rollout_files import RolloutFolder
 from verl_vision_r1.report.rollouts import MAX_CHARACTERS, describe
@@ -59,8 +61,11 @@ def _describe(prompt: Prompt, rules: Any) -> dict[str, Any]:
         **{"kind": prompt.kind, "step": prompt.step, "source": first.data_source, "image_id": first.image_id},
         **{"question": first.question, "subject": first.subject, "prompt": first.prompt[:MAX_CHARACTERS]},
         **{"task": target.task, "width": target.width, "height": target.height},
-        "truth": {"boxes": target.boxes.round(2).tolist(), "labels": list(target.labels), "count": target.count},
-        **{"frame": f"{first.frame[0]:g} x {first.frame[1]:g}"},
+        "truth": {
+            **{"boxes": target.boxes.round(2).tolist(), "labels": list(target.labels), "count": target.count},
+            "outlines": flat(target.outlines),
+        },
+        **{"frame": write_size(first.frame).replace("x", " x ", 1)},
         **{"mean": round(fmean(totals), 6), "std": round(pstdev(totals), 6)},
         "rollouts": rollouts,
     }

@@ -1,4 +1,7 @@
-"""Draw a scored completion on its image: objects in green, predictions and their matches in orange."""
+"""Draw a scored completion on its image: objects in green, predictions and their matches in orange.
+
+A point is a dot where it hits, else a cross.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from verl_vision_r1.boxes import Boxes
-from verl_vision_r1.data.picture_grid import LINE, draw_boxes
+from verl_vision_r1.data.picture_grid import LINE, draw_boxes, draw_outlines, draw_points
 from verl_vision_r1.evaluation.presentation.gallery import GROUND_TRUTH_COLOUR, PREDICTION_COLOUR
 from verl_vision_r1.evaluation.presentation.image_files import open_reduced
 from verl_vision_r1.rewards.explanation import Explanation, Verdict
@@ -59,8 +62,14 @@ def draw(explanation: Explanation, image: Image.Image | None = None) -> Image.Im
     objects = _within(target.boxes * scale, size)
     drawn = [verdict for verdict in explanation.verdicts if np.isfinite(verdict.box).all()]
     boxes = _within(np.array([verdict.box for verdict in drawn], dtype=np.float64).reshape(-1, 4) * scale, size)
-    for group, colour in ((objects, GROUND_TRUTH_COLOUR), (boxes, PREDICTION_COLOUR)):
-        draw_boxes(picture, group, [""] * len(group), [colour] * len(group))
+    draw_boxes(picture, objects, [""] * len(objects), [GROUND_TRUTH_COLOUR] * len(objects))
+    outlines = [tuple(ring * scale for ring in outline) for outline in target.outlines]
+    draw_outlines(picture, outlines, [GROUND_TRUTH_COLOUR] * len(outlines))
+    if target.task == "pointing":
+        hits = [verdict.object is not None for verdict in drawn]
+        draw_points(picture, boxes[:, :2], [PREDICTION_COLOUR] * len(drawn), hits)
+    else:
+        draw_boxes(picture, boxes, [""] * len(boxes), [PREDICTION_COLOUR] * len(boxes))
     _join(picture, boxes, objects, drawn)
     taken: list[Rectangle] = []
     for box, name in zip(objects.tolist(), _object_names(explanation), strict=True):

@@ -9,6 +9,7 @@ from verl_vision_r1.evaluation.predictions.detections import boxes_in_pixels
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.predictions.published_parsers import read_any
 from verl_vision_r1.report.curves import criteria_of
+from verl_vision_r1.rewards.answers.points import parse_points
 from verl_vision_r1.rewards.matching import NO_PAIRS, Match
 from verl_vision_r1.rewards.presets import Unevaluated
 from verl_vision_r1.rewards.refinement import Stage
@@ -36,7 +37,7 @@ class Parsed:
     """A completion, parsed and matched by the reward configuration of its run.
 
     Attributes:
-        boxes: N boxes, `xyxy` in original-image pixels, rounded to 0.01.
+        boxes: N boxes, `xyxy` in original-image pixels, rounded to 0.01; a point is a box without area.
         labels: A label for each box, or None; empty for formats without labels.
         confidences: A confidence for each box; None for formats without confidences.
         matches: (prediction index, object index, IoU, whether the labels are equal).
@@ -57,7 +58,8 @@ def parse(line: Line, rules: TaskRules | None, stage: Stage | None) -> Parsed:
     """
     total = None
     if rules is None or stage is None or any(isinstance(item, Unevaluated) for item in rules.functions[:2]):
-        answer, match = read_any(line.text, line.frame), NO_PAIRS
+        read = parse_points if line.target.task == "pointing" else read_any
+        answer, match = read(line.text, line.frame), NO_PAIRS
     else:
         answer = rules.parser(line.text, line.frame)
         match = rules.matcher(answer, line.target, stage)
@@ -88,13 +90,14 @@ def describe(line: Line, kind: str, rules: Rules | None) -> dict[str, Any]:
         rules: The reward configuration of the run, if known.
     """
     known = rules.preset.tasks.get(line.target.task) if rules else None
-    parsed = parse(line, known, rules.stage(kind, line.step) if rules and known else None)
+    recorded = int(line.values.get("stage", 0))
+    parsed = parse(line, known, rules.stage(kind, line.step, recorded) if rules and known else None)
     names = [name for name in criteria_of(line.values) if known is None or name in known.names]
     return {
         "total": round(_total(line), 6),
         "criteria": {name: [round(line.values[key], 6) for key in (name, f"{name}_raw")] for name in names},
         "numbers": {
-            name: round(line.values[name], 6) for name in ("stage", "xi0", "xi1", "xi2") if name in line.values
+            name: round(line.values[name], 6) for name in ("acc", "stage", "xi0", "xi1", "xi2") if name in line.values
         },
         "flags": _flags(line, parsed),
         "text": line.text[:MAX_CHARACTERS],

@@ -11,13 +11,16 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from verl_vision_r1.frames import Size, frame_size, resolve_frame, smart_resize
+from verl_vision_r1.families import expect_trained
+from verl_vision_r1.frames import Size, frame_size, resolve_frame, smart_resize, write_size
 from verl_vision_r1.reward_manager.image_size import (
     image_parts,
     pixel_bounds,
     size_from_position_ids,
     unreadable_image,
 )
+from verl_vision_r1.rewards.answers import Parser, wants_special_tokens
+from verl_vision_r1.rewards.answers.decoding import decode, end_tokens
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules, nothing_scored, score_completion
 from verl_vision_r1.settings import Settings
@@ -42,7 +45,9 @@ class VisionR1RewardManager(RewardManagerBase):
         self.response_length = config.actor_rollout_ref.rollout.response_length
         self.total_steps = total_steps(config)
         model = load_model_config(config.actor_rollout_ref.model)
+        expect_trained(model.model_type)
         self.frame = resolve_frame(self.settings.frame, model.model_type)
+        self.ends = end_tokens(tokenizer, load_generation_config(config.actor_rollout_ref.model))
         self.image_token_id = getattr(model, "image_token_id", -1)
         vision = getattr(model, "vision_config", None)
         self.factor = getattr(vision, "patch_size", 14) * getattr(vision, "spatial_merge_size", 2)
@@ -57,12 +62,13 @@ class VisionR1RewardManager(RewardManagerBase):
 
         Returns:
             `reward_score`, and `reward_extra_info` with the keys of `Scores.as_dict`, `clipped`, `image_unreadable`
-            and `scoring_seconds` (numbers), and of `row_facts` (text, for the rollout file).
+            and `scoring_seconds` (numbers), and of `row_facts` and `output`, the completion as it was scored (text,
+            for the rollout file).
         """
         sample = data[-1:][0]
         target = Target.from_json(sample.non_tensor_batch["reward_model"]["ground_truth"])
-        completion, clipped = self._completion(sample)
         rules = self.settings.preset.rules_of(target)
+        completion, clipped = self._completion(sample, rules.parser)
         frame = self._frame(sample, target, rules.frame or self.frame)
         start = time.perf_counter()
         unreadable = unreadable_image(sample.non_tensor_batch["raw_prompt"])
@@ -73,6 +79,7 @@ class VisionR1RewardManager(RewardManagerBase):
             **scores.as_dict(self.criteria),
             **{"clipped": float(clipped), "image_unreadable": float(bool(unreadable)), "scoring_seconds": taken},
             **row_facts(sample.non_tensor_batch, frame),
+            "output": completion,  # For the rollout file, where verl writes it without special tokens.
         }
         return {"reward_score": scores.total, "reward_extra_info": extra}
 
@@ -105,18 +112,20 @@ class VisionR1RewardManager(RewardManagerBase):
                 source = sample.non_tensor_batch.get("data_source")
                 logger.error("%s; row %s of %s", message, row, source, exc_info=error)
 
-    def _completion(self, sample: Any) -> tuple[str, bool]:
+    def _completion(self, sample: Any, parser: Parser) -> tuple[str, bool]:
         """The text of the response, and whether it was truncated at the length limit."""
         prompt_length = len(sample.batch["prompts"])
         length = int(sample.batch["attention_mask"][prompt_length:].sum())
         ids = sample.batch["responses"][:length].tolist()
-        clipped = length >= self.response_length and ids[-1] != self.tokenizer.eos_token_id
-        return self.tokenizer.decode(ids, skip_special_tokens=True), clipped
+        clipped = length >= self.response_length and ids[-1] not in self.ends
+        return decode(self.tokenizer, ids, self.ends, wants_special_tokens(parser)), clipped
 
     def _stage(self, sample: Any) -> Stage:
         if sample.non_tensor_batch.get("is_validate", False):
             return self.settings.curriculum.validation_stage()
-        return self.settings.curriculum.stage(int(sample.non_tensor_batch["global_steps"]), self.total_steps)
+        columns = sample.non_tensor_batch
+        step, reached = int(columns["global_steps"]), int(columns.get("stage_reached", 0))
+        return self.settings.curriculum.stage(step, self.total_steps, reached)
 
     def _frame(self, sample: Any, target: Target, name: str) -> Size:
         if name != "resized_pixels":
@@ -166,7 +175,7 @@ def row_facts(columns: Mapping[str, Any], frame: Size) -> dict[str, str]:
         "data_source": str(columns.get("data_source", "")),
         **{name: str(extra.get(name) or "") for name in ("image_id", "question", "subject")},
         "image": image if isinstance(image, str) and not image.startswith("data:") else "",
-        "frame": f"{frame[0]:g}x{frame[1]:g}",
+        "frame": write_size(frame),
     }
 
 
@@ -188,3 +197,14 @@ def load_model_config(model: DictConfig) -> Any:
 
     path = copy_to_local(model.path)
     return AutoConfig.from_pretrained(path, trust_remote_code=model.get("trust_remote_code", False))
+
+
+def load_generation_config(model: DictConfig) -> Any:
+    """The generation configuration of the run's model; None if it has none."""
+    from transformers import GenerationConfig
+    from verl.utils.fs import copy_to_local
+
+    try:
+        return GenerationConfig.from_pretrained(copy_to_local(model.path))
+    except OSError:
+        return None

@@ -1,11 +1,12 @@
 """Reward hacking: completions that try to get a reward without correct boxes, and what each preset gives them.
 
 An attack is written once, in terms of items, list and completion, and is rendered in the format that each preset
-parses. The scene is an image of 1000 x 1000 pixels, so that all frames are the same.
+parses. The scene is an image of 1000 x 1000 pixels, so that all frames are the same. `point_attacks` has those on
+pointing.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,25 +58,26 @@ class Attack:
     negative: bool = False
 
 
-def target(negative: bool = False) -> Target:
+def target(negative: bool = False, task: str = "detection") -> Target:
     """The target of the attacks: three objects with three labels, or none."""
     items = () if negative else OBJECTS
-    return Target(as_boxes([box for box, _ in items]), tuple(str(label) for _, label in items), SIDE, SIDE, LABELS)
+    boxes, labels = as_boxes([box for box, _ in items]), tuple(str(label) for _, label in items)
+    return Target(boxes, labels, SIDE, SIDE, LABELS, task)
 
 
-def fraction(preset: Preset, attack: Attack, stage: Stage = OFF) -> float | None:
+def fraction(preset: Preset, attack: Attack, stage: Stage = OFF, task: str = "detection") -> float | None:
     """The total of an attack as a fraction of the preset's maximum; None if it does not apply to the preset.
 
     Raises:
-        ValueError: The preset has no configuration for detection, or a custom parser, whose format is unknown.
+        ValueError: The preset has no configuration for the task, or a custom parser, whose format is unknown.
     """
-    rules = preset.rules_of(target())
+    rules = preset.rules_of(target(task=task))
     form = form_of(rules.parser)
     if form is None:
         raise ValueError(f"attacks: expected a preset with a built-in parser, got {rules.parser}")
     if attack.on_labels and not form.labels:
         return None
-    total = score_completion(attack.text(form), target(attack.negative), rules, FRAME, stage).total
+    total = score_completion(attack.text(form), target(attack.negative, task), rules, FRAME, stage).total
     return total if rules.total == "mean" else total / sum(item.weight for item in rules.criteria)
 
 
@@ -94,9 +96,14 @@ def fractions(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> dict[str,
 
 def table(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> str:
     """The output of `fractions` as a Markdown table."""
-    names = tuple(presets)
+    return as_table(fractions(presets, stage))
+
+
+def as_table(found: Mapping[str, Mapping[str, float | None]]) -> str:
+    """The fractions of each completion by preset, as a Markdown table."""
+    names = tuple(next(iter(found.values())))
     rows = [("completion", *(f"`{name}`" for name in names)), ("---", *("---:" for _ in names))]
-    for attack, values in fractions(names, stage).items():
+    for attack, values in found.items():
         rows.append((attack, *("" if value is None else f"{value:.2f}" for value in values.values())))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 

@@ -23,7 +23,7 @@ class Match:
     Attributes:
         predicted: (K,) indices into the predicted boxes.
         target: (K,) indices into the target boxes.
-        iou: (K,) IoU of each pair, in [0, 1].
+        iou: (K,) IoU of each pair, in [0, 1]; for points their nearness, see `points.Regions`.
         giou: (K,) GIoU of each pair, in (-1, 1]; equal to `iou` if the matcher does not compute GIoU.
         label_equal: (K,) whether the two labels of each pair are equal.
     """
@@ -208,6 +208,55 @@ def greedy_match(iou: NDArray[np.float64], order: NDArray[np.intp], iou_above: f
     return Match(predicted, target, pairs, pairs, np.ones(len(rows), np.bool_))
 
 
+def match_points(answer: Answer, target: Target, stage: Stage) -> Match:
+    """One-to-one matching of points to the targets that they are inside of: as many matches as possible.
+
+    Among these matchings it is the one with the greatest total nearness. Labels must be equal, unless the prompt asks
+    for one name only. The stage is not used.
+
+    Returns:
+        At most min(N, M) matches; their `iou` is the nearness, at least 1/2. Points after the first `MOST_POINTS` are
+        not matched.
+
+    Source:
+        This project.
+
+    Example:
+        >>> from verl_vision_r1.rewards.refinement import OFF
+        >>> target = Target([[0, 0, 40, 40], [20, 20, 60, 60]], ["cat", "cat"], 100, 100, task="pointing")
+        >>> points = np.array([[30.0, 30.0, 30.0, 30.0], [10.0, 10.0, 10.0, 10.0]])
+        >>> match_points(Answer(points, (None, None), frame=(100, 100)), target, OFF).target.tolist()
+        [1, 0]
+    """
+    if not len(answer.boxes) or not len(target.boxes):
+        return NO_PAIRS
+    most = max(len(target.boxes), MOST_POINTS)
+    several = len(set(target.categories or target.labels)) > 1
+    equal = same_label(answer, target, plain_label)[:most] if several else None
+    rows, columns, near = target.regions.hits(boxes_in_pixels(answer, target)[:most, :2], equal)
+    if len(set(rows.tolist())) < len(rows) or len(set(columns.tolist())) < len(columns):
+        chosen = _most_pairs(rows, columns, near)
+        rows, columns, near = rows[chosen], columns[chosen], near[chosen]
+    return Match(rows, columns, near, near, np.ones(len(rows), np.bool_))
+
+
+def _most_pairs(rows: NDArray[np.intp], columns: NDArray[np.intp], near: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Of P pairs, the one-to-one matching of most pairs, and among these of the greatest total nearness."""
+    points, row = np.unique(rows, return_inverse=True)
+    targets, column = np.unique(columns, return_inverse=True)
+    pairs = np.full((len(points), len(targets)), -1)
+    pairs[row, column] = np.arange(len(rows))
+    gain = np.zeros(pairs.shape)
+    # The nearness of all matches together adds less than one more match does.
+    gain[row, column] = 1.0 + near / (2 * len(targets))
+    chosen: NDArray[np.intp] = pairs[linear_sum_assignment(gain, maximize=True)]
+    return chosen[chosen >= 0]
+
+
+MOST_POINTS: Final = 1_000
+"""Points of a completion that are matched, or as many as there are targets."""
+
+
 def match_nothing(answer: Answer, target: Target, stage: Stage) -> Match:
     """No matches, for tasks whose completions have no boxes."""
     return NO_PAIRS
@@ -220,6 +269,7 @@ MATCHERS: Final[dict[str, Matcher]] = {
     "same_label": match_same_label,
     "any_label": match_any_label,
     "greedy_confidence": match_by_confidence,
+    "points": match_points,
     "none": match_nothing,
 }
 """The built-in matchers, by their name in a configuration."""

@@ -8,7 +8,7 @@ one image of COCO, or one that the image does not have.
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes, as_boxes
-from verl_vision_r1.frames import frame_size, to_frame
+from verl_vision_r1.frames import frame_size, in_axes_of, to_frame
 from verl_vision_r1.rewards.forms import form_of
 from verl_vision_r1.rewards.presets import Preset
 from verl_vision_r1.rewards.refinement import Stage
@@ -92,10 +92,17 @@ def outcomes(preset: Preset, stage: Stage, seed: int = 0) -> dict[Cell, Outcome]
     return {cell: simulate(rewards[cell.quality], cell, seed) for cell in CELLS}
 
 
-def simulate(rewards: Rewards, cell: Cell, seed: int = 0) -> Outcome:
-    """Train a policy over strategies for `STEPS` steps of `PROMPTS` prompts with `ROLLOUTS` rollouts each."""
+def simulate(rewards: Rewards, cell: Cell, seed: int = 0, strategies: Collection[str] = ()) -> Outcome:
+    """Train a policy over strategies for `STEPS` steps of `PROMPTS` prompts with `ROLLOUTS` rollouts each.
+
+    Args:
+        rewards: The reward of each strategy on each sample.
+        cell: The setting.
+        seed: Random seed for prompts and rollouts.
+        strategies: Names of the strategies; by default those of `STRATEGIES`.
+    """
     positive, negative = rewards
-    names = tuple(STRATEGIES)
+    names = tuple(strategies or STRATEGIES)
     honest = names.index(HONEST)
     generator = np.random.default_rng(seed)
     preferences = np.full(len(names), np.log((1 - START) / (len(names) - 1)))
@@ -122,13 +129,18 @@ def table(presets: Mapping[str, Preset], stages: Mapping[str, Stage]) -> str:
 
     Where another strategy wins, the table names it.
     """
-    heading = ("negatives", "quality", "advantage", "refinement", *(f"`{name}`" for name in presets))
-    rows = [heading, ("---:", "---:", "---", "---", *("---" for _ in presets))]
-    for name, stage in stages.items():
-        found = [outcomes(preset, stage) for preset in presets.values()]
-        for cell in CELLS:
+    found = {name: [outcomes(preset, stage) for preset in presets.values()] for name, stage in stages.items()}
+    return as_table([f"`{name}`" for name in presets], found)
+
+
+def as_table(names: Sequence[str], found: Mapping[str, Sequence[Mapping[Cell, Outcome]]]) -> str:
+    """The table in Markdown: a column for each reward, and by refinement the outcomes of each reward by cell."""
+    rows = [("negatives", "quality", "advantage", "refinement", *names)]
+    rows.append(("---:", "---:", "---", "---", *("---" for _ in names)))
+    for name, outcomes_by_reward in found.items():
+        for cell in outcomes_by_reward[0]:
             kind = "divided" if cell.divided else "not divided"
-            cells = [_cell(by_cell[cell]) for by_cell in found]
+            cells = [_cell(by_cell[cell]) for by_cell in outcomes_by_reward]
             rows.append((f"{cell.negatives:g}", f"{cell.quality:g}", kind, name, *cells))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -154,7 +166,7 @@ def _rewards(preset: Preset, quality: float, stage: Stage) -> Rewards:
     def reward(boxes: Boxes, confidence: float, target: Target) -> float:
         size = target.width, target.height
         frame = frame_size(rules.frame, size) if rules.frame else size
-        placed = to_frame(boxes, size, frame).round(1)
+        placed = in_axes_of(frame, to_frame(boxes, size, frame)).round(1)
         text = form.answer(((*box,), LABEL) for box in placed.tolist()) if len(boxes) else form.answer([])
         if not confidence:
             text = text.replace("'Confidence': 1", "'Confidence': 0")

@@ -33,7 +33,10 @@ from verl_vision_r1.targets import TASKS, Target
 RELEASED: Final = re.compile(r"(verl_vision_r1\.rewards\.releases\.[a-z][a-z0-9_]*):([a-z][a-z0-9_]*)")
 """Import paths of the re-implemented releases, the only ones that are followed in files of others."""
 
-WITHOUT_LABELS: Final = ("tagged_boxes", "tagged_corners", "verl_vision_r1.rewards.releases.visual_rft:parse_boxes")
+WITHOUT_LABELS: Final = (
+    *("tagged_boxes", "tagged_corners", "glm_boxes"),
+    "verl_vision_r1.rewards.releases.visual_rft:parse_boxes",
+)
 """Parsers of boxes without labels."""
 COMPARE_LABELS: Final = ("assignment", "same_label", "verl_vision_r1.rewards.releases.vision_r1:match")
 """Matchers that need labels."""
@@ -104,7 +107,7 @@ def load_preset(name: str) -> Preset:
 
     Example:
         >>> load_preset("vision_r1").criteria
-        ('format', 'precision', 'recall')
+        ('format', 'hit', 'nearness', 'precision', 'recall')
     """
     if name.endswith(".yaml"):
         return preset_from_config(_without_defaults(parse_yaml(read_text(Path(name)), name)))
@@ -159,7 +162,7 @@ def names_in(group: str) -> tuple[str, ...]:
 
     Example:
         >>> names_in("curriculum")
-        ('beginner_only', 'halfway', 'linear', 'none', 'release_2025', 'third')
+        ('beginner_only', 'halfway', 'linear', 'none', 'release_2025', 'third', 'when_ready')
     """
     folder = resources.files("verl_vision_r1").joinpath("config", "vision_r1", group)
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))

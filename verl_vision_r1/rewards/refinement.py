@@ -1,6 +1,7 @@
 """Progressive rule refinement: the thresholds at a training step.
 
-The stage is a pure function of (step, total steps). It has no state, so a resumed run continues in the right stage.
+The stage is a function of (step, total steps, stage reached). Without stages that wait it depends on the steps alone;
+`readiness.Readiness` keeps the stage that a run has reached.
 
 Source: Vision-R1 (arXiv 2503.18013), section 3.3 and its ablations.
 """
@@ -40,6 +41,7 @@ class Stage:
         at: Fraction of the training run at which the stage starts.
         at_step: First step of the stage; if given, it replaces `at`.
         precision_xi0: `xi0` for precision, if different (without refinement: 0).
+        mean_iou: Mean IoU of the run's matches from which the stage starts before `at`; None for `at` alone.
         index: Position of the stage in its curriculum, from 0.
     """
 
@@ -49,12 +51,13 @@ class Stage:
     at: float = 0.0
     at_step: int | None = None
     precision_xi0: float | None = None
+    mean_iou: float | None = None
     index: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("xi0", "xi1", "xi2", "at", "precision_xi0"):
+        for name in ("xi0", "xi1", "xi2", "at", "precision_xi0", "mean_iou"):
             value = getattr(self, name)
-            if value is None and name == "precision_xi0":
+            if value is None and name in ("precision_xi0", "mean_iou"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(
@@ -68,7 +71,7 @@ class Stage:
             raise ValueError(f"curriculum stage {self.index}: at_step: expected a step, got {shown(self.at_step)}")
 
     def begin(self, total_steps: int) -> float:
-        """Number of completed steps at which the stage starts."""
+        """Number of completed steps at which the stage starts, at the latest."""
         return self.at_step - 1 if self.at_step is not None else self.at * total_steps
 
     @functools.cached_property
@@ -98,6 +101,7 @@ class Curriculum:
         stages: At least one; the first starts with the training run.
         interpolation: `step`, or `linear` for linear interpolation of the thresholds from each stage to the next.
         validation: The stage of every validation: `last` or `first`.
+        window: Number of last steps over which a stage with `mean_iou` takes the mean IoU of the matches.
 
     Example:
         >>> halfway = Curriculum((Stage(0.5, 0.5, 0.75), Stage(0.75, 0.75, 0.9, at=0.5, index=1)))
@@ -108,6 +112,7 @@ class Curriculum:
     stages: tuple[Stage, ...]
     interpolation: str = "step"
     validation: str = "last"
+    window: int = 10
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -116,6 +121,10 @@ class Curriculum:
             raise ValueError(f"curriculum.interpolation: expected step or linear, got {shown(self.interpolation)}")
         if self.validation not in ("last", "first"):
             raise ValueError(f"curriculum.validation: expected last or first, got {shown(self.validation)}")
+        if isinstance(self.window, bool) or not isinstance(self.window, int) or not 1 <= self.window <= MAX_STEP:
+            raise ValueError(f"curriculum.window: expected a number of steps >= 1, got {shown(self.window)}")
+        if self.waits:
+            self._check_waiting()
         if self.stages[0].begin(1) > 0:
             first = self.stages[0]
             start = f"at={first.at}" if first.at_step is None else f"at_step={first.at_step}"
@@ -124,42 +133,65 @@ class Curriculum:
             # A fraction and a step can only be compared once the number of steps is known.
             key = "at" if earlier.at_step is None else "at_step"
             start, next_start = getattr(earlier, key), getattr(later, key)
-            if (later.at_step is None) == (earlier.at_step is None) and next_start <= start:
+            least = start if later.mean_iou is None else start - SLACK  # Stages that wait may share a latest start.
+            if (later.at_step is None) == (earlier.at_step is None) and next_start <= least:
                 raise ValueError(
                     f"curriculum stage {later.index}: expected {key} > {start} of the previous stage, got {next_start}"
                 )
+
+    def _check_waiting(self) -> None:
+        if self.stages[0].mean_iou is not None:
+            raise ValueError(
+                "curriculum stage 0: mean_iou: expected no value, as the stage starts with the training run, got"
+                f" {self.stages[0].mean_iou}"
+            )
+        if self.interpolation != "step":
+            raise ValueError(
+                f"curriculum.interpolation: expected step for stages with mean_iou, got {self.interpolation}"
+            )
+
+    @property
+    def waits(self) -> bool:
+        """Whether a stage waits for the run's mean IoU."""
+        return any(stage.mean_iou is not None for stage in self.stages)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Curriculum":
         """Read the Hydra group `vision_r1/curriculum`.
 
+        A stage with `mean_iou` and neither `at` nor `at_step` has no latest start.
+
         Raises:
             ValueError: A key is unknown or missing, or a value is out of range.
         """
-        known = {"stages", "interpolation", "validation"}
+        known = {"stages", "interpolation", "validation", "window"}
         if not isinstance(config, Mapping) or set(config) - known or not isinstance(config.get("stages"), list):
             raise ValueError(
                 f"vision_r1.curriculum: expected a list of stages and the keys {sorted(known)}, got {shown(config)}"
             )
-        fields = {"at", "at_step", "xi0", "xi1", "xi2", "precision_xi0"}
+        fields = {"at", "at_step", "xi0", "xi1", "xi2", "precision_xi0", "mean_iou"}
         for index, stage in enumerate(config["stages"]):
             if not isinstance(stage, Mapping) or not {"xi0", "xi1", "xi2"} <= set(stage) <= fields:
                 raise ValueError(
                     f"vision_r1.curriculum.stages[{index}]: expected keys of {sorted(fields)}, got {shown(stage)}"
                 )
-        stages = tuple(Stage(**stage, index=index) for index, stage in enumerate(config["stages"]))
+        stages = tuple(
+            Stage(**({"at": 1.0} if "mean_iou" in stage and "at_step" not in stage else {}) | stage, index=index)
+            for index, stage in enumerate(config["stages"])
+        )
         return cls(stages, **{key: value for key, value in config.items() if key != "stages"})
 
-    def stage(self, step: int, total_steps: int) -> Stage:
+    def stage(self, step: int, total_steps: int, reached: int = 0) -> Stage:
         """The stage at a step.
 
         Args:
             step: Training step, from 1; 0 is before the first.
             total_steps: Total training steps.
+            reached: Index of the stage that the run has reached by its mean IoU, at most that of the last stage.
         """
         done = max(step - 1, 0)
         begun = [stage for stage in self.stages if done >= stage.begin(total_steps) - SLACK] or [self.stages[0]]
-        stage = begun[-1]
+        stage = self.stages[max(begun[-1].index, min(reached, len(self.stages) - 1))]
         following = self.stages[stage.index + 1 : stage.index + 2]
         if self.interpolation == "step" or not following:
             return stage

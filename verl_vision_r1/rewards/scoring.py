@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from verl_vision_r1.frames import Size
 from verl_vision_r1.rewards.answers import Answer, Parser
+from verl_vision_r1.rewards.correctness import CORRECT
 from verl_vision_r1.rewards.criteria import Criterion
 from verl_vision_r1.rewards.matching import Match, Matcher
 from verl_vision_r1.rewards.refinement import OFF, Stage
+from verl_vision_r1.rewards.refusal import refused
 from verl_vision_r1.targets import Target, plain_label
 
 TOTALS: Final = ("sum", "mean")
@@ -68,8 +70,10 @@ class Scores:
         targets: M, the number of ground-truth boxes.
         matched: K, the number of matches, at most min(N, M).
         mean_iou: Mean IoU of the matches; 0 without matches.
+        acc: 1 if the completion is entirely correct, else 0; `correctness.CORRECT` defines it for each task.
+        negative: Whether the ground truth is empty.
         flags: `parsed` (the completion could be parsed), `truncated` (its JSON is cut off), `out_of_frame` (a box
-            exceeds the frame), `label_unknown`, `criterion_failed`.
+            exceeds the frame), `label_unknown`, `refused` (an explicit empty prediction), `criterion_failed`.
         errors: Exceptions raised by custom criteria, by name; such a criterion counts 0.
     """
 
@@ -81,6 +85,8 @@ class Scores:
     targets: int
     matched: int
     mean_iou: float
+    acc: float = 0.0
+    negative: bool = False
     flags: dict[str, bool] = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict, compare=False)
 
@@ -91,16 +97,16 @@ class Scores:
             criteria: All criteria of the preset. A criterion that the task does not use is 0.
 
         Returns:
-            `total`; `NAME` and `NAME_raw` for each criterion; `stage`, `xi0`, `xi1`, `xi2`; `predicted_boxes`,
-            `target_boxes`, `matched_boxes`, `mean_iou`; each flag as 0 or 1. All finite.
+            `total`, `acc`; `NAME` and `NAME_raw` for each criterion; `stage`, `xi0`, `xi1`, `xi2`; `predicted_boxes`,
+            `target_boxes`, `matched_boxes`, `mean_iou`; `negative` and each flag as 0 or 1. All finite.
         """
-        values = {"total": self.total}
+        values = {"total": self.total, "acc": self.acc}
         for name in criteria:
             values[name] = self.parts.get(name, 0.0)
             values[f"{name}_raw"] = self.raw.get(name, 0.0)
         values |= {"stage": self.stage.index, "xi0": self.stage.xi0, "xi1": self.stage.xi1, "xi2": self.stage.xi2}
         values |= {"predicted_boxes": self.predicted, "target_boxes": self.targets, "matched_boxes": self.matched}
-        values |= {"mean_iou": self.mean_iou, **self.flags}
+        values |= {"mean_iou": self.mean_iou, "negative": self.negative, **self.flags}
         return {name: float(value) for name, value in values.items()}
 
     def __str__(self) -> str:
@@ -137,6 +143,8 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
         targets=len(target.boxes),
         matched=len(match.iou),
         mean_iou=sum(match.iou.tolist()) / len(match.iou) if len(match.iou) else 0.0,
+        acc=float(CORRECT[target.task](answer, target, match)),
+        negative=target.is_negative,
         flags={**_flags(answer, target), "criterion_failed": bool(errors)},
         errors=errors,
     )
@@ -145,9 +153,10 @@ def score_completion(completion: str, target: Target, rules: TaskRules, frame: S
 def nothing_scored(target: Target, rules: TaskRules, stage: Stage, **errors: Exception) -> Scores:
     """All zero, for a sample that could not be scored for a reason other than the completion."""
     zeros = {item.name: 0.0 for item in rules.criteria}
-    flags = dict.fromkeys(("parsed", "truncated", "out_of_frame", "label_unknown"), False)
+    flags = dict.fromkeys(("parsed", "truncated", "out_of_frame", "label_unknown", "refused"), False)
     flags["criterion_failed"] = bool(errors)
-    return Scores(0.0, zeros, zeros, stage, 0, len(target.boxes), 0, 0.0, flags, errors)
+    facts: dict[str, Any] = {"negative": target.is_negative, "flags": flags, "errors": errors}
+    return Scores(0.0, zeros, zeros, stage, 0, len(target.boxes), 0, 0.0, **facts)
 
 
 def _parts(
@@ -181,4 +190,5 @@ def _flags(answer: Answer, target: Target) -> dict[str, bool]:
         "out_of_frame": answer.out_of_frame,
         "label_unknown": not known.issuperset(answer.labels)
         and any(label is None or plain_label(label) not in known for label in set(answer.labels)),
+        "refused": refused(answer, target.task),
     }

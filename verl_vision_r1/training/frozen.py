@@ -15,10 +15,11 @@ from verl.workers.config.optimizer import build_optimizer
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-CONNECTORS: Final = "merger|deepstack_merger_list|multi_modal_projector|mlp1"
-VISION: Final = re.compile(rf"(^|\.)(visual|vision_tower|vision_model|{CONNECTORS})\.")
-CONNECTOR: Final = re.compile(rf"(^|\.)({CONNECTORS})\.")
-"""Name patterns of the vision parameters and the connector, for Qwen-VL, InternVL, GLM-V and LLaVA."""
+from verl_vision_r1.families import CONNECTORS, TOWERS
+
+VISION: Final = re.compile(rf"(^|\.)({'|'.join((*TOWERS, *CONNECTORS))})\.")
+CONNECTOR: Final = re.compile(rf"(^|\.)({'|'.join(CONNECTORS)})\.")
+"""Name patterns of the vision parameters and the connector."""
 
 
 def freeze(module: torch.nn.Module, *, connector: bool) -> list[str]:

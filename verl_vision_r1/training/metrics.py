@@ -1,6 +1,5 @@
 """Metrics of a training step's scores, by criterion, data source and group, with verl's naming scheme."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,12 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from verl_vision_r1.rewards.readiness import Readiness
+from verl_vision_r1.training.groups import fractions
+
 PREFIX: Final = "critic/vision_r1"
 RUN_WIDE: Final = ("stage", "xi0", "xi1", "xi2")
 """Keys that are equal for all samples of a step, except samples of asynchronous modes that started in another step."""
-
-SAME: Final = 1e-6
-"""Scores of a group that differ by less count as equal: such a group has no gradient."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,10 @@ def reward_metrics(rollouts: Rollouts) -> dict[str, float]:
 
     Returns:
         `critic/vision_r1/SOURCE/KEY/mean` for every key of the reward (criteria refined and `_raw`, counts, flags),
-        `unparsed`, `response_length`; per source and overall `groups/same_score` and `groups/all_zero`, the fractions
-        of prompts whose rollouts all have the same score or score 0; overall the stage with its thresholds, and the
-        sum, mean and maximum of the scoring time in seconds.
+        `unparsed`, `response_length`; per source and overall `groups/KIND`, the fraction of prompts of each kind of
+        `groups.KINDS`, and `refusal/negatives_refused` and `refusal/positives_refused`, the fractions of negative and
+        of other samples that are answered with an explicit empty prediction; overall the stage with its thresholds,
+        and the sum, mean and maximum of the scoring time in seconds.
 
     Example:
         >>> extras = [{"format": 1.0, "parsed": 1.0}, {"format": 0.0, "parsed": 1.0}]
@@ -59,7 +59,8 @@ def reward_metrics(rollouts: Rollouts) -> dict[str, float]:
         if not isinstance(value, str)
     }
     metrics = {f"{PREFIX}/{key}": float(columns[key].mean()) for key in RUN_WIDE if key in columns}
-    metrics |= _groups(rollouts, np.ones(len(sources), dtype=bool), PREFIX)
+    everything = np.ones(len(sources), dtype=bool)
+    metrics |= _groups(rollouts, everything, PREFIX) | _refusals(columns, everything, PREFIX)
     if "scoring_seconds" in columns:
         seconds = columns["scoring_seconds"]
         metrics |= {f"{PREFIX}/scoring_seconds/{name}": float(value) for name, value in _spread(seconds).items()}
@@ -81,14 +82,30 @@ def _of_source(
     if "parsed" in columns:
         metrics[f"{prefix}/unparsed/mean"] = 1.0 - metrics[f"{prefix}/parsed/mean"]
     metrics[f"{prefix}/response_length/mean"] = float(np.array(rollouts.lengths)[chosen].mean())
-    return metrics | _groups(rollouts, chosen, prefix)
+    return metrics | _groups(rollouts, chosen, prefix) | _refusals(columns, chosen, prefix)
+
+
+def _refusals(columns: Mapping[str, NDArray[np.float64]], chosen: NDArray[np.bool_], prefix: str) -> dict[str, float]:
+    """The fraction of refusals among the negative samples and among the others, where there are any."""
+    if not {"negative", "refused"} <= columns.keys():
+        return {}
+    negative = columns["negative"] > 0
+    kinds = {"negatives_refused": chosen & negative, "positives_refused": chosen & ~negative}
+    return {
+        f"{prefix}/refusal/{name}": float(columns["refused"][kind].mean())
+        for name, kind in kinds.items()
+        if kind.any()
+    }
 
 
 def _groups(rollouts: Rollouts, chosen: NDArray[np.bool_], prefix: str) -> dict[str, float]:
-    scores: dict[str, list[float]] = defaultdict(list)
-    for group, score, wanted in zip(rollouts.groups, rollouts.scores, chosen.tolist(), strict=True):
-        if wanted:
-            scores[group].append(score)
-    same = [max(values) - min(values) < SAME for values in scores.values()]
-    zero = [max(map(abs, values)) < SAME for values in scores.values()]
-    return {f"{prefix}/groups/same_score": float(np.mean(same)), f"{prefix}/groups/all_zero": float(np.mean(zero))}
+    wanted = np.flatnonzero(chosen).tolist()
+    columns = ([column[index] for index in wanted] for column in (rollouts.groups, rollouts.scores, rollouts.extras))
+    return {f"{prefix}/groups/{kind}": value for kind, value in fractions(*columns).items()}
+
+
+def readiness_metrics(readiness: Readiness) -> dict[str, float]:
+    """The mean IoU on which the next stage of a curriculum waits; nothing for a curriculum that does not wait."""
+    if not readiness.curriculum.waits or not readiness.recent:
+        return {}
+    return {f"{PREFIX}/curriculum/mean_iou": float(np.mean(readiness.recent))}

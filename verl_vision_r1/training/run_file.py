@@ -33,11 +33,17 @@ class Rules:
     curriculum: Curriculum
     total_steps: int
 
-    def stage(self, kind: str, step: int) -> Stage:
-        """The stage that scored the completions of a step; `kind` is one of `KINDS`."""
+    def stage(self, kind: str, step: int, recorded: int = 0) -> Stage:
+        """The stage that scored a completion.
+
+        Args:
+            kind: One of `KINDS`.
+            step: Its step.
+            recorded: The stage in its line of the rollout file, which alone knows when a stage that waits began.
+        """
         if kind == "validation":
             return self.curriculum.validation_stage()
-        return self.curriculum.stage(step, self.total_steps)
+        return self.curriculum.stage(step, self.total_steps, recorded if self.curriculum.waits else 0)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import transfer_queue as tq
 from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import (
-    PPOTrainer,
     PPOTrainerColocateAsync,
     PPOTrainerSeparateAsync,
     PPOTrainerSync,
@@ -24,6 +23,7 @@ from verl.trainer.ppo.v1 import (
 from verl_vision_r1.training.advantages import criteria_of_the_batch
 from verl_vision_r1.training.metrics import Rollouts, reward_metrics
 from verl_vision_r1.training.run_file import write_run_file
+from verl_vision_r1.training.steering import SteeredTrainer
 
 MODE_PREFIX = "vision_r1_"
 FAULTS = ("criterion_failed", "image_unreadable")
@@ -33,7 +33,7 @@ SECONDS_TO_ANSWER = 30
 """Timeout of the liveness check; a reward worker that does not answer is busy, a dead one raises at once."""
 
 
-class RewardMetrics(PPOTrainer):
+class RewardMetrics(SteeredTrainer):
     """The additions to verl's trainer modes."""
 
     def __init__(self, config: DictConfig) -> None:
@@ -86,6 +86,7 @@ class RewardMetrics(PPOTrainer):
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         extras = _extras(batch)
+        self.see(extras, batch.tags)
         self._stop_if_asked({name: sum(float(extra.get(name, 0.0)) > 0 for extra in extras) for name in FAULTS})
         with criteria_of_the_batch(extras):
             return super()._compute_advantage(batch, metrics)

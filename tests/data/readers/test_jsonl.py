@@ -87,7 +87,8 @@ def test_questions_about_one_image_share_its_name(read: Callable[..., list[Sampl
 def test_the_documented_lines_are_read(read: Callable[..., list[Sample]]) -> None:
     lines = [line.strip() for line in (jsonl.__doc__ or "").splitlines() if line.strip().startswith("{")]
     samples = read(*(line.replace("110, 220", "30, 25") for line in lines))
-    assert [sample.question for sample in samples] == ["categories", "categories", "expression", "class", "count"]
+    questions = ["categories", "categories", "expression", "class", "count", "points"]
+    assert [sample.question for sample in samples] == questions
 
 
 def without(line: Line, key: str) -> Line:

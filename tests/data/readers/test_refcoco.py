@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from verl_vision_r1.data.readers.problems import OnProblem, fail
-from verl_vision_r1.data.readers.refcoco import find, load_references
+from verl_vision_r1.data.readers.refcoco import find
+from verl_vision_r1.data.readers.references import load_references
 from verl_vision_r1.data.readers.samples import Sample
 
 NAMES = ("COCO_train2014_000000000007.jpg", "COCO_train2014_000000000008.jpg")

@@ -19,6 +19,7 @@ from verl_vision_r1.evaluation.predictions.detections import (
 from verl_vision_r1.evaluation.predictions.ground_truth import ground_truth_of_samples
 from verl_vision_r1.evaluation.predictions.predictions_file import Line, read_predictions
 from verl_vision_r1.evaluation.predictions.protocols import PROTOCOLS, protocol_of, tagged_or_all
+from verl_vision_r1.frames import YFirst
 
 CATS = Target([[0, 0, 50, 50]], ["Cat"], width=100, height=200, categories=["Cat", "hot dog"])
 TRUTH = ground_truth_of_samples([("b", "categories", CATS, ""), ("a", "categories", CATS, "")])
@@ -44,6 +45,14 @@ def test_boxes_are_in_image_order_and_in_original_image_pixels(tmp_path: Path) -
     assert (detections.image.tolist(), detections.category.tolist()) == ([0, 1], [0, 1])
     assert detections.boxes.tolist() == [[0, 0, 50, 50], [0, 0, 10, 20]]
     assert (counts.completions, counts.boxes, counts.unknown_labels) == (2, 2, 0)
+
+
+def test_boxes_with_y_first_are_evaluated_with_their_axes(tmp_path: Path) -> None:
+    text = '[{"box_2d": [0, 100, 250, 500], "label": "Cat"}]'
+    entry = prediction_lines.line(CATS, text, frame=YFirst((1000.0, 1000.0)), image_id="a")
+    found = read_predictions(prediction_lines.write(tmp_path / "0.jsonl", [entry])).lines
+    detections, _ = read_detections(found, TRUTH, protocol_of("plain"))
+    assert detections.boxes.tolist() == [[10, 0, 50, 50]]
 
 
 @pytest.mark.parametrize(

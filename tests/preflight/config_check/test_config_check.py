@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from compose_once import compose_once, real_compose
 
+from verl_vision_r1.data.difficulty import SampleDifficulty
+from verl_vision_r1.evaluation.difficulty import write_difficulty
+
 pytest.importorskip("qwen_vl_utils", reason="verl reads images with qwen_vl_utils")
 pytest.importorskip("transfer_queue", reason="verl's trainer needs TransferQueue")
 pytestmark = pytest.mark.verl
@@ -54,7 +57,7 @@ def test_a_valid_configuration_passes_without_a_warning(run: Run) -> None:
         ("algorithm.adv_estimator=gdpo", r"adv_estimator: expected vision_r1_gdpo, got 'gdpo'"),
         (
             "algorithm.adv_estimator=vision_r1_gdpo",
-            r"gdpo_reward_keys: expected some of accuracy, count, f1, format, precision, recall, got \[\]",
+            r"gdpo_reward_keys: expected some of accuracy, count, f1, format, hit, nearness, precision, recall, got \[\]",
         ),
         (
             "algorithm.use_pf_ppo=true",
@@ -89,6 +92,15 @@ def test_a_wrong_key_is_named(run: Run, override: str, message: str) -> None:
         check(run(*override.split(" ")))
 
 
+def test_a_verl_without_the_trainer_v1_is_refused(run: Run) -> None:
+    from verl_vision_r1.preflight.config_check import check
+
+    config = run()
+    del config.trainer.use_v1
+    with pytest.raises(ValueError, match=r"trainer\.use_v1: expected True, got None"):
+        check(config)
+
+
 @pytest.mark.parametrize(
     ("mode", "meant"),
     [
@@ -118,7 +130,7 @@ def test_the_modes_of_verl_and_of_this_plugin_are_those_that_are_registered(verl
             _check_mode(mode)
 
 
-@pytest.mark.parametrize("metric", ["reward", "total", "f1", "recall_raw", "mean_iou", "clipped"])
+@pytest.mark.parametrize("metric", ["reward", "total", "acc", "f1", "recall_raw", "mean_iou", "clipped"])
 def test_groups_are_filtered_by_a_value_of_the_rewards(run: Run, metric: str) -> None:
     from verl_vision_r1.preflight.config_check import check_keys
 
@@ -130,13 +142,30 @@ def test_an_unknown_metric_of_groups_is_named(run: Run) -> None:
 
     wrong = ("algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=totl")
     message = (
-        r"filter_groups\.metric: expected reward, total, or a criterion \(.*f1.*\), got 'totl'; did you mean total"
+        r"filter_groups\.metric: expected reward, total, acc, or a crit.* \(.*f1.*\), got 'totl'; did you mean total"
     )
     with pytest.raises(ValueError, match=message):
         check_keys(run(*wrong))
     sampler = "trainer.v1.sampler.custom_sampler"
     check_keys(run(*wrong, f"{sampler}.path=pkg://mine", f"{sampler}.name=Mine"))  # It filters as it likes.
     check_keys(run(wrong[1]))  # Nothing is filtered.
+
+
+def test_a_curriculum_that_waits_and_the_sampler_need_our_trainer_mode(run: Run, tmp_path: Path) -> None:
+    from verl_vision_r1.preflight.config_check import check_keys
+
+    waits, file = "vision_r1/curriculum=when_ready", tmp_path / "difficulty.json"
+    check_keys(run(waits))
+    with pytest.raises(ValueError, match=r"trainer_mode: expected .*vision_r1_ for vision_r1\.curriculum\.stages"):
+        check_keys(run(waits, "trainer.v1.trainer_mode=sync"))
+    draws = ("vision_r1.sampler.draw=drop", f"vision_r1.sampler.difficulty={file}")
+    with pytest.raises(ValueError, match=r"vision_r1\.sampler\.difficulty: .*difficulty\.json"):
+        check_keys(run(*draws))
+    sample = SampleDifficulty("coco/detection", "7", "categories", "", 4, 0.5, 0.1, 0.5)
+    write_difficulty(file, [sample])
+    check_keys(run(*draws))
+    with pytest.raises(ValueError, match=r"trainer_mode: expected .* for vision_r1\.sampler\.draw=drop, got 'sync'"):
+        check_keys(run(*draws, "trainer.v1.trainer_mode=sync"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A missing folder is named as such, and not taken for a name on the hub."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def test_what_may_be_on_the_hub_is_looked_for_there(here: Path, path: str) -> No
 
 def test_a_folder_without_a_model_is_named(here: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"expected a model folder .*, got 'models': "):
+        read("models")
+
+
+@pytest.mark.parametrize(("family", "own_code"), [("internvl", False), ("kimi_vl", True), ("molmo", True)])
+def test_a_family_that_verl_does_not_train_is_refused_by_name(here: Path, family: str, own_code: bool) -> None:
+    code = {"auto_map": {"AutoConfig": "configuration_own.OwnConfig"}} if own_code else {}
+    (here / "models" / "config.json").write_text(json.dumps({"model_type": family, **code}))
+    with pytest.raises(
+        ValueError, match=f"^actor_rollout_ref.model.path: expected a family .*, got {family} .*processor"
+    ):
         read("models")
 
 

@@ -106,8 +106,8 @@ def test_installed_versions_satisfy_all_requirements() -> None:
 @pytest.mark.parametrize(
     ("package", "version", "text"),
     [
-        ("verl", "0.8.0", "0.8.0, but verl-vision-r1 requires >=0.9,<0.10"),
-        ("verl", "0.10.0", "0.10.0, but verl-vision-r1 requires >=0.9,<0.10"),
+        ("verl", "0.8.0", "0.8.0, but verl-vision-r1 requires >=0.9,<0.11"),
+        ("verl", "0.11.0", "0.11.0, but verl-vision-r1 requires >=0.9,<0.11"),
         ("transformers", "4.57.1", "4.57.1, but verl requires >=5.5.3,<5.11,!=5.6.0"),
         ("ray", "2.9.0", "2.9.0, but verl requires >=2.41.0"),
         ("TransferQueue", "0.1.2", "0.1.2, but verl-vision-r1 requires >=0.1.10"),
@@ -322,9 +322,9 @@ def test_a_missing_model(folder: Path) -> None:
 
 
 def test_a_family_without_a_known_frame(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from verl_vision_r1 import frames
+    from verl_vision_r1.families import FAMILIES
 
-    monkeypatch.delitem(frames.FRAME_OF_FAMILY, "qwen2_5_vl")
+    monkeypatch.delitem(FAMILIES, "qwen2_5_vl")
     failed(training_run.model(run(folder)), "vision_r1.frame: auto knows", "'qwen2_5_vl'")
     assert training_run.model(run(folder, "vision_r1.frame=relative_1000")).ok
 

@@ -21,6 +21,13 @@ PUBLISHED = {
     "Qwen/Qwen3-VL-4B-Instruct": 4_437_815_808,
     "Qwen/Qwen3-VL-8B-Thinking": 8_767_123_696,
     "Qwen/Qwen3-VL-30B-A3B-Instruct": 31_070_754_032,
+    # Without the layer that predicts further tokens (MTP), which transformers does not load: the weights of the dense
+    # models have 60,828,160, 120,599,552, 243,290,624 and 424,699,392 parameters more.
+    "Qwen/Qwen3.5-2B": 2_213_241_664,
+    "Qwen/Qwen3.5-4B": 4_539_265_536,
+    "Qwen/Qwen3.5-9B": 9_409_813_744,
+    "Qwen/Qwen3.5-27B": 27_356_728_560,
+    "Qwen/Qwen3.5-35B-A3B": 35_107_181_936,
 }
 """Number of parameters of the weights on the hub."""
 

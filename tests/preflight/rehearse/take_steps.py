@@ -53,6 +53,6 @@ def write_model(folder: Path, name: str, layers: int = 2) -> Path:
     text, vision = config.text_config, config.vision_config
     text.num_hidden_layers, vision.depth = layers, max([layers, *getattr(vision, "deepstack_visual_indexes", ())]) + 1
     if getattr(text, "layer_types", None):
-        text.layer_types = text.layer_types[:layers]
+        text.layer_types = text.layer_types[-layers:]  # Qwen3.5 ends with a layer of each kind.
     config.save_pretrained(folder)
     return folder

@@ -28,6 +28,7 @@ class Completion:
         number: Line number, from 1.
         step: Training step according to the file.
         recorded: Total reward according to the file.
+        stage: Index of the stage according to the file.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Completion:
     number: int = 0
     step: int | None = None
     recorded: float | None = None
+    stage: int = 0
 
 
 def size_of(text: Any, where: str) -> Size:
@@ -157,6 +159,7 @@ def _completion(entry: Any, where: str, number: int) -> Completion:
         number=number,
         step=step if isinstance(step := entry.get("step"), int) else None,
         recorded=_number(entry.get("total", entry.get("score"))),
+        stage=int(_number(entry.get("stage")) or 0),
     )
 
 

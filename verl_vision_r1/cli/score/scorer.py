@@ -39,14 +39,14 @@ class Scorer:
 
     Attributes:
         preset: The rewards.
-        stage: The thresholds at a step.
+        stage: The thresholds of a completion.
         frame: One of `FRAMES` or WIDTHxHEIGHT; None for the frame of the line, else of the preset, else of the image.
         origin: Where the configuration is from, for the output; empty without a file.
         recorded: Whether it is the one that the run recorded.
     """
 
     preset: Preset
-    stage: Callable[[int | None], Stage]
+    stage: Callable[[Completion], Stage]
     frame: str | None
     origin: str
     recorded: bool
@@ -57,7 +57,7 @@ class Scorer:
         Raises:
             ValueError: The preset has no configuration for the task, or the frame is invalid.
         """
-        rules, stage = self.rules_of(completion), self.stage(completion.step)
+        rules, stage = self.rules_of(completion), self.stage(completion)
         return explain(completion.text, completion.target, rules, self._frame(completion, rules), stage)
 
     def score(self, completion: Completion) -> Scores:
@@ -66,7 +66,7 @@ class Scorer:
         Raises:
             ValueError: As in `explain`.
         """
-        rules, stage = self.rules_of(completion), self.stage(completion.step)
+        rules, stage = self.rules_of(completion), self.stage(completion)
         return score_completion(completion.text, completion.target, rules, self._frame(completion, rules), stage)
 
     def rules_of(self, completion: Completion) -> TaskRules:
@@ -119,8 +119,8 @@ def _preset_of(run: RunFile, file: Path | None) -> Preset:
     return run.rules.preset
 
 
-def _stages(choice: Choice, run: RunFile | None, file: Path | None) -> Callable[[int | None], Stage]:
-    """The stage of a step: that of `--stage`, else that of the run, else the last of the curriculum."""
+def _stages(choice: Choice, run: RunFile | None, file: Path | None) -> Callable[[Completion], Stage]:
+    """The stage of a completion: that of `--stage`, else that of the run, else the last of the curriculum."""
     if run is None or choice.curriculum is not None:
         name = choice.curriculum or "none"
         curriculum, where = load_curriculum(name), f"the curriculum {name}"
@@ -128,14 +128,14 @@ def _stages(choice: Choice, run: RunFile | None, file: Path | None) -> Callable[
         raise ValueError(f"{run.note}; choose another curriculum with --curriculum")
     elif choice.stage is None:
         rules, kind = run.rules, run.kind
-        return lambda step: rules.stage(kind, rules.total_steps if step is None else step)
+        return lambda found: rules.stage(kind, rules.total_steps if found.step is None else found.step, found.stage)
     else:
         curriculum, where = run.rules.curriculum, str(file)
     last = len(curriculum.stages) - 1
     index = last if choice.stage is None else choice.stage
     if not 0 <= index <= last:
         raise ValueError(f"--stage: expected 0 to {last} of {where}, got {index}")
-    return lambda step: curriculum.stages[index]
+    return lambda found: curriculum.stages[index]
 
 
 def _origin(choice: Choice, file: Path, found: bool) -> str:

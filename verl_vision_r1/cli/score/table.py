@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verl_vision_r1.cli.score.scored import Scored, means
+from verl_vision_r1.frames import write_size
 from verl_vision_r1.rewards.explanation import Explanation, Verdict
 from verl_vision_r1.rewards.refinement import OFF, Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules
@@ -40,10 +41,13 @@ def show_completion(text: str, console: Console) -> None:
 
 def show_explanation(explanation: Explanation, rules: TaskRules, console: Console) -> None:
     """Print the criteria, the verdict on each box, the missed objects, and the notes."""
-    scores, frame = explanation.scores, explanation.answer.frame
-    _print(console, f"{explanation.target.task}, frame {frame[0]:g}x{frame[1]:g}, {_thresholds(scores.stage)}")
+    scores = explanation.scores
+    _print(
+        console,
+        f"{explanation.target.task}, frame {write_size(explanation.answer.frame)}, {_thresholds(scores.stage)}",
+    )
     console.print(_criteria(scores, rules))
-    _print(console, _counts(scores))
+    _print(console, _counts(explanation))
     if explanation.answer.form:
         _print(console, f"form: {explanation.answer.form}")
     if explanation.verdicts:
@@ -51,7 +55,7 @@ def show_explanation(explanation: Explanation, rules: TaskRules, console: Consol
     if len(explanation.verdicts) > SHOWN:
         _print(console, f"and {len(explanation.verdicts) - SHOWN} more: --json has all")
     if explanation.verdicts:
-        _print(console, "worth: the total minus the total without this box, with a new matching")
+        _print(console, f"worth: the total minus the total without this {_kind(explanation)}, with a new matching")
     for line in (*_missed(explanation), *explanation.notes):
         _print(console, f"- {line}")
 
@@ -119,24 +123,27 @@ def _criteria(scores: Scores, rules: TaskRules) -> Table:
     return table
 
 
-def _counts(scores: Scores) -> str:
+def _counts(explanation: Explanation) -> str:
+    scores = explanation.scores
+    measure = "nearness" if explanation.target.task == "pointing" else "IoU"
     flags = ", ".join(name for name, value in scores.flags.items() if value) or "none"
     counts = f"{scores.predicted} predicted, {scores.targets} true, {scores.matched} matched"
-    return f"{counts}, mean IoU {_number(scores.mean_iou)}; flags: {flags}"
+    return f"{counts}, mean {measure} {_number(scores.mean_iou)}; flags: {flags}"
 
 
 def _predictions(verdicts: Sequence[Verdict]) -> Table:
     with_confidence = any(verdict.confidence is not None for verdict in verdicts)
     table = Table()
     table.add_column(_text("box"), justify="right", no_wrap=True)
-    table.add_column(_text("label and x1 y1 x2 y2"), overflow="fold", ratio=2)
+    points = all(verdict.box[:2] == verdict.box[2:] for verdict in verdicts)
+    table.add_column(_text("label and x y" if points else "label and x1 y1 x2 y2"), overflow="fold", ratio=2)
     if with_confidence:
         table.add_column(_text("conf"), justify="right", no_wrap=True)
     table.add_column(_text("worth"), justify="right", no_wrap=True)
     table.add_column(_text("reason"), overflow="fold", ratio=4)
     for verdict in verdicts:
         name = "" if verdict.label is None else f"{printable(verdict.label)}\n"
-        box = name + " ".join(f"{side:.4g}" for side in verdict.box)
+        box = name + " ".join(f"{side:.4g}" for side in verdict.box[: 2 if points else 4])
         confidence = "" if verdict.confidence is None else f"{verdict.confidence:.2f}"
         worth = "?" if verdict.worth is None else f"{verdict.worth:+.3f}"
         cells = (str(verdict.number), box, *([confidence] if with_confidence else []), worth, verdict.reason)
@@ -147,7 +154,11 @@ def _predictions(verdicts: Sequence[Verdict]) -> Table:
 def _missed(explanation: Explanation) -> list[str]:
     names = [f"{number} ({printable(explanation.target.labels[number - 1])})" for number in explanation.missed or ()]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"no box was matched to object {', '.join(names[:SHOWN])}{more}"] if names else []
+    return [f"no {_kind(explanation)} was matched to object {', '.join(names[:SHOWN])}{more}"] if names else []
+
+
+def _kind(explanation: Explanation) -> str:
+    return "point" if explanation.target.task == "pointing" else "box"
 
 
 def _number(value: float | None) -> str:

@@ -16,12 +16,18 @@ DATASETS: Final[dict[str, dict[str, str]]] = {
         "refcoco": "refcoco:find",
         "refcoco+": "refcoco:find",
         "refcocog": "refcoco:find",
+        "grefcoco": "grefcoco:find",
+        "groundingme": "groundingme:find",
         "visual_genome": "visual_genome:find",
         "lisa": "lisa:find",
     },
     "counting": {
         "clevr": "counting:find",
         "pixmo_count": "counting:find",
+    },
+    "pointing": {
+        "pixmo_points": "pixmo_points:find",
+        "screenspot": "screenspot:find",
     },
     "classification": {
         "imagefolder": "classification:find",

@@ -24,6 +24,7 @@ from verl_vision_r1.data.readers.coco_document import (
     stem_of,
 )
 from verl_vision_r1.data.readers.coco_forms import expect_sides
+from verl_vision_r1.data.readers.coco_outlines import outline_of
 from verl_vision_r1.data.readers.entries import Entry, Key, corners, id_of, size_of
 from verl_vision_r1.data.readers.folders import listed
 from verl_vision_r1.data.readers.image_size import shown_size
@@ -82,7 +83,8 @@ def read_coco(annotations: Path, *images: Path, on_problem: OnProblem = fail) ->
         ValueError: The file is not COCO JSON, an id or name is repeated or unknown, all annotations are crowds, most
             boxes have another form, or a box is invalid.
     """
-    reading, document = Reading.of(on_problem), load(annotations)
+    reading = Reading.of(on_problem)
+    document = load(annotations, outlines=reading.outlines)
     names = categories_of(document, annotations, reading)
     categories = tuple(dict.fromkeys(names.values()))
     yield from read_document(document, File(annotations, images, names, reading, categories))
@@ -139,7 +141,7 @@ def _image(entry: Entry, file: File) -> tuple[Path, tuple[int, int]]:
 
 
 def _sample(image: Path, size: tuple[int, int], image_id: str, annotations: list[Entry], file: File) -> Sample:
-    boxes, labels, uncertain, reading = [], [], set(), file.reading
+    boxes, labels, outlines, uncertain, reading = [], [], [], set(), file.reading
     for annotation in annotations:
         where = f"{file.path} annotation {short(annotation.get('id'))} of image {short(annotation['image_id'])}"
         try:
@@ -151,12 +153,15 @@ def _sample(image: Path, size: tuple[int, int], image_id: str, annotations: list
             label = _label(annotation, file.names, where)
             boxes.append(fit_box(corners(annotation.get("bbox"), where), size, where, reading))
             labels.append(label)
+            outlines.append(outline_of(annotation, size))
         except ValueError as problem:
             uncertain.add(file.name(annotation))
             reading.defect(problem)
     categories = tuple(sorted(set(labels))) if file.categories is None else file.categories
     target = Target(as_boxes(boxes), tuple(labels), *size, categories)
-    return Sample(image, image_id, target, uncertain=frozenset(uncertain))
+    return Sample(
+        image, image_id, target, uncertain=frozenset(uncertain), outlines=tuple(outlines) if any(outlines) else ()
+    )
 
 
 def _label(annotation: Entry, names: dict[Key, str], where: str) -> str:

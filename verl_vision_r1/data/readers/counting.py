@@ -157,7 +157,7 @@ def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterat
             label, count = text_of(row, "label", where), row.get("count")
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 raise ValueError(f"{where}: expected 'count' to be a whole number, got {shown(count)}")
-            image = find_image([folder / "images", folder], _image_names(row, where), where)
+            image = find_image([folder / "images", folder], image_names(row, where), where)
             target = Target(NO_BOXES, (), *shown_size(image), task="counting", count=count)
         except (ValueError, OSError) as problem:
             reading.defect(problem, "row missing its image, or defective")
@@ -165,7 +165,12 @@ def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterat
             yield Sample(image, image.relative_to(folder).as_posix(), target, "count", label, annotations=1)
 
 
-def _image_names(row: Entry, where: str) -> list[str]:
+def image_names(row: Entry, where: str) -> list[str]:
+    """The names that the image of a row of PixMo may have, in order of preference.
+
+    Raises:
+        ValueError: The row has neither a path nor a URL.
+    """
     if isinstance(row.get("image"), str):
         return [row["image"]]
     url, digest = row.get("image_url"), row.get("image_sha256")

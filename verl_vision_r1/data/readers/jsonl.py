@@ -7,9 +7,11 @@ Boxes are `[x1, y1, x2, y2]` in pixels of the image, from 0. Images are next to 
     {"image": "a.jpg", "task": "grounding", "expression": "the cat on the left", "boxes": [[10, 20, 110, 220]]}
     {"image": "a.jpg", "task": "classification", "label": "siamese"}
     {"image": "a.jpg", "task": "counting", "label": "cat", "count": 3}
+    {"image": "a.jpg", "task": "pointing", "label": "cat", "boxes": [[10, 20, 110, 220]]}
 
 "task" is "detection" by default. For detection, "categories" are the names that were annotated, by default all labels
-of the folder's files. Any line may have "prompt" (used verbatim instead of a template), "image_id" (by default the
+of the folder's files. For pointing, "outlines" has a list of polygons for each box, as COCO's `segmentation`; a point
+must then lie inside them. Any line may have "prompt" (used verbatim instead of a template), "image_id" (by default the
 path of the image), and "width" and "height" (by default those of the image's header).
 """
 
@@ -35,12 +37,14 @@ KEYS_OF_TASK: Final = {
     "grounding": ("boxes", "expression"),
     "classification": ("label", "categories"),
     "counting": ("label", "count"),
+    "pointing": ("boxes", "label", "outlines"),
 }
 QUESTIONS: Final = {
     "detection": "categories",
     "grounding": "expression",
     "classification": "class",
     "counting": "count",
+    "pointing": "points",
 }
 
 
@@ -234,6 +238,11 @@ def _about_one(entry: Entry, task: str, size: tuple[int, int], where: str, readi
         found = [read_box(box, size, f"{where} boxes[{place}]", reading) for place, box in enumerate(boxes)]
         return expression, Target(as_boxes(found), (expression,) * len(found), *size, task=task)
     label = text_of(entry, "label", where)
+    if task == "pointing":
+        boxes = value_of(entry, "boxes", list, where)
+        found = [read_box(box, size, f"{where} boxes[{place}]", reading) for place, box in enumerate(boxes)]
+        labels, outlines = (label,) * len(found), entry.get("outlines", ())
+        return label, Target(as_boxes(found), labels, *size, (label,), task, outlines=outlines)
     if task == "counting":
         return label, Target(NO_BOXES, (), *size, task=task, count=entry.get("count"))
     categories = _names(entry, "categories", where) if "categories" in entry else ()

@@ -25,20 +25,24 @@ class Reading:
     Attributes:
         clip: Whether boxes that exceed their image are clipped to it.
         crowd_as_box: Whether crowds are read as boxes.
+        outlines: Whether outlines are read, where a dataset has them.
         left_out: Annotations that are in no sample, by reason.
         clipped: Boxes that were clipped because of `clip`.
         notes: What else to tell the user, each note once.
     """
 
-    def __init__(self, on_problem: OnProblem = fail, *, clip: bool = False, crowd_as_box: bool = False) -> None:
+    def __init__(
+        self, on_problem: OnProblem = fail, *, clip: bool = False, crowd_as_box: bool = False, outlines: bool = False
+    ) -> None:
         """Start an account.
 
         Args:
             on_problem: Called with the error of each defect.
             clip: Whether boxes that exceed their image are clipped to it.
             crowd_as_box: Whether crowds are read as boxes.
+            outlines: Whether outlines are read, where a dataset has them.
         """
-        self.on_problem, self.clip, self.crowd_as_box = on_problem, clip, crowd_as_box
+        self.on_problem, self.clip, self.crowd_as_box, self.outlines = on_problem, clip, crowd_as_box, outlines
         self.left_out: Counter[str] = Counter()
         self.clipped = 0
         self.notes: dict[str, None] = {}

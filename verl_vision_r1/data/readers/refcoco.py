@@ -13,16 +13,27 @@ The evaluation files of Qwen-VL and others have one sentence per line instead, a
      "bbox": [103.93, 299.99, 238.15, 477.41], "height": 640, "width": 480}
 """
 
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Final, NoReturn
+from typing import Final
 
 from verl_vision_r1.data.readers.coco import load
-from verl_vision_r1.data.readers.entries import Entry, Key, corners, id_of, json_lines, size_of, text_of, value_of
-from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
-from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail, short
+from verl_vision_r1.data.readers.entries import id_of, json_lines, size_of, text_of, value_of
+from verl_vision_r1.data.readers.folders import contents, expect_folder
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
+from verl_vision_r1.data.readers.references import (
+    SPLITS,
+    by_id,
+    expression_of,
+    image_folders,
+    known_entry,
+    load_references,
+    object_of,
+    only_objects,
+    sentences_of,
+    splits_of,
+)
 from verl_vision_r1.data.readers.samples import (
     ImageNames,
     Read,
@@ -30,13 +41,9 @@ from verl_vision_r1.data.readers.samples import (
     Splits,
     expression_sample,
     find_image,
-    fit_box,
     read_box,
 )
-from verl_vision_r1.documents import expect_regular
-from verl_vision_r1.shown import shown
 
-SPLITS: Final = ("train", "val", "testA", "testB", "test")
 DIVISIONS: Final = ("unc", "umd", "google")
 """The published divisions into splits, in order of preference. Google's train and val of RefCOCOg share images."""
 
@@ -53,8 +60,7 @@ def find(source: str) -> Splits:
         ValueError: The folder has no such files, or the pickle does not contain references.
     """
     folder = expect_folder(source)
-    bases = (folder, folder / "images", folder.parent, folder.parent / "images" / "mscoco" / "images")
-    images = existing([*bases, *(base / "train2014" for base in bases)])
+    images = image_folders(folder)
     for references in (folder / f"refs({division}).p" for division in DIVISIONS):
         if references.is_file() and (folder / "instances.json").is_file():
             return {split: _references_reader(references, split, images) for split in _splits(references)}
@@ -68,10 +74,7 @@ def find(source: str) -> Splits:
 
 def _splits(references: Path) -> list[str]:
     # Only the whole file tells the splits; reading it takes about a second.
-    named = {split for entry in load_references(references) if isinstance(split := entry.get("split"), str)}
-    if not named:
-        raise ValueError(f"{references}: expected references with a 'split', got none")
-    return [split for split in SPLITS if split in named] + sorted(named - set(SPLITS))
+    return splits_of(load_references(references), references)
 
 
 def _references_reader(references: Path, split: str, images: Sequence[Path]) -> Read:
@@ -96,34 +99,6 @@ def _lines_reader(files: dict[str, Path], several: bool, images: Sequence[Path])
     return read
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds lists, dictionaries, text and numbers only. Any other object in a pickle could run code."""
-
-    def find_class(self, module: str, name: str) -> NoReturn:
-        raise ValueError(f"it names {module}.{name}, which could run code")
-
-
-def load_references(path: Path) -> list[Entry]:
-    """Load the list of references in a pickle, without executing any code in it.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file is not a pickle, names code, or does not contain a list of dictionaries.
-    """
-    expect_regular(path)
-    with path.open("rb") as file:
-        try:
-            # Python 2 wrote the published files; their text is bytes.
-            references = _PlainUnpickler(file, encoding="latin1").load()
-        except Exception as error:  # A damaged pickle raises nearly any type.
-            raise ValueError(
-                f"{path}: expected a pickle of plain lists and dictionaries, got another: {error}"
-            ) from error
-    if not isinstance(references, list) or not all(isinstance(reference, dict) for reference in references):
-        raise ValueError(f"{path}: expected a list of dictionaries, got {shown(references)}")
-    return references
-
-
 def read_references(references: Path, split: str, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
     """Read one split of a pickle, with the `instances.json` next to it.
 
@@ -142,69 +117,27 @@ def read_references(references: Path, split: str, *images: Path, on_problem: OnP
         ValueError: A file has another format, an id is unknown, a sentence is blank, or a box is invalid.
     """
     document, reading = load(references.with_name("instances.json")), Reading.of(on_problem)
-    entries, annotations = (_by_id(document[key]) for key in ("images", "annotations"))
+    entries, annotations = (by_id(document[key]) for key in ("images", "annotations"))
+    only = only_objects(document)
     for number, reference in enumerate(load_references(references)):
         where, sentences = f"{references} entry {number}", list[object]()
         try:
             if value_of(reference, "split", str, where) != split:
                 continue
-            sentences = _sentences(reference, where)
-            annotation = _known(reference, "ann_id", annotations, where)
-            entry = _known(reference, "image_id", entries, where)
-            image, size, box = _object(annotation, entry, images, where, reading)
+            sentences = sentences_of(reference, where)
+            annotation = known_entry(reference, "ann_id", annotations, where)
+            entry = known_entry(reference, "image_id", entries, where)
+            image, size, box = object_of(annotation, entry, images, where, reading)
         except (ValueError, OSError) as problem:
             reading.defect(problem, "reference missing its image, or defective", len(sentences))
             continue
         for sentence in sentences:
             try:
-                sample = expression_sample(image, image.stem, _expression(sentence, where), [box], size)
+                sample = expression_sample(image, image.stem, expression_of(sentence, where), [box], size)
             except ValueError as problem:
                 reading.defect(problem)
             else:
-                yield sample
-
-
-def _by_id(entries: list[Entry]) -> dict[Key, Entry]:
-    found: dict[Key, Entry] = {}
-    for entry in entries:
-        try:
-            found[id_of(entry, "id", "")] = entry
-        except ValueError:
-            continue
-    return found
-
-
-def _known(reference: Entry, key: str, entries: dict[Key, Entry], where: str) -> Entry:
-    number = id_of(reference, key, where)
-    if number not in entries:
-        got = short(number)
-        raise ValueError(f"{where}: expected {key!r} to be one of the {len(entries)} in instances.json, got {got}")
-    return entries[number]
-
-
-def _object(
-    annotation: Entry, entry: Entry, images: Sequence[Path], where: str, reading: Reading
-) -> tuple[Path, tuple[int, int], list[float]]:
-    if id_of(annotation, "image_id", where) != id_of(entry, "id", where):
-        got = short(annotation["image_id"])
-        raise ValueError(f"{where}: expected an annotation of its image {short(entry['id'])}, got one of image {got}")
-    size = size_of(entry, where)
-    # The `file_name` of the reference itself ends in the annotation id instead.
-    image = find_image(images, [value_of(entry, "file_name", str, where)], where)
-    return image, size, fit_box(corners(annotation.get("bbox"), where), size, where, reading)
-
-
-def _sentences(reference: Entry, where: str) -> list[object]:
-    sentences: list[object] = value_of(reference, "sentences", list, where)
-    if not sentences:
-        raise ValueError(f"{where}: expected at least one sentence, got []")
-    return sentences
-
-
-def _expression(sentence: object, where: str) -> str:
-    if not isinstance(sentence, dict):
-        raise ValueError(f"{where}: expected a sentence with 'sent', got {shown(sentence)}")
-    return text_of(sentence, "sent", where)
+                yield replace(sample, only_of=only.get(id_of(annotation, "id", where), ""))
 
 
 def read_lines(lines: Path, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:

@@ -10,6 +10,7 @@ from verl_vision_r1.boxes import as_boxes
 from verl_vision_r1.data.readers.entries import LARGEST, four_numbers
 from verl_vision_r1.data.readers.problems import OnProblem, Reading
 from verl_vision_r1.documents import is_regular_file
+from verl_vision_r1.points import Outline
 from verl_vision_r1.shown import printable, shown
 from verl_vision_r1.targets import Target
 
@@ -36,6 +37,9 @@ class Sample:
             called absent, nor be counted. An empty name stands for any category.
         collection: Name of the part of a dataset that consists of several, such as "refcoco+".
         annotations: Number of annotations of the source that the sample was made from; None for one per box.
+        outlines: For pointing, the outline of each box, see `points.Outline`; empty if there are none.
+        only_of: For an expression, the category of which its object is the only one in the image; empty where there
+            are others, or where the annotations do not tell.
         uses: Numbers of these annotations in the account of `prepare`, which sets them.
     """
 
@@ -48,6 +52,8 @@ class Sample:
     uncertain: frozenset[str] = frozenset()
     collection: str = ""
     annotations: int | None = None
+    outlines: tuple[Outline, ...] = ()
+    only_of: str = ""
     uses: Sequence[int] = ()
 
 

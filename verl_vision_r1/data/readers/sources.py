@@ -28,7 +28,7 @@ SOURCES: Final[dict[str, Find]] = {name: find for name, find, _ in _functions()}
 FILES: Final[dict[str, FindFile]] = {name: find_file for name, _, find_file in _functions() if find_file}
 """The datasets whose annotations may be in one file (for VOC, in one folder) away from the images."""
 
-PARENTS: Final = ("refcoco", "refcoco+", "refcocog")
+PARENTS: Final = ("refcoco", "refcoco+", "refcocog", "grefcoco")
 """The datasets whose images are published next to the folder of the dataset."""
 
 

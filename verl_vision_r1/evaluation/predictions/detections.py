@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import numpy as np
@@ -12,12 +12,28 @@ from verl_vision_r1.data.progress import progress
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.predictions.protocols import Protocol
-from verl_vision_r1.frames import to_frame
+from verl_vision_r1.frames import to_frame, write_size
 from verl_vision_r1.rewards.answers import Answer, Parser
+from verl_vision_r1.rewards.refusal import refused
 from verl_vision_r1.targets import Target
 
 NUMBER: Final = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Whether one completion predicts nothing.
+
+    Attributes:
+        line: The completion and its sample.
+        refused: It is an explicit empty prediction.
+        malformed: It contains no prediction at all, neither an empty one nor any other.
+    """
+
+    line: Line
+    refused: bool
+    malformed: bool
 
 
 @dataclass
@@ -33,6 +49,7 @@ class ParseCounts:
         malformed: Items that are not boxes, which are skipped.
         boxes: Boxes that are evaluated.
         unknown_labels: Boxes dropped because their label is not a category.
+        outcomes: Which completions predict nothing, in the order in which they were parsed.
     """
 
     completions: int = 0
@@ -43,6 +60,7 @@ class ParseCounts:
     malformed: int = 0
     boxes: int = 0
     unknown_labels: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
 
     def count(self, line: Line, answer: Answer) -> None:
         """Count one completion."""
@@ -52,6 +70,12 @@ class ParseCounts:
         self.clipped += line.clipped
         self.out_of_frame += answer.out_of_frame
         self.malformed += answer.malformed
+        empty = refused(answer, line.target.task)
+        self.outcomes.append(Outcome(line, empty, not empty and not len(answer.boxes)))
+
+    def as_dict(self) -> dict[str, int]:
+        """The numbers, for JSON."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
 def expect_frame(lines: Sequence[Line], protocol: Protocol) -> None:
@@ -63,8 +87,8 @@ def expect_frame(lines: Sequence[Line], protocol: Protocol) -> None:
     wrong = [line for line in lines if protocol.frame not in (None, line.frame)]
     if wrong and protocol.frame:
         raise ValueError(
-            f"protocol {protocol.name}: expected predictions in the frame {protocol.frame[0]:g}x{protocol.frame[1]:g},"
-            f" got {wrong[0].frame[0]:g}x{wrong[0].frame[1]:g} in line {wrong[0].number} and another frame in"
+            f"protocol {protocol.name}: expected predictions in the frame {write_size(protocol.frame)},"
+            f" got {write_size(wrong[0].frame)} in line {wrong[0].number} and another frame in"
             f" {len(wrong) - 1} more lines; vision_r1 and plain accept any frame"
         )
 
@@ -125,6 +149,16 @@ def read_all_boxes(lines: Sequence[Line], parse: Parser) -> tuple[list[Boxes], P
         counts.count(line, answer)
         found.append(boxes_in_pixels(answer, line.target))
         counts.boxes += len(found[-1])
+    return found, counts
+
+
+def read_points(lines: Sequence[Line], parse: Parser) -> tuple[list[Answer], ParseCounts]:
+    """The parsed completions of pointing; points are boxes without area."""
+    counts, found = ParseCounts(), []
+    for line in progress(lines, desc="completions", unit="completion"):
+        found.append(parse(line.text, line.frame))
+        counts.count(line, found[-1])
+        counts.boxes += len(found[-1].boxes)
     return found, counts
 
 

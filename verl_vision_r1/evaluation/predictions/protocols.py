@@ -11,6 +11,7 @@ from typing import Final
 
 from verl_vision_r1.evaluation.predictions import published_parsers
 from verl_vision_r1.rewards.answers import Answer, Parser
+from verl_vision_r1.rewards.answers.points import parse_points
 from verl_vision_r1.rewards.answers.tagged import answer_content
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import plain_label
@@ -77,6 +78,7 @@ class Protocol:
         read: Parser of detections.
         read_one: Parser of the box of a referring expression; the first box is the prediction.
         text: Parser of a class or a count; None for protocols without these tasks.
+        points: Parser of points; None for protocols without pointing, which is in no publication.
         naming: How a predicted box gets its category.
         questions: Supported kinds of questions about categories.
         score: Constant confidence of every box; None to use the predicted confidence, or 1 where there is none.
@@ -97,6 +99,7 @@ class Protocol:
     frame: tuple[float, float] | None
     assumes: tuple[str, ...]
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    points: Parser | None = None
 
     def scores(self, answer: Answer) -> list[float]:
         """The confidence of each box of a parsed completion."""
@@ -192,6 +195,7 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         read=published_parsers.read_any,
         read_one=published_parsers.read_any,
         text=tagged_or_all,
+        points=parse_points,
         naming=STATED_OR_ASKED,
         questions=ANY,
         score=None,
@@ -205,6 +209,8 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
             " whose label is not a category name (case, blanks, `_` and `-` ignored) is dropped; a box without a label"
             " has the category of the question",
             "classes and counts: the text between answer tags, otherwise the whole completion",
+            "points: JSON, point tags or pairs of numbers in any text; a target is hit by a point of its own inside"
+            " its outline or box; labels are compared if several categories were asked for",
             "at most 1, 10 and 100 boxes per category and image",
         ),
     ),

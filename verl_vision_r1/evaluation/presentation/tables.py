@@ -12,6 +12,7 @@ from rich.text import Text
 from verl_vision_r1.evaluation.compare import FEW, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import TASKS, Measured
+from verl_vision_r1.evaluation.measures.refusal import NAMES as REFUSAL
 from verl_vision_r1.evaluation.predictions.coverage import PROBLEMS
 from verl_vision_r1.shown import printable
 
@@ -23,6 +24,10 @@ COLUMNS: Final = {
     "grounding": ("accuracy_50", "mean_IoU", "generalised_IoU", "gIoU", "cIoU"),
     "classification": ("accuracy", "accuracy_published"),
     "counting": ("accuracy", "within_1", "absolute_error", "bias"),
+    "pointing": (
+        *("accuracy", "precision", "F1", "accuracy_small", "accuracy_medium", "accuracy_large"),
+        *("count_accuracy", "count_error"),
+    ),
 }
 """Metrics in the table of each task; `results.json` has all."""
 
@@ -49,11 +54,14 @@ class Grid:
 
 
 def grids(evaluation: Evaluation) -> Iterator[Grid]:
-    """One table of metrics for each task, then one of coverage and parsing."""
+    """One table of metrics for each task, with many data sets another of refusal; then one of coverage and parsing."""
     for task in TASKS:
         found = [measured for measured in evaluation.sets if measured.task == task]
         if found:
             yield _metrics(task, found, evaluation)
+        if len(found) > SIDE_BY_SIDE and (names := _refusal(found)):
+            rows = [(measured.name, *(shown(name, measured.values[name]) for name in names)) for measured in found]
+            yield Grid(f"{task}, refusal", ("data set", *names), tuple(rows))
     yield inputs(evaluation)
 
 
@@ -61,7 +69,8 @@ def _metrics(task: str, found: Sequence[Measured], evaluation: Evaluation) -> Gr
     title, means = f"{task}, protocol {evaluation.protocol.name}", evaluation.means.get(task, {})
     heading = f"mean of {len(found)}"
     if len(found) <= SIDE_BY_SIDE:
-        named = [*COLUMNS[task], *(name for name in found[0].values if name.startswith(MORE))]
+        more = (name for name in found[0].values if name.startswith(MORE))
+        named = [*COLUMNS[task], *_refusal(found), *more]
         cells = [(name, *(_cell(measured, name) for measured in found)) for name in named]
         mean = (heading, *(_mean(means, name) for name in named)) if means else ()
         return Grid(title, *_with_column(("", *(measured.name for measured in found)), cells, mean))
@@ -70,6 +79,11 @@ def _metrics(task: str, found: Sequence[Measured], evaluation: Evaluation) -> Gr
     rows.append((heading, *(_mean(means, name) for name in names)))
     ranges = ("AP, permutations", *(_range(measured, "AP") for measured in found), "")
     return Grid(title, *_with_column(("data set", *names), rows, ranges if task == "detection" else ()))
+
+
+def _refusal(found: Sequence[Measured]) -> tuple[str, ...]:
+    """The metrics of refusal, if a data set has negative samples."""
+    return REFUSAL if any(not math.isnan(measured.values.get(REFUSAL[0], math.nan)) for measured in found) else ()
 
 
 def _with_column(
@@ -137,6 +151,8 @@ def changes(differences: Differences) -> Iterator[Grid]:
     for name, by_value in differences.items():
         rows = []
         for value, found in by_value.items():
+            if value in REFUSAL and math.isnan(found.before) and math.isnan(found.after):
+                continue  # No negative samples.
             interval = f"{_signed(value, found.low)} to {_signed(value, found.high)}"
             cells = (shown(value, found.before), shown(value, found.after), _signed(value, found.change), interval)
             rows.append((value, *cells, "yes" if found.excludes_zero else "no"))

@@ -17,6 +17,7 @@ from verl_vision_r1.preflight.config_check.model import check_model
 from verl_vision_r1.preflight.config_check.parallel import check_parallel
 from verl_vision_r1.preflight.config_check.rewards import check_rewards, reward_warnings
 from verl_vision_r1.preflight.config_check.samples import check_samples, read_samples, sample_warnings
+from verl_vision_r1.preflight.config_check.steering import check_steering
 from verl_vision_r1.preflight.config_check.training import check_training
 from verl_vision_r1.preflight.config_check.unknown import check_known
 
@@ -31,10 +32,8 @@ class Preflight(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run. Hydra calls this right before verl's `main`."""
-        import verl
-
         try:
-            supported.require(verl.__version__)
+            supported.check_run()
             warnings = check(config)
         except (ValueError, FileNotFoundError, supported.UnsupportedError) as error:
             raise SystemExit(f"verl-vision-r1: {error}") from error
@@ -78,6 +77,7 @@ def check_keys(config: DictConfig) -> "Settings":
     check_platform(config)
     check_rewards(config)
     check_training(config, settings.preset)
+    check_steering(config, settings)
     check_parallel(config)
     check_packages()
     return settings

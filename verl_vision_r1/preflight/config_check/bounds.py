@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 from omegaconf import DictConfig
 
+from verl_vision_r1.families import SIDES
 from verl_vision_r1.preflight.config_check.samples import File
-
-SIDES: Final = (28, 32)
-"""Sides of a visual token in pixels, of all families."""
 
 
 def check_bounds(config: DictConfig, files: Sequence[File]) -> None:

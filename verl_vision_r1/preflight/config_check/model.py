@@ -6,6 +6,7 @@ from typing import Any, Final
 from omegaconf import DictConfig
 
 from verl_vision_r1.data import ON_THE_HUB
+from verl_vision_r1.families import expect_trained
 
 KEY: Final = "actor_rollout_ref.model.path"
 
@@ -21,6 +22,7 @@ def check_model(model: DictConfig) -> Any:
 
     Raises:
         FileNotFoundError: It cannot be read.
+        ValueError: verl does not train its family with images.
     """
     if "://" in model.path:
         return None
@@ -28,14 +30,31 @@ def check_model(model: DictConfig) -> Any:
 
     expect_folder(str(model.path))
     try:
-        return load_model_config(model)
+        found = load_model_config(model)
     except (OSError, ValueError) as error:
+        expect_trained(family_of(str(model.path)))  # A model with code of its own is refused by transformers first.
         first = str(error).strip().splitlines()[0]
         folder = Path(model.path).absolute()
         missing = "" if folder.exists() else f" There is no folder {folder} either."
         raise FileNotFoundError(
             f"{KEY}: expected a model folder or a name on the hub, got {model.path!r}: {first}{missing}"
         ) from error
+    expect_trained(found.model_type)
+    return found
+
+
+def family_of(path: str) -> str:
+    """The `model_type` of a model, without running code that the model brings; empty if it cannot be read.
+
+    Args:
+        path: A model folder, or a name on the hub.
+    """
+    from transformers import PreTrainedConfig
+
+    try:
+        return str(PreTrainedConfig.get_config_dict(path)[0].get("model_type", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def expect_folder(path: str, key: str = KEY) -> None:

@@ -25,9 +25,10 @@ def check_training(config: DictConfig, preset: "Preset") -> None:
     Raises:
         ValueError: The message has the key, the expected value and the value found.
     """
-    if not config.trainer.use_v1:
+    used = config.trainer.get("use_v1")
+    if not used:
         raise ValueError(
-            "trainer.use_v1: expected True, got False; verl's older trainer does not pass the step to the reward"
+            f"trainer.use_v1: expected True, got {used}; verl's older trainer does not pass the step to the reward"
         )
     _check_mode(str(config.trainer.v1.trainer_mode))
     _check_advantage(config, preset.criteria)
@@ -91,8 +92,8 @@ def _check_filter(config: DictConfig, preset: "Preset") -> None:
         near = get_close_matches(str(groups.metric), sorted(known), n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
-            f"algorithm.filter_groups.metric: expected reward, total, or a criterion ({', '.join(preset.criteria)}),"
-            f" got {groups.metric!r}{meant}"
+            "algorithm.filter_groups.metric: expected reward, total, acc, or a criterion"
+            f" ({', '.join(preset.criteria)}), got {groups.metric!r}{meant}"
         )
 
 

@@ -28,11 +28,12 @@ def diagnose(overrides: Sequence[str] = (), *, ray: bool = True) -> Iterator[Che
         scoring,
         training_run,
         versions,
+        workarounds,
         workers,
     )
 
     case = Case(tuple(overrides))
-    of_environment = (*versions.CHECKS, *installation.CHECKS, *neighbours.CHECKS)
+    of_environment = (*versions.CHECKS, *installation.CHECKS, *workarounds.CHECKS, *neighbours.CHECKS)
     for check in (*of_environment, *training_run.CHECKS, *scoring.CHECKS, *machine.CHECKS):
         yield check(case)
     yield workers.workers(case) if ray else workers.SKIPPED

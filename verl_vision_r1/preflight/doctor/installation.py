@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any, Final
 
+from verl_vision_r1 import supported
 from verl_vision_r1.preflight.doctor.check import Case, FailedError, SkippedError, check, need
 from verl_vision_r1.preflight.doctor.versions import engine
 
@@ -21,13 +22,14 @@ ONLY_TO_TRAIN: Final = ("transfer_queue", "qwen_vl_utils")
 @check("plugin", REINSTALL)
 def plugin(case: Case) -> str:
     """The entry point is installed, and importing verl has loaded it."""
-    import verl  # noqa: F401  Importing it loads the plugins.
+    import verl  # Importing it loads the plugins.
 
     entries = [entry for entry in importlib.metadata.entry_points(group="verl.plugins") if entry.value == PLUGIN]
     if not entries:
         raise FailedError(f"no entry point {PLUGIN} in the group verl.plugins")
     if PLUGIN in sys.modules:
-        return f"verl has loaded {entries[0].name} ({PLUGIN})"
+        notice = supported.notice(verl.__version__)
+        return f"verl has loaded {entries[0].name} ({PLUGIN})" + (f"; {notice}" if notice else "")
     chosen = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto")
     if chosen.strip().lower() != "auto":
         raise FailedError(

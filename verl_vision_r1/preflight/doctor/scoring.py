@@ -27,6 +27,7 @@ SCENES: Final = {
     "grounding": Target([attacks.BOXES[0]], ["the cat"], SIDE, SIDE, task="grounding"),  # type: ignore[arg-type]
     "classification": Target([], ["garden phlox"], SIDE, SIDE, task="classification"),  # type: ignore[arg-type]
     "counting": Target([], [], SIDE, SIDE, task="counting", count=3),  # type: ignore[arg-type]
+    "pointing": attacks.target(task="pointing"),
 }
 """Ground truth by task, for a check without a run."""
 
@@ -74,7 +75,7 @@ def _samples(case: Case) -> list[Sample]:
 
 def _score(name: str, target: Target, rules: TaskRules, frame: Size, stage: Stage) -> str:
     boxes = rounded_boxes(target, frame)
-    text = correct_completion(target, rules.parser, boxes)
+    text = correct_completion(target, rules.parser, boxes, frame)
     unparsable = score_completion(UNPARSABLE, target, rules, frame, stage)
     if text is None:
         return f"{target.task}: {unparsable.total:.3g} if unparsable; no perfect completion known for a custom parser"
@@ -103,7 +104,9 @@ def _built_in(item: WeightedCriterion) -> bool:
 
 
 def _with_boxes(target: Target, boxes: Boxes, frame: Size) -> Target:
-    """The target with these boxes, so that rounding does not lower the score."""
+    """The target with these boxes, so that rounding does not lower the score; a point is not that exact."""
+    if target.task == "pointing":
+        return target
     size = (target.width, target.height)
     return replace(target, boxes=np.clip(to_frame(boxes, frame, size), 0, np.tile(size, 2)))
 

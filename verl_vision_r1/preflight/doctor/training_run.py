@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from verl_vision_r1.data.parquet_checks import READERS, validate_row
 from verl_vision_r1.data.prompt_length import narrowed, processor_bounds, side_of
+from verl_vision_r1.families import expect_trained
 from verl_vision_r1.frames import resolve_frame, smart_resize
 from verl_vision_r1.preflight.doctor.check import Case, FailedError, SkippedError, check, need, one_line
 from verl_vision_r1.targets import Target
@@ -42,6 +43,7 @@ def model(case: Case) -> str:
     if "://" in key.path:
         raise SkippedError(f"{key.path} is not on this machine")
     family = load_model_config(key).model_type
+    expect_trained(family)
     case.frame = resolve_frame(need(case.settings, "rewards").frame, family)
     case.processor = _processor(key)
     return f"{family}, {type(case.processor).__name__}, boxes in {case.frame}"

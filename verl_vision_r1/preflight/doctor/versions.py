@@ -86,8 +86,8 @@ def spelled(versions: SpecifierSet) -> str:
     """A range of versions as text, lower bound first.
 
     Example:
-        >>> spelled(SpecifierSet("<0.10,>=0.9"))
-        '>=0.9,<0.10'
+        >>> spelled(SpecifierSet("<0.11,>=0.9"))
+        '>=0.9,<0.11'
     """
     return ",".join(sorted(map(str, versions), reverse=True))
 

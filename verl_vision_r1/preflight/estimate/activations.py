@@ -3,7 +3,8 @@
 Assumes attention without a score matrix (flash attention, or torch's own without a mask) and the layers of the Qwen
 models in transformers. Each layer stores a float32 copy in both norms, the inputs of its linear layers, queries, keys,
 values and the attention output, and four activations of the feed-forward width. A test compares the formulas with
-torch's allocations.
+torch's allocations. Linear attention is that of Qwen3.5, with the kernels of flash-linear-attention; its formulas are
+compared with rehearsals.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,39 @@ CHUNK: Final = 512
 """Tokens per chunk in verl's fused kernel (`FusedLinearForPPO`)."""
 FLOAT32: Final = 4
 """Bytes per float32 number."""
+LINEAR_CHUNK: Final = 64
+"""Tokens per chunk in the kernels of flash-linear-attention."""
+
+
+@dataclass(frozen=True)
+class LinearAttention:
+    """The shape of the layers with linear attention (gated DeltaNet).
+
+    Attributes:
+        depth: Number of layers with it.
+        keys: Size of the keys of all heads together.
+        values: Size of the values of all heads together.
+        heads: Number of heads of the values.
+        head: Size of a head of the keys.
+    """
+
+    depth: int
+    keys: int
+    values: int
+    heads: int
+    head: int
+
+    def stored_bytes(self, size: int) -> int:
+        """Bytes per token that one layer stores: convolution, kernel, and a gated norm that torch computes."""
+        convolution = 2 * size * (2 * self.keys + self.values)
+        kernel = 4 * size * self.values + self.heads * (LINEAR_CHUNK * size + 3 * FLOAT32)
+        norm = (4 * FLOAT32 + 3 * size) * self.values
+        return convolution + kernel + norm
+
+    def backward_bytes(self, size: int) -> int:
+        """Additional bytes per token of the kernel's backward pass: the states of the chunks and their gradients."""
+        states = 2 * self.values * self.head // LINEAR_CHUNK
+        return size * (states + 11 * self.values)
 
 
 @dataclass(frozen=True)
@@ -28,6 +62,8 @@ class Layers:
         gated: Whether the feed-forward layer has a gate.
         head_norms: Whether queries and keys are normalised.
         root_mean_square: Whether the norms are RMSNorm, which transformers computes in float32.
+        output_gate: Whether the attention output has a gate.
+        linear: The layers that have linear attention instead, if there are any.
     """
 
     depth: int
@@ -38,17 +74,27 @@ class Layers:
     gated: bool = True
     head_norms: bool = False
     root_mean_square: bool = True
+    output_gate: bool = False
+    linear: LinearAttention | None = None
 
     def layer_bytes(self, size: int) -> int:
-        """Bytes per token that one layer stores for its backward pass.
+        """Bytes per token that one layer stores for its backward pass; of two kinds of layers, the larger one.
 
         Args:
             size: Bytes per number of the compute dtype.
         """
-        norms = 2 * self.norm_bytes(size)
-        attention = 2 * size * (self.queries + self.keys)
-        attention += (FLOAT32 + size) * (self.queries + self.keys) if self.head_norms else 0
-        return norms + attention + (4 if self.gated else 3) * size * self.feedforward
+        linear = self.linear.stored_bytes(size) if self.linear else 0
+        return max(self.attention_bytes(size), linear) + self.other_bytes(size)
+
+    def attention_bytes(self, size: int) -> int:
+        """Bytes per token that attention stores, without its norm."""
+        gate = 3 * size * self.queries if self.output_gate else 0
+        norms = (FLOAT32 + size) * (self.queries + self.keys) if self.head_norms else 0
+        return 2 * size * (self.queries + self.keys) + norms + gate
+
+    def other_bytes(self, size: int) -> int:
+        """Bytes per token that a layer stores outside of its attention: both norms, and the feed-forward layer."""
+        return 2 * self.norm_bytes(size) + (4 if self.gated else 3) * size * self.feedforward
 
     def norm_bytes(self, size: int) -> int:
         """Bytes per token that one norm stores."""
@@ -56,7 +102,11 @@ class Layers:
 
     def stored_bytes(self, size: int, checkpointing: bool) -> int:
         """Bytes per token that all layers store between the forward and the backward pass."""
-        return self.depth * (size * self.width if checkpointing else self.layer_bytes(size))
+        if checkpointing:
+            return self.depth * size * self.width
+        linear, depth = (self.linear.stored_bytes(size), self.linear.depth) if self.linear else (0, 0)
+        attention = depth * linear + (self.depth - depth) * self.attention_bytes(size)
+        return attention + self.depth * self.other_bytes(size)
 
     def backward_bytes(self, size: int, checkpointing: bool) -> int:
         """Additional bytes per token during the backward pass of a layer.
@@ -64,6 +114,7 @@ class Layers:
         With checkpointing, the layer is recomputed first.
         """
         gradients = size * (self.width + 2 * self.feedforward)
+        gradients = max(gradients, self.linear.backward_bytes(size) if self.linear else 0)
         return gradients + (self.layer_bytes(size) if checkpointing else 0)
 
 
@@ -72,9 +123,29 @@ def language_layers(config: Any) -> Layers:
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     experts = getattr(config, "num_experts_per_tok", None)
     feedforward = config.moe_intermediate_size * experts if experts else config.intermediate_size
+    feedforward += getattr(config, "shared_expert_intermediate_size", 0)
     queries, keys = config.num_attention_heads * head, config.num_key_value_heads * head
-    head_norms = config.model_type.startswith("qwen3")
-    return Layers(config.num_hidden_layers, config.hidden_size, queries, keys, feedforward, head_norms=head_norms)
+    linear = linear_attention(config)
+    return Layers(
+        config.num_hidden_layers,
+        config.hidden_size,
+        queries,
+        keys,
+        feedforward,
+        head_norms=config.model_type.startswith("qwen3"),
+        output_gate=linear is not None,
+        linear=linear,
+    )
+
+
+def linear_attention(config: Any) -> LinearAttention | None:
+    """The layers with linear attention of a language model, None if it has none."""
+    depth = list(getattr(config, "layer_types", None) or ()).count("linear_attention")
+    if not depth:
+        return None
+    head, heads = config.linear_key_head_dim, config.linear_num_value_heads
+    values = heads * config.linear_value_head_dim
+    return LinearAttention(depth, config.linear_num_key_heads * head, values, heads, head)
 
 
 def vision_layers(config: Any) -> Layers:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from verl_vision_r1.preflight.estimate.activations import linear_attention
 from verl_vision_r1.preflight.estimate.figure import GIB, Figure, counted
 from verl_vision_r1.preflight.estimate.model import Model
 from verl_vision_r1.preflight.estimate.plan import Plan
@@ -14,7 +15,7 @@ ENGINE: Final = 3 * GIB
 
 
 def cache_bytes_of_token(model: Model, size: int, parallel: int = 1) -> int:
-    """Bytes of the keys and values of one token on each GPU.
+    """Bytes of the keys and values of one token on each GPU. Layers with linear attention have none.
 
     Args:
         model: Determines the number of layers and KV heads and the size of a head.
@@ -22,7 +23,9 @@ def cache_bytes_of_token(model: Model, size: int, parallel: int = 1) -> int:
         parallel: Tensor-parallel size. Each GPU has at least one KV head.
     """
     heads = max(model.text.num_key_value_heads // parallel, 1)
-    return int(2 * model.text.num_hidden_layers * heads * model.head_size * size)
+    linear = linear_attention(model.text)
+    layers = model.text.num_hidden_layers - (linear.depth if linear else 0)
+    return int(2 * layers * heads * model.head_size * size)
 
 
 def engine_weights(plan: Plan) -> float:

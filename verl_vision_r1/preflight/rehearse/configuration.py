@@ -13,7 +13,7 @@ from unittest import mock
 from verl_vision_r1.preflight.estimate.figure import counted
 from verl_vision_r1.preflight.rehearse.step import Step, composed, failed
 
-FAMILIES: Final = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4v")
+FAMILIES: Final = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "glm4v")
 """The families of vision-language models that verl 0.9 trains with images and whose batches are known here."""
 
 

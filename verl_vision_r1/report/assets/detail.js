@@ -46,16 +46,19 @@ function showCompletion(prompt) {
 
 function showMatches(prompt) {
   const rollout = prompt.rollouts[STATE.rollout];
+  const points = prompt.task === "pointing";
   const matches = new Map(rollout.pairs.map((match) => [match[0], match]));
   const rows = rollout.boxes.map((box, index) => {
     const match = matches.get(index);
     const object = match ? `${match[1] + 1} ${prompt.truth.labels[match[1]]}` : "unmatched";
     const stated = rollout.confidences ? [number(rollout.confidences[index], 2)] : [];
-    return row([index + 1, textCell(rollout.labels[index] ?? ""), ...stated, box.map((value) => value.toFixed(1)).join(", "),
+    const place = (points ? box.slice(0, 2) : box).map((value) => value.toFixed(1)).join(", ");
+    return row([index + 1, textCell(rollout.labels[index] ?? ""), ...stated, place,
       textCell(object), match ? number(match[2]) : "", match ? (match[3] ? "yes" : "no") : ""]);
   });
   const stated = rollout.confidences ? ["confidence"] : [];
-  const heading = row(["box", "label", ...stated, "xyxy, original-image pixels", "object", "IoU", "same label"], true);
+  const [kind, place, measure] = points ? ["point", "xy", "nearness"] : ["box", "xyxy", "IoU"];
+  const heading = row([kind, "label", ...stated, `${place}, original-image pixels`, "object", measure, "same label"], true);
   fill("matches", ...(rows.length ? [heading, ...rows] : []));
   const matched = new Set(rollout.pairs.map((match) => match[1]));
   const missed = prompt.truth.labels.map((label, index) => [label, index]).filter(([, index]) => prompt.truth.boxes.length && !matched.has(index));

@@ -15,12 +15,28 @@ function svg(name, attributes, text) {
   return made;
 }
 
+/** A box; the polygons of an object with an outline; a point as a dot where it hits, else as a cross. */
+function shapeOf([x1, y1, x2, y2], outline, hit, stroke, size) {
+  if (outline && outline.length) {
+    const ring = (numbers) => numbers.map((number, place) => (place % 2 ? `${number} ` : `${number},`)).join("");
+    return outline.map((numbers) => svg("polygon", { points: ring(numbers), ...stroke }));
+  }
+  if (x1 === x2 && y1 === y2) {
+    const arm = size / 2.5;
+    if (hit) return [svg("circle", { cx: x1, cy: y1, r: arm, fill: stroke.stroke, stroke: "white", "stroke-width": 1.5 })];
+    const cross = `M${x1 - arm},${y1 - arm}L${x1 + arm},${y1 + arm}M${x1 - arm},${y1 + arm}L${x1 + arm},${y1 - arm}`;
+    return [svg("path", { d: cross, stroke: "white", "stroke-width": 6 }), svg("path", { d: cross, ...stroke })];
+  }
+  const place = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
+  return [svg("rect", { ...place, ...stroke })];
+}
+
 /** Draws boxes in original-image pixels; with `named`, the image height, each with its number and label. */
-function drawBoxes(kind, boxes, labels, colour, width, named, size) {
+function drawBoxes(kind, boxes, labels, colour, width, named, size, outlines = [], hits = new Set()) {
   const group = svg("g", { "data-boxes": kind });
   boxes.forEach(([x1, y1, x2, y2], index) => {
-    const place = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
-    group.append(svg("rect", { ...place, stroke: colour, "stroke-width": width }));
+    const stroke = { stroke: colour, "stroke-width": width };
+    group.append(...shapeOf([x1, y1, x2, y2], outlines[index], hits.has(index), stroke, size));
     if (!named) return;
     const label = `${index + 1} ${shortened(labels[index] ?? "")}`;
     const above = kind === "truth" ? y1 - size / 3 : y2 + size;
@@ -38,13 +54,16 @@ function drawPicture(prompt) {
   prompt.rollouts.forEach((rollout, index) => {
     if (STATE.hidden.has(index)) return;
     const chosen = index === STATE.rollout;
-    const drawn = drawBoxes(index, rollout.boxes, rollout.labels, colourOf(index), chosen ? 3 : 2, chosen && height, size);
+    const hits = new Set(rollout.pairs.map((match) => match[0]));
+    const named = chosen && height;
+    const drawn = drawBoxes(index, rollout.boxes, rollout.labels, colourOf(index), chosen ? 3 : 2, named, size, [], hits);
     canvas.append(drawn);
   });
   const chosen = canvas.querySelector(`[data-boxes="${STATE.rollout}"]`);
   if (chosen) canvas.append(chosen);
   if (STATE.truth) {
-    canvas.append(drawBoxes("truth", prompt.truth.boxes, prompt.truth.labels, GROUND_TRUTH_COLOUR, 3, height, size));
+    const { boxes, labels, outlines } = prompt.truth;
+    canvas.append(drawBoxes("truth", boxes, labels, GROUND_TRUTH_COLOUR, 3, height, size, outlines));
   }
   const shown = Math.min(Math.max(width, 480), 640, (420 * width) / height);
   const image = element("img", { alt: `image ${prompt.image_id}`, style: `width:${shown}px;aspect-ratio:${width}/${height}` });

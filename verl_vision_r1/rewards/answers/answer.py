@@ -1,13 +1,16 @@
 """What a completion says, however it is spelled."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes
-from verl_vision_r1.frames import Size
+from verl_vision_r1.frames import Size, in_axes_of
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 MAX_FRAMES: Final = 1e6
 """Coordinates are cut at so many frame sizes: such a box overlaps nothing, and nothing downstream overflows."""
@@ -56,11 +59,25 @@ class Answer:
     form: str = ""
 
 
+def reads_special_tokens(parser: Function) -> Function:
+    """Mark a parser of a form that contains special tokens. Completions are then decoded with them.
+
+    Custom parsers set the attribute `special_tokens` to true.
+    """
+    parser.special_tokens = True  # type: ignore[attr-defined]
+    return parser
+
+
+def wants_special_tokens(parser: Callable[..., Any]) -> bool:
+    """Whether a parser, with any options, reads completions with their special tokens."""
+    return bool(getattr(getattr(parser, "func", parser), "special_tokens", False))
+
+
 def fit(boxes: Boxes, frame: Size) -> tuple[Boxes, bool]:
-    """Cut coordinates at `MAX_FRAMES` frame sizes, and say whether a box reaches beyond its frame.
+    """Boxes as the model writes them to `xyxy`, cut at `MAX_FRAMES` frame sizes; and whether one leaves its frame.
 
     Args:
-        boxes: (N, 4) in units of the frame; infinities are cut too.
+        boxes: (N, 4) in units of the frame, in the order of its axes; infinities are cut too.
         frame: (width, height).
 
     Returns:
@@ -70,14 +87,25 @@ def fit(boxes: Boxes, frame: Size) -> tuple[Boxes, bool]:
         >>> fit(np.array([[0.0, 0.0, 100.0, np.inf]]), (100, 50))
         (array([[0.e+00, 0.e+00, 1.e+02, 1.e+08]]), True)
     """
-    if not len(boxes):
-        return boxes, False
-    right, bottom = boxes[:, 2:].max(axis=0).tolist()
-    slack = SLACK * max(frame)
-    if right <= frame[0] + slack and bottom <= frame[1] + slack and boxes.min() >= -slack:
+    boxes = in_axes_of(frame, boxes)
+    if not leave(boxes, frame):
         return boxes, False
     limit = MAX_FRAMES * max(frame)
     return np.clip(boxes, -limit, limit), True
+
+
+def leave(boxes: Boxes, frame: Size) -> bool:
+    """Whether any box leaves its frame; the border itself is inside.
+
+    Args:
+        boxes: (N, 4) `xyxy` in units of the frame.
+        frame: (width, height).
+    """
+    if not len(boxes):
+        return False
+    right, bottom = boxes[:, 2:].max(axis=0).tolist()
+    slack = SLACK * max(frame)
+    return not (right <= frame[0] + slack and bottom <= frame[1] + slack and boxes.min() >= -slack)
 
 
 def are_fractions(boxes: Boxes, frame: Size) -> bool:

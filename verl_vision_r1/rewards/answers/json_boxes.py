@@ -8,10 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes
-from verl_vision_r1.frames import Size
+from verl_vision_r1.frames import Size, YFirst
 from verl_vision_r1.rewards.answers.answer import Answer, are_fractions, fit
 from verl_vision_r1.rewards.answers.json_search import (
-    BOX_KEYS,
     Found,
     as_float,
     bare_boxes,
@@ -31,11 +30,17 @@ ENDING: Final = re.compile(rf"(?:(?:{'|'.join(re.escape(token[::-1]) for token i
 Labels = list[str | None]
 
 
+def demanded_key(frame: Size) -> str:
+    """The key that an item's box has to stand under: `bbox_2d`, in a frame with y first Google's `box_2d`."""
+    return "box_2d" if isinstance(frame, YFirst) else "bbox_2d"
+
+
 def parse_json_boxes(completion: str, frame: Size, *, grounding: bool = False) -> Answer:
     """Read JSON boxes `{"bbox_2d": [x1, y1, x2, y2], "label": "..."}`, fenced or bare, alone or inside other text.
 
     Every JSON list or object that decodes is read, in order, whatever surrounds it; what stands before the last
-    `</think>` is not. Items that are no box are skipped one by one. Coordinates stay floats, without a limit.
+    `</think>` is not. Items that are no box are skipped one by one. Coordinates stay floats, without a limit. In a
+    frame with y first the form is Gemma's, `{"box_2d": [y1, x1, y2, x2], "label": "..."}`.
 
     Args:
         completion: The text of one completion.
@@ -90,10 +95,13 @@ def read_json_boxes(
     document, rest = _decode(body)
     items = _items(document, grounding)
     closed = items is not None and rest.strip() == (FENCE if opened else "")
-    boxes, labels, exact = _read_items(items or []) if closed else (NO_BOXES, [], False)
+    key = demanded_key(frame)
+    boxes, labels, exact = _read_items(items or [], key) if closed else (NO_BOXES, [], False)
     kind = "JSON in a fence" if opened else "JSON"
     if not closed or (len(boxes) < len(items or []) and (_nested(items or []) or (grounding and not len(boxes)))):
-        found, boxes, labels, bare = _searched(text.rpartition(THOUGHT)[2], grounding, document if closed else None)
+        found, boxes, labels, bare = _searched(
+            text.rpartition(THOUGHT)[2], grounding, document if closed else None, key
+        )
         exact = closed and bare_form and bare
         items = max(items or [], found, key=len)
         kind = "bare boxes" if grounding and len(boxes) and not found else "JSON inside other text"
@@ -125,12 +133,12 @@ def _nested(items: list[Any]) -> bool:
     return any(isinstance(item, list) or (isinstance(item, dict) and box_of(item) is None) for item in items)
 
 
-def _searched(text: str, grounding: bool, document: Any) -> tuple[list[Any], Boxes, Labels, bool]:
+def _searched(text: str, grounding: bool, document: Any, key: str) -> tuple[list[Any], Boxes, Labels, bool]:
     """The items of a document, or else anywhere in a text; those that are boxes, their labels; if all are bare."""
     found = search(text) if document is None else Found()
     if document is not None:
         found.add(document)
-    boxes, labels, _ = _read_one_by_one(found.items)
+    boxes, labels, _ = _read_one_by_one(found.items, key)
     if len(boxes) or not grounding:
         return found.items, boxes, labels, False
     bare = bare_boxes(text, found)
@@ -159,7 +167,7 @@ def _decode(body: str) -> tuple[Any, str]:
     return (document, rest) if not rest or rest.startswith(FENCE) else (None, "")
 
 
-def _read_items(items: list[Any]) -> tuple[Boxes, Labels, bool]:
+def _read_items(items: list[Any], key: str) -> tuple[Boxes, Labels, bool]:
     """Boxes and labels of the items that are a box, and whether all of them are exactly what was asked for.
 
     An answer as it should be is read at once; anything else goes item by item.
@@ -167,22 +175,22 @@ def _read_items(items: list[Any]) -> tuple[Boxes, Labels, bool]:
     if not items:
         return NO_BOXES, [], True
     try:
-        corners = [item["bbox_2d"] for item in items]
+        corners = [item[key] for item in items]
         labels = [item["label"] for item in items]
         # Types first: of one long text among the numbers, numpy would make every number as long.
         regular = set(map(type, chain.from_iterable(corners))) <= {int, float} and set(map(type, labels)) == {str}
         numbers = np.array(corners, dtype=np.float64) if regular else NO_BOXES
     except (TypeError, KeyError, ValueError, OverflowError):
-        return _read_one_by_one(items)
+        return _read_one_by_one(items, key)
     if numbers.shape != (len(items), 4):
-        return _read_one_by_one(items)
+        return _read_one_by_one(items, key)
     columns: Boxes = np.ascontiguousarray(numbers.T)
     if np.count_nonzero(columns[:2] < columns[2:]) != 2 * len(items) or not np.isfinite(columns).all():
-        return _read_one_by_one(items)
+        return _read_one_by_one(items, key)
     return columns.T, labels, set(map(len, items)) == {2} and all(map(str.strip, labels))
 
 
-def _read_one_by_one(items: list[Any]) -> tuple[Boxes, Labels, bool]:
+def _read_one_by_one(items: list[Any], demanded: str) -> tuple[Boxes, Labels, bool]:
     rows: list[list[float]] = []
     labels: Labels = []
     exact = True
@@ -196,7 +204,7 @@ def _read_one_by_one(items: list[Any]) -> tuple[Boxes, Labels, bool]:
         rows.append(coordinates)
         labels.append(label if isinstance(label, str) else None)
         exact = exact and isinstance(label, str) and bool(label.strip()) and len(item) == 2
-        exact = exact and key == BOX_KEYS[0] and not any(isinstance(part, str) for part in item[key])
+        exact = exact and key == demanded and not any(isinstance(part, str) for part in item[key])
     boxes, kept = keep_boxes(rows, labels)
     return boxes, kept, exact and len(boxes) == len(items)
 

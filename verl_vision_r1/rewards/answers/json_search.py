@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 BOX_KEYS: Final = ("bbox_2d", "bbox", "box_2d")
-"""Keys of an item's box. Only the first is the demanded form."""
+"""Keys of an item's box. Only one is the demanded form, see `json_boxes.demanded_key`."""
 
 OPENING: Final = re.compile(r"[\[{]")
 BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)

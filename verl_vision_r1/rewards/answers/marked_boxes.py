@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from verl_vision_r1.frames import Size
-from verl_vision_r1.rewards.answers.answer import Answer, are_fractions, fit
+from verl_vision_r1.rewards.answers.answer import Answer, are_fractions, fit, reads_special_tokens
 from verl_vision_r1.rewards.answers.json_boxes import Labels, keep_boxes, without_end_tokens
 from verl_vision_r1.rewards.answers.spans import THOUGHT
 
@@ -17,6 +17,7 @@ SURROUNDINGS: Final = " \t\r\n,;:.-*[]"
 """What may stand between a name and its boxes where the special tokens were left out."""
 
 
+@reads_special_tokens
 def parse_marked_boxes(completion: str, frame: Size) -> Answer:
     """Read boxes behind names: InternVL's, DeepSeek-VL2's and Qwen2-VL's forms, also without their special tokens.
 

@@ -7,14 +7,15 @@ from typing import Any, Final
 import numpy as np
 
 from verl_vision_r1.frames import Size
-from verl_vision_r1.rewards.answers.answer import Answer
-from verl_vision_r1.rewards.answers.json_boxes import read_json_boxes, without_end_tokens
+from verl_vision_r1.rewards.answers.answer import Answer, reads_special_tokens
+from verl_vision_r1.rewards.answers.json_boxes import demanded_key, read_json_boxes, without_end_tokens
 from verl_vision_r1.rewards.answers.spans import unwrap
 
 UNIT: Final = 0.001
 """One unit of a frame of 1 by 1, as a fraction of it; of any other frame it is 1."""
 
 
+@reads_special_tokens
 def parse_robust_boxes(completion: str, frame: Size, *, grounding: bool = False) -> Answer:
     """Read the boxes that `parse_json_boxes` reads, with a form that suits thinking models and has no loopholes.
 
@@ -41,7 +42,7 @@ def parse_robust_boxes(completion: str, frame: Size, *, grounding: bool = False)
     text = without_end_tokens(completion)
     inner, marked = unwrap(text)
     answer = _within(read_json_boxes(completion, inner, text, frame, grounding, marked))
-    if answer.as_asked and _repeats_a_key(inner, len(answer.boxes)):
+    if answer.as_asked and _repeats_a_key(inner, demanded_key(frame), len(answer.boxes)):
         return replace(answer, as_asked=False, well_formed=False)
     return answer
 
@@ -63,9 +64,9 @@ def _within(answer: Answer) -> Answer:
     )
 
 
-def _repeats_a_key(text: str, boxes: int) -> bool:
+def _repeats_a_key(text: str, key: str, boxes: int) -> bool:
     """Whether a key stands twice in an object. Only a text that has a key more often than boxes is decoded again."""
-    if text.count('"bbox_2d"') == text.count('"label"') == boxes:
+    if text.count(f'"{key}"') == text.count('"label"') == boxes:
         return False
     repeated = False
 

@@ -30,6 +30,10 @@ BUILT_IN: Final = {
     "robust_recall": "robust:robust_recall",
     "robust_precision": "robust:robust_precision",
     "f1": "robust:f1",
+    "hit": "pointing:hit",
+    "hit_precision": "pointing:hit_precision",
+    "nearness": "pointing:nearness",
+    "hit_f1": "pointing:hit_f1",
 }
 """By name: the module in this folder, and the function."""
 

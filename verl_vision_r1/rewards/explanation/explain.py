@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from verl_vision_r1.frames import Size
+from verl_vision_r1.frames import Size, axes
 from verl_vision_r1.rewards.answers import Answer
+from verl_vision_r1.rewards.explanation.points import point_reason
 from verl_vision_r1.rewards.explanation.reasons import Scene, reason
 from verl_vision_r1.rewards.explanation.worth import worths
 from verl_vision_r1.rewards.refinement import OFF, Stage
@@ -17,16 +18,18 @@ from verl_vision_r1.targets import Target
 
 @dataclass(frozen=True)
 class Verdict:
-    """The explanation of one predicted box. Predictions and objects are numbered from 1.
+    """The explanation of one predicted box or point. Predictions and objects are numbered from 1.
 
     Attributes:
         number: Position of the box in the completion.
-        box: `xyxy` in original-image pixels; NaN for an invalid position in a preset of a release.
+        box: `xyxy` in original-image pixels; NaN for an invalid position in a preset of a release. A point is a box
+            without area.
         label: The label as written; None if missing.
         confidence: As parsed; None if the format has no confidence.
         object: The matched object; None if unmatched.
         overlaps: The object with the highest IoU; None if it overlaps no object.
-        iou: IoU with the matched object, or else with the object it overlaps most; in [0, 1].
+        iou: IoU with the matched object, or else with the object it overlaps most; in [0, 1]. For a point, its
+            nearness.
         label_equal: Whether its label equals that object's, after normalisation.
         worth: The total minus the total without this box, in units of the total; negative if the box lowers the total.
             None if unknown; the notes say why.
@@ -70,6 +73,7 @@ class Explanation:
         return {
             **scores_as_dict(self.scores),
             "frame": list(self.answer.frame),
+            "axes": axes(self.answer.frame),
             "form": self.answer.form,
             "predictions": [_verdict_as_dict(verdict) for verdict in self.verdicts],
             "missed": None if self.missed is None else list(self.missed),
@@ -118,7 +122,8 @@ def explain(completion: str, target: Target, rules: TaskRules, frame: Size, stag
 
 def scores_as_dict(scores: Scores) -> dict[str, Any]:
     """Scores for JSON."""
-    plain = {name: getattr(scores, name) for name in ("total", "parts", "raw", "predicted", "targets", "matched")}
+    names = ("total", "acc", "parts", "raw", "predicted", "targets", "matched")
+    plain = {name: getattr(scores, name) for name in names}
     stage = {name: getattr(scores.stage, name) for name in ("index", "xi0", "xi1", "xi2")}
     errors = {name: _failure(error) for name, error in scores.errors.items()}
     return plain | {"mean_iou": _finite(scores.mean_iou), "stage": stage, "flags": scores.flags, "errors": errors}
@@ -140,7 +145,7 @@ def _verdict(scene: Scene, row: int, worth: float | None) -> Verdict:
         iou=scene.pairs[row][1] if row in scene.pairs else overlap,
         label_equal=scene.label_equal(row, other),
         worth=worth,
-        reason=reason(scene, row),
+        reason=(point_reason if scene.target.task == "pointing" else reason)(scene, row),
     )
 
 
@@ -158,7 +163,8 @@ def _notes(scene: Scene, scores: Scores) -> Iterator[str]:
     if not answer.well_formed:
         yield "the completion is not well-formed"
     if answer.malformed:
-        yield f"{answer.malformed} malformed item{'s' * (answer.malformed > 1)}: no box could be parsed"
+        kind = "point" if target.task == "pointing" else "box"
+        yield f"{answer.malformed} malformed item{'s' * (answer.malformed > 1)}: no {kind} could be parsed"
     if not scene.same_objects:
         yield "the reference answer has other boxes than the target: matches have no object number"
     elif scene.matches_nothing and len(answer.boxes):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import Boxes, pairwise_iou
-from verl_vision_r1.rewards.answers.answer import Answer, fit
+from verl_vision_r1.frames import write_size
+from verl_vision_r1.rewards.answers.answer import Answer, leave
 from verl_vision_r1.rewards.criteria import detection, robust
 from verl_vision_r1.rewards.matching import Match, boxes_in_pixels, match_by_confidence, match_nothing
 from verl_vision_r1.rewards.refinement import SLACK, Stage, credit, refine
@@ -51,7 +52,9 @@ class Scene:
 
     @functools.cached_property
     def iou(self) -> NDArray[np.float64]:
-        """(N, M) pairwise IoU; 0 for an invalid position."""
+        """(N, M) pairwise IoU, or nearness for points; 0 for an invalid position."""
+        if self.target.task == "pointing":
+            return self.target.regions.nearness(self.boxes[:, :2])
         if not len(self.boxes) or not len(self.target.boxes):
             return np.zeros((len(self.boxes), len(self.target.boxes)))
         with np.errstate(all="ignore"):
@@ -121,7 +124,7 @@ def _matched(scene: Scene, row: int) -> str:
     column, iou = scene.pairs[row]
     if not scene.same_objects:
         return f"matched to box {column + 1} of the reference answer, IoU {iou:.2f}"
-    return f"matched to {_object(scene, column)}, {_effect(scene, iou)}"
+    return f"matched to {object_name(scene, column)}, {_effect(scene, iou)}"
 
 
 def _effect(scene: Scene, iou: float) -> str:
@@ -163,7 +166,7 @@ def _unmatched(scene: Scene, row: int) -> str:
     if column is None:
         return "overlaps no object"
     iou = float(scene.iou[row, column])
-    overlap = f"overlaps {_object(scene, column)} most, "
+    overlap = f"overlaps {object_name(scene, column)} most, "
     if least is not None and iou <= least:
         return overlap + _compared(iou, "not above", "", least)
     overlap += f"IoU {iou:.2f}"
@@ -176,20 +179,21 @@ def _remarks(scene: Scene, row: int) -> Iterator[str]:
     """Further facts about a box and its label."""
     nearest = scene.nearest(row)
     if nearest is not None and row in scene.pairs and scene.iou[row, nearest] > scene.pairs[row][1] + NEARER:
-        yield f"it overlaps {_object(scene, nearest)} more, IoU {scene.iou[row, nearest]:.2f}"
+        yield f"it overlaps {object_name(scene, nearest)} more, IoU {scene.iou[row, nearest]:.2f}"
     x1, y1, x2, y2 = scene.boxes[row].tolist()
     if x1 > x2 or y1 > y2:
         yield "its corners are in the wrong order"
     elif x1 == x2 or y1 == y2:
         yield "it has no area"
     frame = scene.answer.frame
-    if fit(scene.answer.boxes[row : row + 1], frame)[1]:
-        yield f"it exceeds the frame {frame[0]:g}x{frame[1]:g}"
+    if leave(scene.answer.boxes[row : row + 1], frame):
+        yield f"it exceeds the frame {write_size(frame)}"
     if scene.answer.labels:
-        yield from _label_remarks(scene, row)
+        yield from label_remarks(scene, row)
 
 
-def _label_remarks(scene: Scene, row: int) -> Iterator[str]:
+def label_remarks(scene: Scene, row: int) -> Iterator[str]:
+    """Facts about the label of a prediction: missing, unknown, or not that of the object."""
     label, target = scene.label(row), scene.target
     matched = scene.pairs[row][0] if row in scene.pairs and scene.same_objects else None
     column = scene.nearest(row) if matched is None else matched
@@ -208,7 +212,8 @@ def _labels_differ(scene: Scene, row: int, column: int) -> bool:
     return not scene.label_equal(row, column)
 
 
-def _object(scene: Scene, column: int) -> str:
+def object_name(scene: Scene, column: int) -> str:
+    """An object in a sentence: its number and its label."""
     return f"object {column + 1} ({printable(scene.target.labels[column])})"
 
 

@@ -297,7 +297,7 @@ def _reference_boxes(target: Target, frame: Size) -> Boxes | None:
         return target.boxes
     items = _load(target.solution)
     try:
-        boxes = fit(_boxes(items), frame)[0]
+        boxes = fit(_boxes(items), (frame[0], frame[1]))[0]  # The reference is `xyxy` in every frame.
     except (TypeError, KeyError):
         return None
     return to_frame(boxes, frame, (target.width, target.height))

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.frames import Size, to_frame
+from verl_vision_r1.frames import Size, in_axes_of, to_frame
 from verl_vision_r1.rewards.answers.answer import Answer, fit
 from verl_vision_r1.rewards.answers.json_boxes import write_json_boxes
 from verl_vision_r1.rewards.answers.json_search import as_float
@@ -249,4 +249,4 @@ def _solution(target: Target, answer: Answer) -> str:
     if target.solution is not None:
         return target.solution
     boxes = to_frame(target.boxes, (target.width, target.height), answer.frame)
-    return f"<answer>{write_json_boxes(boxes, target.labels)}</answer>"
+    return f"<answer>{write_json_boxes(in_axes_of(answer.frame, boxes), target.labels)}</answer>"

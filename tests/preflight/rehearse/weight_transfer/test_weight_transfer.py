@@ -24,6 +24,8 @@ FAMILIES = {
     "qwen2_5_vl": ("Qwen/Qwen2.5-VL-7B-Instruct", ["+recipe=vision_r1_qwen7b"]),
     "qwen3_vl": ("Qwen/Qwen3-VL-4B-Instruct", ["+recipe=vision_r1_qwen3vl_4b", LONG]),
     "qwen3_vl_moe": ("Qwen/Qwen3-VL-30B-A3B-Instruct", ["+recipe=vision_r1_qwen3vl_30b_a3b", LONG]),
+    "qwen3_5": ("Qwen/Qwen3.5-4B", ["+recipe=vision_r1_qwen3_5_4b"]),
+    "qwen3_5_moe": ("Qwen/Qwen3.5-35B-A3B", ["+recipe=vision_r1_qwen3_5_35b_a3b"]),
 }
 
 

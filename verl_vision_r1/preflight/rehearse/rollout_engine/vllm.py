@@ -6,6 +6,7 @@ import importlib
 import io
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from verl_vision_r1.preflight.rehearse.rollout_engine.server import first_server, need_installed, version
 
@@ -43,7 +44,9 @@ def engine_config(config: Any) -> Any:
 
     arguments = AsyncEngineArgs.from_cli_args(server_arguments(config))
     arguments.skip_tokenizer_init, arguments.load_format, arguments.enable_sleep_mode = True, "dummy", False
-    return arguments.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
+    # vLLM has no prefix caching for linear attention on a CPU with AMX; a GPU has it.
+    with mock.patch("torch.cpu._is_amx_tile_supported", return_value=False):
+        return arguments.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
 
 
 def use_cpu() -> None:

@@ -25,7 +25,18 @@ def build(made: Any) -> Any:
 
     in_memory = mock.patch.object(expert_map_manager, "determine_expert_map", on_cpu)
     with in_worker(made), in_memory, torch.device("meta"):
-        return initialize_model(made)
+        return without_memory(initialize_model(made))
+
+
+def without_memory(model: Any) -> Any:
+    """Replace the parameters that a layer put on its GPU by name, such as the gated norm of Qwen3.5."""
+    for layer in model.modules():
+        for name, part in list(layer.named_parameters(recurse=False)):
+            if not part.is_meta:
+                empty = torch.nn.Parameter(torch.empty_like(part, device="meta"), requires_grad=False)
+                vars(empty).update(vars(part))  # Its loader.
+                setattr(layer, name, empty)
+    return model
 
 
 @contextlib.contextmanager

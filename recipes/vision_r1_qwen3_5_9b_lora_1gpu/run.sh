@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# Further arguments are Hydra overrides, such as data.train_files=data/train.parquet or vision_r1/engine=fsdp2_offload.
+set -euo pipefail
+exec python -m verl.trainer.main_ppo +recipe=vision_r1_qwen3_5_9b_lora_1gpu "$@"

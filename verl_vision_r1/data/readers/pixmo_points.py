@@ -1,0 +1,150 @@
+"""PixMo-Points: images, names, and a point for each thing of that name.
+
+https://huggingface.co/datasets/allenai/pixmo-points (ODC-BY), `data/train-*.parquet`, or the same as JSON Lines. Its
+points are in percent of the image. It is published without images, which are expected in `images/`, named as in their
+URL or by `image_sha256`; custom files may have the path of an image, `image`, instead:
+
+    {"image_url": "https://example.com/crowd.jpg", "image_sha256": "5d41...", "label": "people", "count": 2,
+     "points": [{"x": 10.5, "y": 45.2}, {"x": 63.0, "y": 40.1}], "collection_method": "pointing"}
+
+A point has no size, so the target is a square around it, `SIDE` of the image's shorter side wide, or narrower where
+the next point is near. This size is ours. A row without points is a negative sample.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from verl_vision_r1.boxes import NO_BOXES, Boxes
+from verl_vision_r1.data.readers.counting import image_names
+from verl_vision_r1.data.readers.entries import Entry, json_lines, text_of
+from verl_vision_r1.data.readers.folders import contents, expect_folder
+from verl_vision_r1.data.readers.image_size import shown_size
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image
+from verl_vision_r1.points import Points
+from verl_vision_r1.shown import shown
+from verl_vision_r1.targets import Target
+
+SIDE: Final = 0.08
+"""Side of the square around a point, as a fraction of the shorter side of the image."""
+LEAST: Final = 2.0
+"""Minimum side of the square in pixels."""
+KEYS: Final = ("image", "image_url", "image_sha256", "label", "points")
+
+
+def find(source: str) -> Splits:
+    """The files `*.parquet` or `*.jsonl` in the folder or in `data/`.
+
+    A file whose name starts with "train", "val", "validation" or "test" belongs to that split, any other to "all".
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        ValueError: The folder has no such file.
+    """
+    folder = expect_folder(source)
+    paths = [path for place in (folder, folder / "data") for path in sorted(place.glob("[!.]*"))]
+    files: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.suffix in READERS:
+            named = re.match("(train|val|test)(idation)?(?![a-z])", path.name)
+            files.setdefault(named[1] if named else "all", []).append(path)
+    if not files:
+        raise ValueError(
+            f"{source}: expected PixMo-Points (*.parquet or *.jsonl), got a folder that contains {contents(folder)}"
+        )
+    return {split: _reader(paths, folder) for split, paths in files.items()}
+
+
+def _reader(paths: list[Path], folder: Path) -> Read:
+    return lambda on_problem, _: (
+        sample for path in paths for sample in read_points(path, folder, on_problem=on_problem)
+    )
+
+
+def read_points(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
+    """Read one file, row by row.
+
+    Args:
+        path: A `.parquet` or `.jsonl` file.
+        folder: Folder of the dataset, with the images in it or in `images/`.
+        on_problem: Called with the error of each invalid row.
+
+    Yields:
+        Samples of the task pointing. `image_id` is the path of the image within the folder.
+
+    Raises:
+        FileNotFoundError: The file or an image does not exist.
+        ValueError: The file has another format, or a row is invalid.
+    """
+    reading = Reading.of(on_problem)
+    for where, row in READERS[path.suffix](path, reading):
+        try:
+            label, points = text_of(row, "label", where).strip(), _points(row.get("points"), where)
+            image = find_image([folder / "images", folder], image_names(row, where), where)
+            size = shown_size(image)
+            boxes = squares(points * size / 100, size)
+            target = Target(boxes, (label,) * len(boxes), *size, (label,), "pointing")
+        except (ValueError, OSError) as problem:
+            reading.defect(problem, "row missing its image, or defective")
+        else:
+            yield Sample(image, image.relative_to(folder).as_posix(), target, "points", label, annotations=1)
+
+
+def _points(value: Any, where: str) -> Points:
+    """(N, 2) points in percent."""
+    entries = value if isinstance(value, list) else [value]
+    rows = [tuple(entry.get(axis) for axis in "xy") if isinstance(entry, dict) else (None,) for entry in entries]
+    if not all(_is_percent(number) for row in rows for number in row):
+        raise ValueError(
+            f"{where}: expected 'points' to be a list of {{'x': ..., 'y': ...}} in percent, got {shown(value)}"
+        )
+    return np.array(list(dict.fromkeys(rows)), dtype=np.float64).reshape(-1, 2)
+
+
+def _is_percent(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+
+
+def squares(points: Points, size: tuple[int, int]) -> Boxes:
+    """The square around each point, cut at the border of the image; no two of them overlap, unless `LEAST` wide.
+
+    Args:
+        points: (N, 2) in pixels.
+        size: Width and height of the image in pixels.
+
+    Example:
+        >>> squares(np.array([[50.0, 50.0], [53.0, 50.0]]), (100, 200)).tolist()
+        [[48.5, 48.5, 51.5, 51.5], [51.5, 48.5, 54.5, 51.5]]
+    """
+    if not len(points):
+        return NO_BOXES
+    apart = np.abs(points[:, None] - points).max(axis=2)
+    np.fill_diagonal(apart, SIDE * min(size))
+    half = np.maximum(np.minimum(apart.min(axis=1), SIDE * min(size)), LEAST) / 2
+    # A point on the border keeps half of its square; a square needs some area inside the image.
+    centres = np.clip(points, LEAST / 4, np.array(size) - LEAST / 4)
+    boxes: Boxes = np.clip(np.hstack([centres - half[:, None], centres + half[:, None]]), 0.0, [*size, *size])
+    return boxes
+
+
+def _read_parquet(path: Path, on_problem: OnProblem) -> Iterator[tuple[str, Entry]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        columns = [name for name in KEYS if name in file.schema_arrow.names]
+        if not {"label", "points"} <= set(columns):
+            raise ValueError(f"{path}: expected the columns 'label' and 'points', got {file.schema_arrow.names}")
+        rows = (row for batch in file.iter_batches(1024, columns=columns) for row in batch.to_pylist())
+        for index, row in enumerate(rows):
+            yield f"{path} row {index}", row
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: expected a parquet file, got one that cannot be read: {error}") from error
+
+
+READERS: Final = {".parquet": _read_parquet, ".jsonl": json_lines}
