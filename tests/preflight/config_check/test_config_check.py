@@ -256,7 +256,7 @@ def test_a_warning_is_printed_and_the_run_continues(
     from verl_vision_r1.preflight.config_check import Preflight
 
     Preflight().on_job_start(run(f"data.val_files={folder / 'train.parquet'}"))
-    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("verl-vision-r1: ")]
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("verl-vision-r1: warning: ")]
     assert len(warnings) == 1
     assert warnings[0].startswith("verl-vision-r1: warning: data.val_files: expected samples that are not trained on")
 
