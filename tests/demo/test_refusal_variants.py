@@ -13,7 +13,7 @@ from verl_vision_r1.demo import refusal
 from verl_vision_r1.demo.ablation_table import ablation_table
 from verl_vision_r1.demo.ablations import NEVER_REFUSES, VARIANTS, Ablations, result_of, start_of
 from verl_vision_r1.demo.refusal_table import COLUMNS, refusal_table
-from verl_vision_r1.demo.shapes import NAMES, draw_scene
+from verl_vision_r1.demo.shapes import NAMES, OTHER_NAMES, draw_scene
 
 SCENES = {"categories": (4, 2), "category": (12, 5)}
 
@@ -21,7 +21,8 @@ SCENES = {"categories": (4, 2), "category": (12, 5)}
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
     monkeypatch.setattr("verl_vision_r1.demo.run.SCENES", SCENES)
-    folder = refusal.prepare_with_negatives(tmp_path, seed=0, negatives=1.0)
+    monkeypatch.setattr(refusal, "SCENES_OF_OTHERS", (6, 3))
+    folder = refusal.prepare_with_negatives(tmp_path, seed=0, negatives=0.5, absent=1.0)
     return {name: pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("train", "val")}
 
 
@@ -37,9 +38,28 @@ def test_training_has_negative_samples_and_validation_has_them_apart(rows: dict[
     train, val = counts(rows["train"]), counts(rows["val"])
     assert train["shapes_category/detection", True] == train["shapes_category/detection", False]
     assert ("shapes_categories/detection", True) not in train
+    assert (train["shapes_others/detection", True], val["shapes_others/detection", True]) == (3, 3)
     assert val["shapes_absent/detection", True] == 2 * SCENES["category"][1]
-    assert {source for source, negative in val if negative} == {"shapes_absent/detection"}
-    assert ("shapes_absent/detection", False) not in val
+    alone = {"shapes_absent/detection", "shapes_others/detection"}
+    assert {source for source, negative in val if negative} == alone
+    assert not alone & {source for source, negative in val if not negative}
+
+
+def test_without_negative_samples_only_validation_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verl_vision_r1.demo.run.SCENES", SCENES)
+    monkeypatch.setattr(refusal, "SCENES_OF_OTHERS", (6, 3))
+    folder = refusal.prepare_with_negatives(tmp_path, seed=0, negatives=0.0, absent=0.0)
+    train = counts(pq.read_table(folder / "train.parquet").to_pylist())
+    assert {key for key in train if key[1]} == set()
+    assert counts(pq.read_table(folder / "val.parquet").to_pylist())["shapes_others/detection", True] == 3
+
+
+def test_a_scene_of_other_colours_has_no_object_that_is_asked_for() -> None:
+    _, scene = draw_scene(np.random.default_rng(0), names=OTHER_NAMES)
+    assert len(scene.labels)
+    assert not set(scene.labels) & set(NAMES)
+    told = refusal._made_up(scene, "red circle", np.random.default_rng(0))
+    assert told.labels in ((), ("red circle",))
 
 
 def test_one_absent_category_resembles_an_object(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def test_a_page_is_what_the_code_makes(name: str) -> None:
 
 def test_every_key_of_ours_is_described_beside_it() -> None:
     said = keys.meanings()
-    templates = {f"prompt.{name}" for name in ("categories", "category", "expression", "class", "count", "points", "point")}
+    asked = ("categories", "category", "expression", "class", "count", "points", "point")
+    templates = {f"prompt.{name}" for name in asked}
     assert keys.keys_in_use() <= {*keys.KEYS, *templates}
     assert {*keys.KEYS, *templates} <= {key for key, text in said.items() if text.strip()}
 

@@ -51,15 +51,15 @@ class Variant:
         overrides: The change of the configuration.
         prompt: Prompt template and output format, a key of `lessons.ANSWERS`.
         supervised: Supervised training instead of GRPO: number of correct completions per prompt; 0 for GRPO.
-        negatives: For the variants of refusal: negative samples per training question about one category. They have
-            another initial model, and their held-out questions include negative ones; see `demo.refusal`.
+        negatives: For the variants of refusal, which have another initial model: `negatives` and `absent` of
+            `refusal.prepare_with_negatives`.
     """
 
     title: str
     overrides: tuple[str, ...] = ()
     prompt: str = "vision_r1"
     supervised: int = 0
-    negatives: float | None = None
+    negatives: tuple[float, float] | None = None
 
 
 def _preset(name: str, prompt: str = "vision_r1", *more: str) -> Variant:
@@ -85,8 +85,8 @@ def _sampled(draw: str) -> Variant:
     return _robust(f"{POOL} samples, sampler {draw}", *keys, pool=True)
 
 
-def _refusal(change: str, negatives: float, *more: str) -> Variant:
-    return Variant(f"never refuses at first, {change}", more, negatives=negatives)
+def _refusal(change: str, negatives: float, absent: float = 0.0) -> Variant:
+    return Variant(f"never refuses at first, {change}", negatives=(negatives, absent))
 
 
 HALF: Final = (
@@ -119,11 +119,8 @@ VARIANTS: Final[dict[str, Variant]] = {
     "sampler_weight": _sampled("weight"),
     "kl": _vision_r1("KL to the initial model, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),
     "refusal_none": _refusal("no negative samples", 0.0),
-    "refusal_quarter": _refusal("0.25 negative samples per question", 0.25),
-    "refusal": _refusal("1 negative sample per question", 1.0),
-    "refusal_not_divided": _refusal(
-        "1 negative sample per question, advantages not divided", 1.0, "algorithm.norm_adv_by_std_in_grpo=false"
-    ),
+    "refusal": _refusal("negative samples: scenes of other colours", 1.0),
+    "refusal_absent": _refusal("negative samples: absent categories", 0.0, 1.0),
     "supervised": Variant("supervised, one completion per prompt", supervised=1),
     "supervised_often": Variant("supervised, as many completions as rollouts", supervised=8),
 }
@@ -218,13 +215,13 @@ def _rows_and_start(plan: Ablations, variant: Variant, seed: int) -> tuple[Path,
     """Data and initial model of a variant."""
     if variant.negatives is None:
         return _rows(plan, variant.prompt, seed), _start(plan, variant.prompt)
-    return _rows_with_negatives(plan, variant.negatives, seed), _start_without_refusals(plan)
+    return _rows_with_negatives(plan, *variant.negatives, seed), _start_without_refusals(plan)
 
 
-def _rows_with_negatives(plan: Ablations, negatives: float, seed: int) -> Path:
-    folder = plan.folder / "data" / f"negatives_{negatives:g}" / str(seed)
+def _rows_with_negatives(plan: Ablations, negatives: float, absent: float, seed: int) -> Path:
+    folder = plan.folder / "data" / f"negatives_{negatives:g}_{absent:g}" / str(seed)
     if not (folder / "rows" / "val.parquet").is_file():
-        prepare_with_negatives(folder, seed, negatives)
+        prepare_with_negatives(folder, seed, negatives, absent)
     return folder / "rows"
 
 
@@ -235,7 +232,7 @@ def _start_without_refusals(plan: Ablations) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(TAUGHT_MODEL, folder / "model")
         teach_to_name_a_box(folder / "model")
-        rows = _rows_with_negatives(plan, 0.0, 0)
+        rows = _rows_with_negatives(plan, 0.0, 0.0, 0)
         _measure(Demo(folder, 1, rows=rows), start_of(plan, NEVER_REFUSES))
     return folder / "model"
 

@@ -7,17 +7,18 @@ from typing import Final
 
 from verl_vision_r1.demo.ablation_table import with_interval
 from verl_vision_r1.demo.ablations import NEVER_REFUSES, VARIANTS, Ablations, result_of, start_of
-from verl_vision_r1.demo.refusal import ABSENT
+from verl_vision_r1.demo.refusal import ABSENT, OTHERS
 from verl_vision_r1.evaluation.presentation.tables import Grid
 
 COLUMNS: Final = {
     "AP, all": ("shapes_categories", "AP"),
     "AP, one category": ("shapes_category", "AP"),
-    "positives refused": ("shapes_category", "positives_refused"),
-    "negatives refused": (ABSENT, "negatives_refused"),
-    "negatives malformed": (ABSENT, "negatives_malformed"),
+    "refused: all": ("shapes_categories", "positives_refused"),
+    "one category": ("shapes_category", "positives_refused"),
+    "other colours": (OTHERS, "negatives_refused"),
+    "absent category": (ABSENT, "negatives_refused"),
 }
-"""Data set and measure of each column, in percent. The data sets with AP have no negative samples."""
+"""Data set and measure of each column, in percent. Only the last two data sets have negative samples."""
 
 
 def refusal_table(plan: Ablations) -> Grid:

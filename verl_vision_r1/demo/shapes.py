@@ -12,6 +12,9 @@ from verl_vision_r1.targets import Target
 COLOURS: Final = {"red": (214, 39, 40), "green": (44, 160, 44), "blue": (31, 119, 180), "yellow": (240, 200, 40)}
 FORMS: Final = ("circle", "square", "triangle")
 NAMES: Final = tuple(f"{colour} {form}" for colour in COLOURS for form in FORMS)
+OTHER_COLOURS: Final = {"black": (20, 20, 20), "purple": (130, 30, 150)}
+OTHER_NAMES: Final = tuple(f"{colour} {form}" for colour in OTHER_COLOURS for form in FORMS)
+"""Shapes that no prompt of the demo asks for."""
 SIDE: Final = 140
 """Width and height of each image in pixels: 5 x 5 visual tokens of 28 pixels."""
 SIZES: Final = (24, 52)
@@ -22,26 +25,29 @@ MOST: Final = 4
 Box = tuple[int, int, int, int]
 
 
-def draw_scene(generator: np.random.Generator, most: int = MOST) -> tuple[Image.Image, Target]:
+def draw_scene(
+    generator: np.random.Generator, most: int = MOST, names: tuple[str, ...] = NAMES
+) -> tuple[Image.Image, Target]:
     """Draw an image with shapes that do not touch.
 
     Args:
         generator: Source of randomness.
         most: Maximum number of shapes, at least 1.
+        names: The categories, `NAMES` or `OTHER_NAMES`.
 
     Returns:
-        The image, and its ground truth: boxes in pixels sorted from left to right, and all categories.
+        The image, and its ground truth: boxes in pixels sorted from left to right, and the categories.
     """
     picture = Image.new("RGB", (SIDE, SIDE), tuple(int(value) for value in generator.integers(90, 256, size=3)))
     draw = ImageDraw.Draw(picture)
     boxes: list[Box] = []
     for _ in range(int(generator.integers(1, most + 1))):
         boxes += _free_box(generator, boxes)
-    shapes = sorted((box, str(generator.choice(NAMES))) for box in boxes)
+    shapes = sorted((box, str(generator.choice(names))) for box in boxes)
     for box, name in shapes:
         _draw_shape(draw, box, name)
     corners = np.array([box for box, _ in shapes], dtype=np.float64)
-    return picture, Target(corners, tuple(name for _, name in shapes), SIDE, SIDE, NAMES)
+    return picture, Target(corners, tuple(name for _, name in shapes), SIDE, SIDE, names)
 
 
 def _free_box(generator: np.random.Generator, taken: list[Box]) -> list[Box]:
@@ -56,14 +62,15 @@ def _free_box(generator: np.random.Generator, taken: list[Box]) -> list[Box]:
 
 
 def _draw_shape(draw: ImageDraw.ImageDraw, box: Box, name: str) -> None:
-    colour, form = name.split()
+    word, form = name.split()
+    colour = {**COLOURS, **OTHER_COLOURS}[word]
     left, top, right, bottom = box[0], box[1], box[2] - 1, box[3] - 1
     if form == "circle":
-        draw.ellipse((left, top, right, bottom), fill=COLOURS[colour])
+        draw.ellipse((left, top, right, bottom), fill=colour)
     elif form == "square":
-        draw.rectangle((left, top, right, bottom), fill=COLOURS[colour])
+        draw.rectangle((left, top, right, bottom), fill=colour)
     else:
-        draw.polygon([((left + right) / 2, top), (right, bottom), (left, bottom)], fill=COLOURS[colour])
+        draw.polygon([((left + right) / 2, top), (right, bottom), (left, bottom)], fill=colour)
 
 
 def write_shapes(folder: Path, part: str, images: int, seed: int = 0) -> Path:
