@@ -36,9 +36,13 @@ FAMILIES = {"Qwen2-VL": "qwen2_vl", "Qwen2.5-VL": "qwen2_5_vl", "Qwen3-VL": "qwe
 
 
 def possible(name: str, row: tuple[str, ...]) -> bool:
-    """Whether verl has it: no Qwen2-VL on Megatron, and the recipe with divided experts on nothing else."""
+    """Whether verl has it.
+
+    No Qwen2-VL and no 16-bit weights of FSDP on Megatron, and the recipe with divided experts on nothing else.
+    """
     megatron = row[0] == "megatron"
-    return not (name.startswith("visual_rft") and megatron) and (name != MOE or megatron)
+    fsdp_only = name.startswith("visual_rft") or name.endswith("_24gb")
+    return not (fsdp_only and megatron) and (name != MOE or megatron)
 
 
 def chosen(name: str) -> list[tuple[str, ...]]:

@@ -1,10 +1,11 @@
 """Data and initial model of the ablations of refusal; `refusal_table` shows their results.
 
-The demo's model has never seen an empty completion, so no rollout of it refuses, and GRPO has nothing to reinforce. A
-short supervised stage gives it the habit of most vision-language models: where nothing is there that it is asked for,
-it names a box, and only some sampled completions refuse.
+The demo's model has never seen an empty completion, so no rollout of it refuses, and GRPO has nothing to reinforce. As
+for its boxes, it gets the ability first and then a habit, that of most vision-language models: where nothing is there
+that it is asked for, it names a box, and only some sampled completions refuse.
 """
 
+import functools
 import itertools
 import json
 from collections.abc import Iterator
@@ -25,8 +26,10 @@ from verl_vision_r1.rewards.answers import write_json_boxes
 from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.targets import Target
 
-STEPS: Final = 300
-"""Supervised steps of the stage."""
+ABILITY_STEPS: Final = 500
+"""Supervised steps in which all negative samples have an empty completion."""
+STEPS: Final = 150
+"""Supervised steps of the habit."""
 REFUSED: Final = 0.3
 """Fraction of its negative samples with an empty completion."""
 OTHERS: Final = "shapes_others"
@@ -100,18 +103,20 @@ def _shares(name: str, others: set[str]) -> bool:
     return any(set(name.split()) & set(other.split()) for other in others)
 
 
-def teach_to_name_a_box(folder: Path, steps: int = STEPS) -> None:
-    """Teach the demo's model the habit, in place: it keeps its habits in other samples."""
-    teach(folder, _lessons, steps, lambda step, loss: None, HABIT_RATE)
+def teach_to_name_a_box(folder: Path, ability_steps: int = ABILITY_STEPS, steps: int = STEPS) -> None:
+    """Teach the demo's model to refuse, then the habit to name a box; in place. Its other habits stay."""
+    for count, refused, seed in ((ability_steps, 1.0, 6), (steps, REFUSED, 7)):
+        lessons_of = functools.partial(_lessons, refused, seed)
+        teach(folder, lessons_of, count, lambda step, loss: None, HABIT_RATE)
 
 
-def _lessons(examples: Examples) -> Iterator[list[Example]]:
-    generator = np.random.default_rng(6)
+def _lessons(refused: float, seed: int, examples: Examples) -> Iterator[list[Example]]:
+    generator = np.random.default_rng(seed)
     for _ in itertools.count():
-        yield [_lesson(examples, generator) for _ in range(BATCH)]
+        yield [_lesson(examples, generator, refused) for _ in range(BATCH)]
 
 
-def _lesson(examples: Examples, generator: np.random.Generator) -> Example:
+def _lesson(examples: Examples, generator: np.random.Generator, refused: float) -> Example:
     """An example about all categories, also in a scene of other colours, or about one category, also an absent one."""
     kind = str(generator.choice(("categories", "others", "category", "absent"), p=(0.3, 0.3, 0.3, 0.1)))
     image, scene = draw_scene(generator, names=OTHER_NAMES if kind == "others" else NAMES)
@@ -119,19 +124,19 @@ def _lesson(examples: Examples, generator: np.random.Generator) -> Example:
         asked, subject, told = scene, "", Habit().of(scene, generator)
     elif kind == "others":
         asked, subject = Target(NO_BOXES, (), scene.width, scene.height, NAMES), ""
-        told = _made_up(scene, str(generator.choice(NAMES)), generator)
+        told = _made_up(scene, str(generator.choice(NAMES)), generator, refused)
     else:
         names = scene.labels if kind == "category" else [name for name in NAMES if name not in scene.labels]
         subject = str(generator.choice(names))
         asked = of_category(scene, subject)
-        told = Habit().of(asked, generator) if kind == "category" else _made_up(scene, subject, generator)
+        told = Habit().of(asked, generator) if kind == "category" else _made_up(scene, subject, generator, refused)
     question = load_prompts("vision_r1").text("category" if subject else "categories", asked, subject)
     return examples.make(image, question, _written(told))
 
 
-def _made_up(scene: Target, name: str, generator: np.random.Generator) -> Target:
-    """The prediction where there is nothing: the box of an object that resembles it, or sometimes no box."""
-    if generator.random() < REFUSED:
+def _made_up(scene: Target, name: str, generator: np.random.Generator, refused: float = REFUSED) -> Target:
+    """The prediction where there is nothing: no box, or the box of an object that resembles it."""
+    if generator.random() < refused:
         return Target(NO_BOXES, (), scene.width, scene.height, (name,))
     alike = [place for place, label in enumerate(scene.labels) if _shares(name, {label})]
     place = int(generator.choice(alike or range(len(scene.labels))))
