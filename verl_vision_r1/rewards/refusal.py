@@ -1,6 +1,7 @@
 """Refusal: whether a completion predicts explicitly nothing, which is correct for a negative sample alone."""
 
 from verl_vision_r1.rewards.answers import Answer
+from verl_vision_r1.rewards.criteria.overlap import is_explicitly_empty
 
 
 def refused(answer: Answer, task: str) -> bool:
@@ -23,4 +24,4 @@ def refused(answer: Answer, task: str) -> bool:
         return False
     if task == "counting":
         return answer.content.isdecimal() and int(answer.content[:20]) == 0
-    return answer.parsed and not (len(answer.boxes) or answer.malformed or answer.truncated)
+    return bool(is_explicitly_empty(answer)) and not answer.truncated

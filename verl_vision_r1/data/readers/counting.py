@@ -18,11 +18,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
 
 from verl_vision_r1.boxes import NO_BOXES
-from verl_vision_r1.data.readers.classification import ENDINGS
-from verl_vision_r1.data.readers.entries import Entry, json_lines, load_json, text_of
+from verl_vision_r1.data.readers import pixmo
+from verl_vision_r1.data.readers.entries import Entry, expect_object, load_json, text_of
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
@@ -32,7 +31,6 @@ from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 CLEVR_KEYS: Final = ("questions", "image_filename", "question", "answer")
-PIXMO_KEYS: Final = ("image", "image_url", "image_sha256", "label", "count")
 HOW_MANY: Final = re.compile(r"\b(how many|what number of)\b", re.IGNORECASE)
 """CLEVR uses both phrases."""
 
@@ -50,8 +48,7 @@ def find(source: str) -> Splits:
     files = {name: folder / "questions" / f"CLEVR_{name}_questions.json" for name in ("train", "val")}
     splits = {name: _clevr_reader(path, folder / "images" / name) for name, path in files.items() if path.is_file()}
     if not splits:
-        tables = [path for place in (folder, folder / "data") for path in sorted(place.glob("[!.]*"))]
-        splits = _pixmo_splits(folder, [path for path in tables if path.suffix in READERS])
+        splits = pixmo.splits_of(folder, read_pixmo)
     if not splits:
         raise ValueError(
             f"{source}: expected CLEVR (questions/CLEVR_train_questions.json) or PixMo-Count (*.parquet or *.jsonl),"
@@ -84,7 +81,7 @@ def read_clevr(path: Path, images: Path, on_problem: OnProblem = fail) -> Iterat
         where = f"{path} question {index}"
         try:
             name, question, answer = (
-                text_of(_object(entry, where), key, where) for key in ("image_filename", "question", "answer")
+                text_of(expect_object(entry, where), key, where) for key in ("image_filename", "question", "answer")
             )
             if not HOW_MANY.search(question) or not re.fullmatch("[0-9]{1,9}", answer):
                 reading.leave_out("question for something else than a number")
@@ -116,26 +113,6 @@ def _load(path: Path) -> list[Any]:
     return questions
 
 
-def _object(entry: Any, where: str) -> Entry:
-    if not isinstance(entry, dict):
-        raise ValueError(f"{where}: expected an object, got {shown(entry)}")
-    return entry
-
-
-def _pixmo_splits(folder: Path, tables: list[Path]) -> Splits:
-    files: dict[str, list[Path]] = {}
-    for path in tables:
-        named = re.match("(train|val|test)(idation)?(?![a-z])", path.name)
-        files.setdefault(named[1] if named else "all", []).append(path)
-    return {split: _pixmo_reader(paths, folder) for split, paths in files.items()}
-
-
-def _pixmo_reader(paths: list[Path], folder: Path) -> Read:
-    return lambda on_problem, _: (
-        sample for path in paths for sample in read_pixmo(path, folder, on_problem=on_problem)
-    )
-
-
 def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
     """Read one file of PixMo-Count.
 
@@ -152,50 +129,14 @@ def read_pixmo(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterat
         ValueError: The file has another format, or a row is invalid.
     """
     reading = Reading.of(on_problem)
-    for where, row in READERS[path.suffix](path, reading):
+    for where, row in pixmo.rows_of(path, "count", reading):
         try:
             label, count = text_of(row, "label", where), row.get("count")
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 raise ValueError(f"{where}: expected 'count' to be a whole number, got {shown(count)}")
-            image = find_image([folder / "images", folder], image_names(row, where), where)
+            image = pixmo.image_of(row, folder, where)
             target = Target(NO_BOXES, (), *shown_size(image), task="counting", count=count)
         except (ValueError, OSError) as problem:
             reading.defect(problem, "row missing its image, or defective")
         else:
             yield Sample(image, image.relative_to(folder).as_posix(), target, "count", label, annotations=1)
-
-
-def image_names(row: Entry, where: str) -> list[str]:
-    """The names that the image of a row of PixMo may have, in order of preference.
-
-    Raises:
-        ValueError: The row has neither a path nor a URL.
-    """
-    if isinstance(row.get("image"), str):
-        return [row["image"]]
-    url, digest = row.get("image_url"), row.get("image_sha256")
-    if not isinstance(url, str):
-        raise ValueError(f"{where}: expected the path 'image' or the URL 'image_url', got {shown(row)}")
-    # The digest first: many URLs end in the same name.
-    named = [digest, *(digest + ending for ending in ENDINGS)] if isinstance(digest, str) and digest else []
-    base = re.split("[?#]", url)[0].rsplit("/", 1)[-1]
-    return [*named, *dict.fromkeys(name for name in (base, unquote(base)) if name)]
-
-
-def _read_parquet(path: Path, on_problem: OnProblem) -> Iterator[tuple[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        columns = [name for name in PIXMO_KEYS if name in file.schema_arrow.names]
-        if not {"label", "count"} <= set(columns):
-            raise ValueError(f"{path}: expected the columns 'label' and 'count', got {file.schema_arrow.names}")
-        rows = (row for batch in file.iter_batches(1024, columns=columns) for row in batch.to_pylist())
-        for index, row in enumerate(rows):
-            yield f"{path} row {index}", row
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: expected a parquet file, got one that cannot be read: {error}") from error
-
-
-READERS: Final = {".parquet": _read_parquet, ".jsonl": json_lines}

@@ -44,6 +44,17 @@ def value_of(entry: Entry, key: str, kind: type[Value], where: str) -> Value:
     return value
 
 
+def expect_object(entry: Any, where: str) -> Entry:
+    """The entry, which has to be a JSON object.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: expected an object, got {shown(entry)}")
+    return entry
+
+
 def id_of(entry: Entry, key: str, where: str) -> Key:
     """An id. Some tools write numbers as text or as decimals: `7`, `"7"` and `7.0` are one id.
 

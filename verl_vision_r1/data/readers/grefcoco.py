@@ -13,26 +13,24 @@ references, next to COCO's annotations in `instances.json`; without a target, th
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from verl_vision_r1.data.readers.coco import load
-from verl_vision_r1.data.readers.entries import Entry, Key, id_of, load_json, size_of, value_of
+from verl_vision_r1.data.readers.entries import Entry, id_of, load_json, size_of, value_of
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.references import (
-    by_id,
-    expression_of,
+    Instances,
+    Referred,
     image_folders,
     known_entry,
     load_references,
     object_of,
-    only_objects,
-    sentences_of,
+    read_sentences,
     splits_of,
 )
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, expression_sample, find_image
+from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image
 from verl_vision_r1.shown import shown
 
 FILES: Final = ("grefs(unc).json", "grefs(unc).p")
@@ -89,39 +87,21 @@ def read_references(references: Path, split: str, *images: Path, on_problem: OnP
         FileNotFoundError: A file or an image does not exist.
         ValueError: A file has another format, an id is unknown, a sentence is blank, or a box is invalid.
     """
-    document, reading = load(references.with_name("instances.json")), Reading.of(on_problem)
-    entries, annotations = (by_id(document[key]) for key in ("images", "annotations"))
-    only = only_objects(document)
-    for number, reference in enumerate(_load(references)):
-        where, sentences = f"{references} entry {number}", list[object]()
-        try:
-            if value_of(reference, "split", str, where) != split:
-                continue
-            sentences = sentences_of(reference, where)
-            entry = known_entry(reference, "image_id", entries, where)
-            image, size, boxes = _target(reference, entry, annotations, images, where, reading)
-        except (ValueError, OSError) as problem:
-            reading.defect(problem, "reference missing its image, or defective", len(sentences))
-            continue
-        for sentence in sentences:
-            try:
-                expression = expression_of(sentence, where)
-            except ValueError as problem:
-                reading.defect(problem)
-            else:
-                sample = expression_sample(image, image.stem, expression, boxes, size)
-                yield replace(sample, annotations=1, only_of=_only(reference, only))
+    refer = partial(_referred, images)
+    yield from read_sentences(references, _load, split, refer, on_problem)
 
 
-def _target(
-    reference: Entry, entry: Entry, annotations: dict[Key, Entry], images: Sequence[Path], where: str, reading: Reading
-) -> tuple[Path, tuple[int, int], list[list[float]]]:
-    """The image of a reference, its size, and the boxes of its targets."""
+def _referred(
+    images: Sequence[Path], reference: Entry, instances: Instances, where: str, reading: Reading
+) -> Referred:
+    entry, targets = known_entry(reference, "image_id", instances.images, where), _targets(reference, where)
     boxes = []
-    for number in _targets(reference, where):
-        annotation = known_entry({"ann_id": number}, "ann_id", annotations, where)
+    for number in targets:
+        annotation = known_entry({"ann_id": number}, "ann_id", instances.annotations, where)
         boxes.append(object_of(annotation, entry, images, where, reading)[2])
-    return find_image(images, [value_of(entry, "file_name", str, where)], where), size_of(entry, where), boxes
+    image = find_image(images, [value_of(entry, "file_name", str, where)], where)
+    only = instances.only.get(id_of({"id": targets[0]}, "id", ""), "") if len(targets) == 1 else ""
+    return Referred(image, size_of(entry, where), boxes, only, annotations=1)
 
 
 def _targets(reference: Entry, where: str) -> list[object]:
@@ -135,9 +115,3 @@ def _targets(reference: Entry, where: str) -> list[object]:
             f" {shown(given)} and {shown(reference.get('no_target'))}"
         )
     return [] if none else ids
-
-
-def _only(reference: Entry, only: dict[Key, str]) -> str:
-    """The category of which the only target is the only object in the image; empty if it is not."""
-    targets = _targets(reference, "")
-    return only.get(id_of({"id": targets[0]}, "id", ""), "") if len(targets) == 1 else ""

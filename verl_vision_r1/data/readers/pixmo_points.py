@@ -11,7 +11,6 @@ A point has no size, so the target is a square around it, `SIDE` of the image's 
 the next point is near. This size is ours. A row without points is a negative sample.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +18,12 @@ from typing import Any, Final
 import numpy as np
 
 from verl_vision_r1.boxes import NO_BOXES, Boxes
-from verl_vision_r1.data.readers.counting import image_names
-from verl_vision_r1.data.readers.entries import Entry, json_lines, text_of
+from verl_vision_r1.data.readers import pixmo
+from verl_vision_r1.data.readers.entries import text_of
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
-from verl_vision_r1.data.readers.samples import Read, Sample, Splits, find_image
+from verl_vision_r1.data.readers.samples import Sample, Splits
 from verl_vision_r1.points import Points
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
@@ -33,7 +32,6 @@ SIDE: Final = 0.08
 """Side of the square around a point, as a fraction of the shorter side of the image."""
 LEAST: Final = 2.0
 """Minimum side of the square in pixels."""
-KEYS: Final = ("image", "image_url", "image_sha256", "label", "points")
 
 
 def find(source: str) -> Splits:
@@ -46,23 +44,12 @@ def find(source: str) -> Splits:
         ValueError: The folder has no such file.
     """
     folder = expect_folder(source)
-    paths = [path for place in (folder, folder / "data") for path in sorted(place.glob("[!.]*"))]
-    files: dict[str, list[Path]] = {}
-    for path in paths:
-        if path.suffix in READERS:
-            named = re.match("(train|val|test)(idation)?(?![a-z])", path.name)
-            files.setdefault(named[1] if named else "all", []).append(path)
-    if not files:
+    splits = pixmo.splits_of(folder, read_points)
+    if not splits:
         raise ValueError(
             f"{source}: expected PixMo-Points (*.parquet or *.jsonl), got a folder that contains {contents(folder)}"
         )
-    return {split: _reader(paths, folder) for split, paths in files.items()}
-
-
-def _reader(paths: list[Path], folder: Path) -> Read:
-    return lambda on_problem, _: (
-        sample for path in paths for sample in read_points(path, folder, on_problem=on_problem)
-    )
+    return splits
 
 
 def read_points(path: Path, folder: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:
@@ -81,10 +68,10 @@ def read_points(path: Path, folder: Path, on_problem: OnProblem = fail) -> Itera
         ValueError: The file has another format, or a row is invalid.
     """
     reading = Reading.of(on_problem)
-    for where, row in READERS[path.suffix](path, reading):
+    for where, row in pixmo.rows_of(path, "points", reading):
         try:
             label, points = text_of(row, "label", where).strip(), _points(row.get("points"), where)
-            image = find_image([folder / "images", folder], image_names(row, where), where)
+            image = pixmo.image_of(row, folder, where)
             size = shown_size(image)
             boxes = squares(points * size / 100, size)
             target = Target(boxes, (label,) * len(boxes), *size, (label,), "pointing")
@@ -129,22 +116,3 @@ def squares(points: Points, size: tuple[int, int]) -> Boxes:
     centres = np.clip(points, LEAST / 4, np.array(size) - LEAST / 4)
     boxes: Boxes = np.clip(np.hstack([centres - half[:, None], centres + half[:, None]]), 0.0, [*size, *size])
     return boxes
-
-
-def _read_parquet(path: Path, on_problem: OnProblem) -> Iterator[tuple[str, Entry]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        columns = [name for name in KEYS if name in file.schema_arrow.names]
-        if not {"label", "points"} <= set(columns):
-            raise ValueError(f"{path}: expected the columns 'label' and 'points', got {file.schema_arrow.names}")
-        rows = (row for batch in file.iter_batches(1024, columns=columns) for row in batch.to_pylist())
-        for index, row in enumerate(rows):
-            yield f"{path} row {index}", row
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: expected a parquet file, got one that cannot be read: {error}") from error
-
-
-READERS: Final = {".parquet": _read_parquet, ".jsonl": json_lines}

@@ -15,23 +15,22 @@ The evaluation files of Qwen-VL and others have one sentence per line instead, a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from verl_vision_r1.data.readers.coco import load
-from verl_vision_r1.data.readers.entries import id_of, json_lines, size_of, text_of, value_of
+from verl_vision_r1.data.readers.entries import Entry, id_of, json_lines, size_of, text_of, value_of
 from verl_vision_r1.data.readers.folders import contents, expect_folder
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.references import (
     SPLITS,
-    by_id,
-    expression_of,
+    Instances,
+    Referred,
     image_folders,
     known_entry,
     load_references,
     object_of,
-    only_objects,
-    sentences_of,
+    read_sentences,
     splits_of,
 )
 from verl_vision_r1.data.readers.samples import (
@@ -116,28 +115,17 @@ def read_references(references: Path, split: str, *images: Path, on_problem: OnP
         FileNotFoundError: A file or an image does not exist.
         ValueError: A file has another format, an id is unknown, a sentence is blank, or a box is invalid.
     """
-    document, reading = load(references.with_name("instances.json")), Reading.of(on_problem)
-    entries, annotations = (by_id(document[key]) for key in ("images", "annotations"))
-    only = only_objects(document)
-    for number, reference in enumerate(load_references(references)):
-        where, sentences = f"{references} entry {number}", list[object]()
-        try:
-            if value_of(reference, "split", str, where) != split:
-                continue
-            sentences = sentences_of(reference, where)
-            annotation = known_entry(reference, "ann_id", annotations, where)
-            entry = known_entry(reference, "image_id", entries, where)
-            image, size, box = object_of(annotation, entry, images, where, reading)
-        except (ValueError, OSError) as problem:
-            reading.defect(problem, "reference missing its image, or defective", len(sentences))
-            continue
-        for sentence in sentences:
-            try:
-                sample = expression_sample(image, image.stem, expression_of(sentence, where), [box], size)
-            except ValueError as problem:
-                reading.defect(problem)
-            else:
-                yield replace(sample, only_of=only.get(id_of(annotation, "id", where), ""))
+    refer = partial(_referred, images)
+    yield from read_sentences(references, load_references, split, refer, on_problem)
+
+
+def _referred(
+    images: Sequence[Path], reference: Entry, instances: Instances, where: str, reading: Reading
+) -> Referred:
+    annotation = known_entry(reference, "ann_id", instances.annotations, where)
+    entry = known_entry(reference, "image_id", instances.images, where)
+    image, size, box = object_of(annotation, entry, images, where, reading)
+    return Referred(image, size, [box], instances.only.get(id_of(annotation, "id", where), ""))
 
 
 def read_lines(lines: Path, *images: Path, on_problem: OnProblem = fail) -> Iterator[Sample]:

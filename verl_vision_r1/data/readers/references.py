@@ -1,14 +1,16 @@
 """References of RefCOCO's form: objects of COCO 2014 with sentences, next to `instances.json`; for several readers."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
+from verl_vision_r1.data.readers.coco import load
 from verl_vision_r1.data.readers.entries import Entry, Key, corners, id_of, size_of, text_of, value_of
 from verl_vision_r1.data.readers.folders import existing
-from verl_vision_r1.data.readers.problems import Reading, short
-from verl_vision_r1.data.readers.samples import find_image, fit_box
+from verl_vision_r1.data.readers.problems import OnProblem, Reading, short
+from verl_vision_r1.data.readers.samples import Sample, expression_sample, find_image, fit_box
 from verl_vision_r1.documents import expect_regular
 from verl_vision_r1.shown import shown
 
@@ -59,6 +61,80 @@ def load_references(path: Path) -> list[Entry]:
     if not isinstance(references, list) or not all(isinstance(reference, dict) for reference in references):
         raise ValueError(f"{path}: expected a list of dictionaries, got {shown(references)}")
     return references
+
+
+@dataclass(frozen=True)
+class Instances:
+    """COCO's annotations next to the references.
+
+    Attributes:
+        images: The entries of the images, by id.
+        annotations: The entries of the objects, by id.
+        only: The category of each object that is the only one of its category in its image.
+    """
+
+    images: dict[Key, Entry]
+    annotations: dict[Key, Entry]
+    only: dict[Key, str]
+
+
+@dataclass(frozen=True)
+class Referred:
+    """What a reference refers to.
+
+    Attributes:
+        image: The image file.
+        size: Its width and height in pixels.
+        boxes: The boxes of the targets, `xyxy` in pixels.
+        only_of: The category of which the only target is the only object in the image; empty if it is not.
+        annotations: Number of annotations that the account counts for each sentence; None for its default.
+    """
+
+    image: Path
+    size: tuple[int, int]
+    boxes: list[list[float]]
+    only_of: str = ""
+    annotations: int | None = None
+
+
+Refer = Callable[[Entry, Instances, str, Reading], Referred]
+"""(reference, instances, place, reading) -> what it refers to; raises ValueError or OSError if it is invalid."""
+
+
+def read_sentences(
+    path: Path, load_list: Callable[[Path], list[Entry]], split: str, refer: Refer, on_problem: OnProblem
+) -> Iterator[Sample]:
+    """One sample for each sentence of the references of a split.
+
+    Args:
+        path: The file of the references, with `instances.json` next to it.
+        load_list: Loads the references from it.
+        split: The `split` of the references to yield.
+        refer: What a reference refers to.
+        on_problem: Called with the error of each invalid reference and sentence.
+    """
+    document, reading = load(path.with_name("instances.json")), Reading.of(on_problem)
+    instances = Instances(by_id(document["images"]), by_id(document["annotations"]), only_objects(document))
+    for number, reference in enumerate(load_list(path)):
+        where, sentences = f"{path} entry {number}", list[object]()
+        try:
+            if value_of(reference, "split", str, where) != split:
+                continue
+            sentences = sentences_of(reference, where)
+            referred = refer(reference, instances, where, reading)
+        except (ValueError, OSError) as problem:
+            reading.defect(problem, "reference missing its image, or defective", len(sentences))
+            continue
+        for sentence in sentences:
+            try:
+                expression = expression_of(sentence, where)
+                sample = expression_sample(
+                    referred.image, referred.image.stem, expression, referred.boxes, referred.size
+                )
+            except ValueError as problem:
+                reading.defect(problem)
+            else:
+                yield replace(sample, annotations=referred.annotations, only_of=referred.only_of)
 
 
 def by_id(entries: list[Entry]) -> dict[Key, Entry]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from verl_vision_r1.boxes import as_boxes
-from verl_vision_r1.data.readers.entries import Entry, corners, load_json, text_of
+from verl_vision_r1.data.readers.entries import corners, expect_object, load_json, text_of
 from verl_vision_r1.data.readers.folders import contents, existing, expect_folder
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
@@ -67,7 +67,7 @@ def read_screenspot(path: Path, on_problem: OnProblem = fail) -> Iterator[Sample
     for index, entry in enumerate(_entries(path)):
         where = f"{path} entry {index}"
         try:
-            image = find_image(folders, [text_of(_object(entry, where), "img_filename", where)], where)
+            image = find_image(folders, [text_of(expect_object(entry, where), "img_filename", where)], where)
             instruction = text_of(entry, "instruction", where)
             box = fit_box(corners(entry.get("bbox"), where), size(image), where, reading)
             target = Target(as_boxes([box]), (instruction,), *size(image), task="pointing")
@@ -82,9 +82,3 @@ def _entries(path: Path) -> list[Any]:
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: expected a non-empty list of instructions, got {shown(entries)}")
     return entries
-
-
-def _object(entry: Any, where: str) -> Entry:
-    if not isinstance(entry, dict):
-        raise ValueError(f"{where}: expected an object, got {shown(entry)}")
-    return entry

@@ -16,6 +16,7 @@ from verl_vision_r1.rewards.answers.json_search import (
     bare_boxes,
     box_of,
     decode_value,
+    number_of,
     search,
 )
 from verl_vision_r1.rewards.answers.spans import THOUGHT
@@ -223,20 +224,8 @@ def coordinates_of(value: Any) -> list[float] | None:
     """Four coordinates, or None where a value is anything else."""
     if not isinstance(value, list) or len(value) != 4:
         return None
-    numbers = [_number(part) for part in value]
+    numbers = [number_of(part) for part in value]
     return None if None in numbers else numbers  # type: ignore[return-value]
-
-
-def _number(value: Any) -> float | None:
-    """A coordinate: a number, or a string that spells one in ASCII; never a boolean."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str) and not value.isascii():
-        return None
-    try:
-        return as_float(value)
-    except ValueError:
-        return None
 
 
 def write_json_boxes(boxes: Boxes, labels: tuple[str, ...]) -> str:

@@ -262,3 +262,20 @@ def as_float(value: int | float | str) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+def number_of(value: Any) -> float | None:
+    """A coordinate: a number, or a string that spells one in ASCII, never a boolean; None for anything else.
+
+    Example:
+        >>> number_of(3), number_of("2.5"), number_of(True), number_of("two")
+        (3.0, 2.5, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and not value.isascii():
+        return None
+    try:
+        return as_float(value)
+    except ValueError:
+        return None

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from verl_vision_r1.frames import Size, YFirst
 from verl_vision_r1.rewards.answers.json_boxes import Labels
-from verl_vision_r1.rewards.answers.json_search import BOX_KEYS, as_float, search
+from verl_vision_r1.rewards.answers.json_search import BOX_KEYS, number_of, search
 
 POINTS_IN_JSON: Final = "JSON inside other text"
 POINT_KEYS: Final = ("point_2d", "point")
@@ -47,20 +47,8 @@ def point_of(item: Any) -> list[float] | None:
     value = next((item[key] for key in (*POINT_KEYS, BOX_KEYS[0]) if key in item), None)
     if not isinstance(value, list) or len(value) != 2:
         return None
-    numbers = [_number(part) for part in value]
+    numbers = [number_of(part) for part in value]
     return None if None in numbers else numbers  # type: ignore[return-value]
-
-
-def _number(value: Any) -> float | None:
-    """A coordinate: a number, or a string that spells one in ASCII; never a boolean."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str) and not value.isascii():
-        return None
-    try:
-        return as_float(value)
-    except ValueError:
-        return None
 
 
 def tagged_points(text: str, frame: Size) -> tuple[list[list[float]], Labels, int, bool]:

@@ -112,4 +112,14 @@ def grounding_iou(answer: Answer, target: Target, match: Match, stage: Stage) ->
 
 def is_explicitly_empty(answer: Answer) -> float:
     """1.0 if the completion was parsed and has neither a box nor a malformed item, else 0.0."""
-    return float(answer.parsed and not len(answer.boxes) and not answer.malformed)
+    return float(answer.parsed and not predicted(answer))
+
+
+def predicted(answer: Answer) -> int:
+    """N: a malformed item counts as a prediction."""
+    return len(answer.boxes) + answer.malformed
+
+
+def form_factor(answer: Answer, save: float) -> float:
+    """1.0 if the completion has the demanded form, else `save`."""
+    return 1.0 if answer.as_asked else save

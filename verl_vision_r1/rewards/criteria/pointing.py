@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.points import BORDER
 from verl_vision_r1.rewards.answers import Answer
-from verl_vision_r1.rewards.criteria.overlap import is_explicitly_empty
+from verl_vision_r1.rewards.criteria.overlap import form_factor, is_explicitly_empty, predicted
 from verl_vision_r1.rewards.matching import Match
 from verl_vision_r1.rewards.options import check_fraction
 from verl_vision_r1.rewards.refinement import SLACK, Stage, refine
@@ -47,7 +47,7 @@ def hit(answer: Answer, target: Target, match: Match, stage: Stage, *, save: flo
     """
     if not len(target.boxes):
         return is_explicitly_empty(answer)
-    return _form(answer, save) * len(match.iou) / len(target.boxes)
+    return form_factor(answer, save) * len(match.iou) / len(target.boxes)
 
 
 def hit_precision(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 1.0) -> float:
@@ -68,7 +68,7 @@ def hit_precision(answer: Answer, target: Target, match: Match, stage: Stage, *,
     """
     if not len(target.boxes):
         return is_explicitly_empty(answer)
-    return _form(answer, save) * len(match.iou) / max(_predicted(answer), 1)
+    return form_factor(answer, save) * len(match.iou) / max(predicted(answer), 1)
 
 
 def nearness(answer: Answer, target: Target, match: Match, stage: Stage) -> float:
@@ -91,7 +91,7 @@ def nearness(answer: Answer, target: Target, match: Match, stage: Stage) -> floa
     """
     if not len(target.boxes):
         return is_explicitly_empty(answer)
-    return math.fsum(refine(match.iou, stage).tolist()) / max(_predicted(answer), len(target.boxes))
+    return math.fsum(refine(match.iou, stage).tolist()) / max(predicted(answer), len(target.boxes))
 
 
 def hit_f1(
@@ -126,7 +126,7 @@ def hit_f1(
     if not len(target.boxes):
         return empty * is_explicitly_empty(answer) * answer.well_formed
     found = math.fsum(hit_credit(match.iou, stage).tolist())
-    return _form(answer, save) * 2 * found / (_predicted(answer) + len(target.boxes))
+    return form_factor(answer, save) * 2 * found / (predicted(answer) + len(target.boxes))
 
 
 def hit_credit(near: NDArray[np.float64], stage: Stage) -> NDArray[np.float64]:
@@ -143,15 +143,6 @@ def hit_credit(near: NDArray[np.float64], stage: Stage) -> NDArray[np.float64]:
     reach = max(stage.xi2 - BORDER, SLACK)
     credit: NDArray[np.float64] = BORDER + (1 - BORDER) * np.minimum((near - BORDER) / reach, 1.0)
     return credit
-
-
-def _form(answer: Answer, save: float) -> float:
-    return 1.0 if answer.as_asked else save
-
-
-def _predicted(answer: Answer) -> int:
-    """N: a malformed item counts as a prediction."""
-    return len(answer.boxes) + answer.malformed
 
 
 for _criterion in (hit, hit_precision, hit_f1):

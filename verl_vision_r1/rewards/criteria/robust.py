@@ -17,7 +17,7 @@ one that still finds objects badly: docs/background/policies.md has the numbers.
 import math
 
 from verl_vision_r1.rewards.answers import Answer
-from verl_vision_r1.rewards.criteria.overlap import is_explicitly_empty
+from verl_vision_r1.rewards.criteria.overlap import form_factor, is_explicitly_empty, predicted
 from verl_vision_r1.rewards.matching import Match
 from verl_vision_r1.rewards.options import check_fraction
 from verl_vision_r1.rewards.refinement import Stage, credit
@@ -62,7 +62,7 @@ def robust_precision(answer: Answer, target: Target, match: Match, stage: Stage,
         >>> score(text, target, "robust").parts["precision"]
         0.5
     """
-    return _of(answer, target, match, stage, save, max(_predicted(answer), 1))
+    return _of(answer, target, match, stage, save, max(predicted(answer), 1))
 
 
 def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: float = 0.5, empty: float = 0.5) -> float:
@@ -90,7 +90,7 @@ def f1(answer: Answer, target: Target, match: Match, stage: Stage, *, save: floa
     """
     if not len(target.boxes):
         return empty * is_explicitly_empty(answer) * answer.well_formed
-    return _of(answer, target, match, stage, save, (_predicted(answer) + len(target.boxes)) / 2)
+    return _of(answer, target, match, stage, save, (predicted(answer) + len(target.boxes)) / 2)
 
 
 def _of(answer: Answer, target: Target, match: Match, stage: Stage, save: float, whole: float) -> float:
@@ -98,12 +98,7 @@ def _of(answer: Answer, target: Target, match: Match, stage: Stage, save: float,
     if not len(target.boxes):
         return is_explicitly_empty(answer) * answer.well_formed
     found = math.fsum(credit(match.iou, stage).tolist())
-    return (1.0 if answer.as_asked else save) * found / whole
-
-
-def _predicted(answer: Answer) -> int:
-    """N: a malformed item counts as a prediction."""
-    return len(answer.boxes) + answer.malformed
+    return form_factor(answer, save) * found / whole
 
 
 for _criterion in (robust_recall, robust_precision, f1):
