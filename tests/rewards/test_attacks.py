@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from verl_vision_r1 import load_curriculum, load_preset
 from verl_vision_r1.cli import app
-from verl_vision_r1.rewards.attacks import ATTACKS, HONEST, PRESETS, Attack, fraction, table
+from verl_vision_r1.rewards.attacks import ATTACKS, HONEST, PRESETS, Attack, as_table, fraction, fractions
 from verl_vision_r1.rewards.refinement import OFF, Stage
 
 ROBUST = load_preset("robust")
@@ -48,7 +48,7 @@ def test_an_attack_is_not_a_perfect_prediction(attack: Attack) -> None:
 
 
 def test_the_table_of_the_page_is_up_to_date() -> None:
-    assert table() in PAGE.read_text(encoding="utf-8"), "run make attacks"
+    assert as_table(fractions()) in PAGE.read_text(encoding="utf-8"), "run make attacks"
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -94,11 +94,6 @@ def fractions(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> dict[str,
     }
 
 
-def table(presets: Iterable[str] = PRESETS, stage: Stage = OFF) -> str:
-    """The output of `fractions` as a Markdown table."""
-    return as_table(fractions(presets, stage))
-
-
 def as_table(found: Mapping[str, Mapping[str, float | None]]) -> str:
     """The fractions of each completion by preset, as a Markdown table."""
     names = tuple(next(iter(found.values())))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from verl_vision_r1.frames import write_size
 from verl_vision_r1.rewards.answers.answer import leave
 from verl_vision_r1.rewards.criteria import pointing
 from verl_vision_r1.rewards.explanation.reasons import Scene, label_remarks, object_name
@@ -59,6 +60,6 @@ def _nearest(scene: Scene, row: int) -> str:
 def _remarks(scene: Scene, row: int) -> Iterator[str]:
     frame = scene.answer.frame
     if leave(scene.answer.boxes[row : row + 1], frame):
-        yield f"it exceeds the frame {frame[0]:g}x{frame[1]:g}"
+        yield f"it exceeds the frame {write_size(frame)}"
     if len(set(scene.target.categories or scene.target.labels)) > 1:
         yield from label_remarks(scene, row)
