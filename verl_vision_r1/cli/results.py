@@ -73,7 +73,7 @@ def evaluate(
 
 
 @app.command(
-    epilog="Example: vision-r1 difficulty checkpoints/verl_vision_r1/vision_r1_qwen7b/rollouts --out difficulty.json",
+    epilog="Example: vision-r1 difficulty validation/20.jsonl --out difficulty.json",
     rich_help_panel="Results",
 )
 def difficulty(

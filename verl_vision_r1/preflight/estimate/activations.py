@@ -114,7 +114,8 @@ class Layers:
         With checkpointing, the layer is recomputed first.
         """
         gradients = size * (self.width + 2 * self.feedforward)
-        gradients = max(gradients, self.linear.backward_bytes(size) if self.linear else 0)
+        if self.linear:  # The activations of the feed-forward layer are freed before those of attention.
+            gradients = max(gradients, self.linear.backward_bytes(size) - 4 * size * self.feedforward)
         return gradients + (self.layer_bytes(size) if checkpointing else 0)
 
 

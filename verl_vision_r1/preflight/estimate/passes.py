@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass
 
 from verl_vision_r1.preflight.estimate.activations import (
+    CHUNK,
+    FLOAT32,
     Layers,
     Logits,
     language_layers,
@@ -88,10 +90,22 @@ def update_pass(plan: Plan, size: int) -> Pass:
     return Pass(
         tokens * language.stored_bytes(size, checkpointing),
         patches * (vision.stored_bytes(size, checkpointing) + ends) if _records_vision(plan) else 0,
-        tokens * language.backward_bytes(size, checkpointing),
-        logits_of(plan, size).bytes_of(tokens),
+        tokens * language.backward_bytes(size, checkpointing) + _layer_gradients(plan, size),
+        logits_of(plan, size).bytes_of(tokens) + _head_gradients(plan, tokens, size),
         tokens * language.norm_bytes(size),
     )
+
+
+def _layer_gradients(plan: Plan, size: int) -> int:
+    """Bytes of the gradients of one layer before FSDP reduces them, with their float32 copy; adapters are small."""
+    return 0 if plan.adapters else plan.model.largest_layer * (size + FLOAT32)
+
+
+def _head_gradients(plan: Plan, tokens: int, size: int) -> int:
+    """Bytes of the head's gradients of two chunks, which verl's fused kernel computes although the head is frozen."""
+    fused = bool(plan.config.actor_rollout_ref.model.use_fused_kernels)
+    text = plan.model.text
+    return fused * min(-(-tokens // CHUNK), 2) * int(text.vocab_size * text.hidden_size) * size
 
 
 def _records_vision(plan: Plan) -> bool:
