@@ -47,6 +47,33 @@ def test_closing_the_iterator_ends_the_command(tmp_path: Path) -> None:
         os.kill(process, 0)
 
 
+COMMAND = """
+import sys
+from pathlib import Path
+from verl_vision_r1 import cli
+from verl_vision_r1.training.process import output_of
+
+def app():
+    child = "import os, time; print(os.getpid()); time.sleep(60)"
+    for line in output_of([sys.executable, "-uc", child], {}, Path(sys.argv[1])):
+        print(line, end="", flush=True)
+
+cli.app = app
+cli.main()
+"""
+
+
+def test_a_command_that_is_terminated_ends_its_training_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", COMMAND, str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(30) == 128 + 15
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
 @pytest.mark.parametrize(("code", "status"), [(ENDS, -15), (IGNORES, -9)])
 def test_a_process_that_ignores_sigterm_is_killed(code: str, status: int) -> None:
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
