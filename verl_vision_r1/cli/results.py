@@ -36,7 +36,9 @@ def evaluate(
     permutations: Annotated[int, typer.Option(help="Permutations of equal scores, for the range of AP.", min=0)] = 5,
     bootstrap: Annotated[int, typer.Option(help="Bootstrap resamples for the 95 % CI.", min=10)] = 1000,
     seed: Annotated[int, typer.Option(help="Random seed of permutations and resamples.", min=0)] = 0,
-    library: Annotated[str, typer.Option(help="faster-coco-eval or pycocotools.")] = "faster-coco-eval",
+    library: Annotated[
+        str, typer.Option(help="hotcoco, faster-coco-eval or pycocotools.", show_default="the first that is installed")
+    ] = "",
     figures: Annotated[bool, typer.Option(help="Draw figures and a gallery of the worst images.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -46,9 +48,11 @@ def evaluate(
     from verl_vision_r1.evaluation.compare import compare
     from verl_vision_r1.evaluation.evaluate import evaluate as run
     from verl_vision_r1.evaluation.measure import Effort
+    from verl_vision_r1.evaluation.measures.average_precision import LIBRARY
     from verl_vision_r1.evaluation.presentation import files
     from verl_vision_r1.evaluation.presentation.tables import show
 
+    library = library or LIBRARY
     effort = Effort(permutations, seed, library)
     found = run(predictions, annotations, protocol, category_list=category_list, partial=partial, effort=effort)
     other = None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.evaluation.measures import accuracy, pointing
 from verl_vision_r1.evaluation.measures.accuracy import Ratio, mean_of
-from verl_vision_r1.evaluation.measures.average_precision import LIBRARIES, AveragePrecision, average_precision, spread
+from verl_vision_r1.evaluation.measures.average_precision import LIBRARY, AveragePrecision, average_precision, spread
 from verl_vision_r1.evaluation.measures.calibration import calibration, expected_calibration_error
 from verl_vision_r1.evaluation.measures.f1 import (
     Counts,
@@ -54,7 +54,7 @@ class Effort:
 
     permutations: int = 5
     seed: int = 0
-    library: str = LIBRARIES[0]
+    library: str = LIBRARY
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ def test_every_image_once_is_the_library_on_real_annotations(scores: str, crowds
     assert [found[name][0] for name in NAMES] == pytest.approx([expected[name] for name in NAMES], abs=1e-12)
 
 
-@pytest.mark.parametrize("library", ["faster-coco-eval", "pycocotools"])
+@pytest.mark.parametrize("library", ["hotcoco", "faster-coco-eval", "pycocotools"])
 @pytest.mark.parametrize("scores", SCORES)
 @pytest.mark.parametrize("limit", [2, 100])
 def test_every_image_once_is_the_library_on_crowds_and_ties(scores: str, limit: int, library: str) -> None:

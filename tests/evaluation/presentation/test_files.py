@@ -107,7 +107,7 @@ def test_four_data_sets_are_table_rows(tmp_path: Path, scattered: list[Any]) -> 
     ("change", "message"),
     [
         (["--protocol", "coco"], "error: protocol: expected one of vision_r1"),
-        (["--library", "mine"], "error: library: expected one of faster-coco-eval, pycocotools, got 'mine'"),
+        (["--library", "mine"], "error: library: expected one of hotcoco, faster-coco-eval, pycocotools, got 'mine'"),
         (["--annotations", "nowhere.json"], "nowhere.json"),
         (["--category-list", "nowhere.json"], "nowhere.json"),
     ],
