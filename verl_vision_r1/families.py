@@ -3,8 +3,9 @@
 A family is the `model_type` in a model's `config.json`. This is the only module that lists them.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 JSON_FORM: Final = '`[{"bbox_2d": [x1, y1, x2, y2], "label": "NAME"}]`'
 QWEN2_FORM: Final = (
@@ -14,6 +15,7 @@ GLM_FORM: Final = "`<|begin_of_box|>[[x1, y1, x2, y2]]<|end_of_box|>`, or `json_
 GEMMA_FORM: Final = '`[{"box_2d": [y1, x1, y2, x2], "label": "NAME"}]`'
 INTERNVL_FORM: Final = "`<ref>NAME</ref><box>[[x1, y1, x2, y2]]</box>`"
 
+AT_ONCE: Final = {"enable_thinking": False}
 QWEN3_PROMPT: Final = "vision_r1_release_2026"
 NO_CASE: Final = "verl's `hf_processor` has no case for its processor, {}: verl starts without one and takes no images"
 OWN_CODE: Final = NO_CASE.format("{}, which the model brings as its own code")
@@ -31,6 +33,7 @@ class Family:
         parser: The parser that reads its own form, a name of `rewards.answers.PARSERS`; empty if there is none.
         form: Its own form.
         prompt: Prompt templates in its makers' words, a name of the group `vision_r1/prompt`; empty if there is none.
+        template: Options of its chat template with which it answers at once instead of reasoning first.
         obstacle: Why verl does not train it with images; empty if verl does.
     """
 
@@ -40,6 +43,7 @@ class Family:
     parser: str = ""
     form: str = ""
     prompt: str = ""
+    template: Mapping[str, Any] = field(default_factory=dict)
     obstacle: str = ""
 
 
@@ -48,8 +52,10 @@ FAMILIES: Final[dict[str, Family]] = {
     "qwen2_5_vl": Family("Qwen2.5-VL, MiMo-VL", "resized_pixels", 28, "json_boxes", JSON_FORM),
     "qwen3_vl": Family("Qwen3-VL", "relative_1000", 32, "json_boxes", JSON_FORM, QWEN3_PROMPT),
     "qwen3_vl_moe": Family("Qwen3-VL with experts", "relative_1000", 32, "json_boxes", JSON_FORM, QWEN3_PROMPT),
-    "qwen3_5": Family("Qwen3.5, Qwen3.6", "relative_1000", 32, "json_boxes", JSON_FORM, QWEN3_PROMPT),
-    "qwen3_5_moe": Family("Qwen3.5, Qwen3.6 with experts", "relative_1000", 32, "json_boxes", JSON_FORM, QWEN3_PROMPT),
+    "qwen3_5": Family("Qwen3.5, Qwen3.6", "relative_1000", 32, "json_boxes", JSON_FORM, QWEN3_PROMPT, AT_ONCE),
+    "qwen3_5_moe": Family(
+        *("Qwen3.5, Qwen3.6 with experts", "relative_1000", 32, "json_boxes", JSON_FORM, QWEN3_PROMPT, AT_ONCE)
+    ),
     "glm4v": Family("GLM-4.1V, GLM-4.6V-Flash", "relative_1000", 28, "glm_boxes", GLM_FORM, "glm"),
     "glm46v": Family("GLM-4.6V as transformers has it", "relative_1000", 28, "glm_boxes", GLM_FORM, "glm"),
     "glm4v_moe": Family("GLM-4.5V, GLM-4.6V", "relative_1000", 28, "glm_boxes", GLM_FORM, "glm"),
@@ -78,12 +84,32 @@ FAMILIES: Final[dict[str, Family]] = {
 
 TRAINED: Final = tuple(name for name, family in FAMILIES.items() if not family.obstacle)
 """The families that verl trains with images."""
+SIZED: Final = tuple(name for name in TRAINED if name not in ("glm46v", "glm4v_moe", "gemma4"))
+"""The families of which `vision-r1 estimate` and `vision-r1 rehearse` know the batches and the vision tower."""
 SIDES: Final = tuple(sorted({FAMILIES[name].side for name in TRAINED}))
 """The sides of a visual token in pixels, of all families that verl trains."""
 CONNECTORS: Final = ("merger", "deepstack_merger_list", "embed_vision", "multi_modal_projector", "mlp1")
 """Modules from the vision tower to the language model: Qwen-VL and GLM-V, Qwen3-VL, Gemma 4; others."""
 TOWERS: Final = ("visual", "vision_tower", "vision_model")
 """Modules of the vision tower: Qwen-VL and GLM-V, Gemma 4; others."""
+
+
+def expect_sized(family: str, key: str = "actor_rollout_ref.model.path") -> None:
+    """Refuse a family whose training step is not known in advance.
+
+    Args:
+        family: `model_type` of the model's configuration.
+        key: The key of the configuration that names the model.
+
+    Raises:
+        ValueError: verl does not train it, or its sizes are not known here; the message says which.
+    """
+    expect_trained(family, key)
+    if family not in SIZED:
+        raise ValueError(
+            f"{key}: expected a family whose training step can be estimated and rehearsed ({', '.join(SIZED)}), got"
+            f" {family}; try the run itself with trainer.total_training_steps=1"
+        )
 
 
 def expect_trained(family: str, key: str = "actor_rollout_ref.model.path") -> None:

@@ -6,13 +6,17 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from verl_vision_r1.demo.run import TAUGHT_MODEL
-from verl_vision_r1.predict import Detector
+from verl_vision_r1.families import FAMILIES
+from verl_vision_r1.predict import Detector, detector
+from verl_vision_r1.predict.engines import chat
 
 CARDS = [{"id": "base", "parent": None}, {"id": "adapter", "parent": "base"}]
 
@@ -71,17 +75,39 @@ def server() -> Iterator[Server]:
 
 def test_a_server_is_asked_as_any_engine(server: Server) -> None:
     sizes = [(300, 200), (200, 300), (640, 480)]
-    detector = Detector(TAUGHT_MODEL, engine=server.address, max_tokens=77)
-    found = list(detector.find_all((Image.new("RGB", size) for size in sizes), ["cat", "dog"]))
+    asked = Detector(TAUGHT_MODEL, engine=server.address, max_tokens=77)
+    found = list(asked.find_all((Image.new("RGB", size) for size in sizes), ["cat", "dog"]))
     for prediction, (width, height) in zip(found, sizes, strict=True):
         assert prediction.boxes.tolist() == [pytest.approx([0, 0, width / 2, height])]
-    (question,) = detector.asking.questions(["cat", "dog"])
+    (question,) = asked.asking.questions(["cat", "dog"])
     assert len(server.requests) == 3
     for request in server.requests:
         assert request["messages"][0]["content"][1] == {"type": "text", "text": question.text}
         assert (request["model"], request["max_tokens"]) == ("adapter", 77)
         assert (request["temperature"], request["repetition_penalty"]) == (0, 1)
         assert all(side % 28 == 0 for side in picture(request).size)
+        assert "chat_template_kwargs" not in request
+
+
+def test_a_family_that_reasons_by_default_is_asked_to_answer_at_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector, "_family", lambda model: "qwen3_5")
+    Detector(TAUGHT_MODEL, engine=server.address).find(Image.new("RGB", (140, 140)), ["cat"])
+    assert server.requests[0]["chat_template_kwargs"] == {"enable_thinking": False}
+
+    class Processor:
+        def apply_chat_template(self, messages: object, **options: object) -> str:
+            return json.dumps(options)
+
+    prompt = chat(Processor(), "text", FAMILIES["qwen3_5"].template)
+    assert json.loads(prompt) == {"add_generation_prompt": True, "tokenize": False, "enable_thinking": False}
+
+
+def test_a_recipe_and_predict_use_the_same_chat_template_options() -> None:
+    shared = files("verl_vision_r1.config.vision_r1").joinpath("qwen3_5.yaml")
+    options = OmegaConf.create(shared.read_text(encoding="utf-8")).data.apply_chat_template_kwargs
+    assert dict(options) == FAMILIES["qwen3_5"].template == FAMILIES["qwen3_5_moe"].template
 
 
 def test_without_an_adapter_the_first_model_is_asked(server: Server) -> None:
@@ -91,8 +117,8 @@ def test_without_an_adapter_the_first_model_is_asked(server: Server) -> None:
 
 
 def test_what_a_server_refuses_is_an_error_that_says_why(server: Server) -> None:
-    detector = Detector(TAUGHT_MODEL, engine=server.address)
-    assert detector.engine.batch == 64
+    asked = Detector(TAUGHT_MODEL, engine=server.address)
+    assert asked.engine.batch == 64
     server.status = 400
     with pytest.raises(OSError, match=r"/v1/chat/completions: expected an answer, got status 400: .*choices"):
-        detector.find(Image.new("RGB", (140, 140)), ["cat"])
+        asked.find(Image.new("RGB", (140, 140)), ["cat"])

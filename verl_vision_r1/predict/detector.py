@@ -10,6 +10,7 @@ from PIL import Image
 
 from verl_vision_r1.data import MAX_PIXELS, MIN_PIXELS
 from verl_vision_r1.data.prompt_length import narrowed, processor_bounds
+from verl_vision_r1.families import FAMILIES
 from verl_vision_r1.frames import frame_size, resolve_frame
 from verl_vision_r1.predict.engines import Engine, Loading
 from verl_vision_r1.predict.model_folder import check_model
@@ -87,8 +88,10 @@ class Detector:
     def engine(self) -> Engine:
         """The engine, loaded when it is first used."""
         special = wants_special_tokens(self.asking.rules.parser)
+        family = FAMILIES.get(_family(self.model))
         loading = Loading(
-            self.model, self.processor, self.bounds["max_pixels"], self._max_tokens, self._batch, special
+            *(self.model, self.processor, self.bounds["max_pixels"], self._max_tokens, self._batch, special),
+            template=family.template if family else {},
         )
         return ServerEngine(loading, self._engine) if is_address(self._engine) else ENGINES[self._engine](loading)
 

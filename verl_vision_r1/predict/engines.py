@@ -4,8 +4,8 @@ A published `generation_config.json` may have a repetition penalty, which alters
 use it, and neither do the engines.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from PIL import Image
@@ -40,6 +40,7 @@ class Loading:
         max_tokens: Maximum tokens of a completion.
         batch: Images that are prepared together; None for the engine's default.
         special_tokens: Whether the parser reads completions with their special tokens.
+        template: Options of the chat template.
     """
 
     model: str
@@ -48,10 +49,11 @@ class Loading:
     max_tokens: int
     batch: int | None = None
     special_tokens: bool = False
+    template: Mapping[str, Any] = field(default_factory=dict)
 
 
-def chat(processor: Any, text: str) -> str:
-    """A prompt with an image, after the chat template."""
+def chat(processor: Any, text: str, template: Mapping[str, Any]) -> str:
+    """A prompt with an image, after the chat template with these options."""
     parts = [{"type": "image"}, {"type": "text", "text": text}]
     messages = [{"role": "user", "content": parts}]
-    return str(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    return str(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **template))

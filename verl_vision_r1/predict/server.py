@@ -29,8 +29,13 @@ class ServerEngine:
         cards = self._send("models")["data"]
         self.name = next((card["id"] for card in cards if card.get("parent")), cards[0]["id"])
         # Whatever generation_config.json says, from which the server takes its defaults.
-        self.options = {"temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": loading.max_tokens}
+        self.options: dict[str, Any] = {
+            "temperature": 0.0,
+            "repetition_penalty": 1.0,
+            "max_tokens": loading.max_tokens,
+        }
         self.options |= {"skip_special_tokens": False} if loading.special_tokens else {}
+        self.options |= {"chat_template_kwargs": dict(loading.template)} if loading.template else {}
         self.batch = loading.batch or 64
 
     def __call__(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ class TransformersEngine:
         self.model, self.processor, self.max_tokens = model.eval(), loading.processor, loading.max_tokens
         self.processor.tokenizer.padding_side = "left"
         self.batch = loading.batch or 8
-        self.special_tokens = loading.special_tokens
+        self.special_tokens, self.template = loading.special_tokens, loading.template
         self.ends = end_tokens(self.processor.tokenizer, model.generation_config)
 
     def __call__(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[str]:
@@ -41,7 +41,7 @@ class TransformersEngine:
         import torch
         from transformers import GenerationConfig
 
-        prompts = [chat(self.processor, text) for text in texts]
+        prompts = [chat(self.processor, text, self.template) for text in texts]
         inputs = self.processor(text=prompts, images=images, padding=True, return_tensors="pt")
         own = self.model.generation_config
         ends = {"eos_token_id": own.eos_token_id, "pad_token_id": own.pad_token_id}

@@ -46,12 +46,12 @@ class VllmEngine:
             temperature=0.0, max_tokens=loading.max_tokens, skip_special_tokens=not loading.special_tokens
         )
         self.lora, self.processor = _lora_request(loading.model), loading.processor
-        self.batch = loading.batch or 64
+        self.batch, self.template = loading.batch or 64, loading.template
 
     def __call__(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[str]:
         """As `Engine`."""
         prompts = [
-            {"prompt": chat(self.processor, text), "multi_modal_data": {"image": image}}
+            {"prompt": chat(self.processor, text, self.template), "multi_modal_data": {"image": image}}
             for image, text in zip(images, texts, strict=True)
         ]
         outputs = self.model.generate(prompts, self.greedy, lora_request=self.lora, use_tqdm=False)

@@ -54,6 +54,22 @@ def test_a_run_on_a_cluster_is_not_compared_with_this_machine(
         skipped(each(case), "the run is on the cluster of RAY_ADDRESS")
 
 
+# Linear attention.
+
+
+def test_a_model_with_linear_attention_needs_its_kernels(
+    folder: Path, gpus: See, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(8)
+    case = run(folder, recipe="vision_r1_qwen3_5_4b")
+    case.run.actor_rollout_ref.model.path = "Qwen/Qwen3.5-4B"
+    with_versions(monkeypatch, machine, flash_linear_attention=None)
+    failed(machine.linear_attention(case), "qwen3_5 has layers of linear attention, and flash-linear-attention is not")
+    with_versions(monkeypatch, machine, flash_linear_attention="0.4.0")
+    assert machine.linear_attention(case).found == "flash-linear-attention 0.4.0"
+    skipped(machine.linear_attention(gpu_run(folder)), "qwen2_5_vl has none")
+
+
 # GPUs.
 
 

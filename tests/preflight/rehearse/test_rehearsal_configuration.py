@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig
 
-from verl_vision_r1.preflight.rehearse.configuration import FAMILIES, prepare
+from verl_vision_r1.preflight.rehearse.configuration import prepare
 from verl_vision_r1.preflight.rehearse.step import Step
 
 pytestmark = pytest.mark.verl
@@ -102,10 +102,16 @@ def test_a_family_that_verl_does_not_train_is_named(tmp_path: Path, family: str)
     AutoConfig.for_model(family).save_pretrained(tmp_path / "other")
     steps = prepared(tmp_path, f"{PATH}={tmp_path / 'other'}")
     assert steps["model"].ok is False
-    assert steps["model"].found == (
-        f"{PATH}: expected a family that verl trains with images ({', '.join(FAMILIES)}), got {family} in"
-        f" {tmp_path / 'other'}"
-    )
+    assert f"{PATH}: expected a family that verl 0.9 trains with images" in steps["model"].found
+    assert f"got {family} (" in steps["model"].found
+
+
+def test_a_family_whose_batches_are_not_known_is_named(tmp_path: Path) -> None:
+    AutoConfig.for_model("gemma4").save_pretrained(tmp_path / "other")
+    found = prepared(tmp_path, f"{PATH}={tmp_path / 'other'}")["model"]
+    assert found.ok is False
+    assert "expected a family whose training step can be estimated and rehearsed (qwen2_vl, " in found.found
+    assert "got gemma4; try the run itself with trainer.total_training_steps=1" in found.found
 
 
 def test_a_model_without_a_vision_tower_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ SDPA: Final = (
     " actor_rollout_ref.model.use_remove_padding=false actor_rollout_ref.model.use_fused_kernels=false"
 )
 """The overrides of a run without flash attention."""
+LINEAR: Final = "qwen3_5"
+"""Beginning of the families with layers of linear attention."""
 
 
 @check("GPUs", "start the run on a machine with these GPUs, or lower trainer.n_gpus_per_node and rehearse the run")
@@ -72,6 +74,25 @@ def _without_flash_attention() -> str:
     if importlib.util.find_spec("kernels") is None:
         raise FailedError("flash-attn is not installed, but the run uses flash_attention_2, verl's default")
     return "kernels, which transformers uses in place of flash-attn"
+
+
+@check("linear attention", "install flash-linear-attention and causal-conv1d")
+def linear_attention(case: Case) -> str:
+    """Qwen3.5 finds the kernels of its linear attention: without them transformers computes it in PyTorch."""
+    from verl_vision_r1.preflight.estimate.model import read_config
+
+    need_gpus(case)
+    try:
+        family = read_config(case.run.actor_rollout_ref.model)[0].model_type
+    except ValueError as error:
+        raise SkippedError(one_line(error)) from error
+    if not family.startswith(LINEAR):
+        raise SkippedError(f"{family} has none")
+    gpus_here("flash-linear-attention")
+    version = installed("flash-linear-attention")
+    if version is None:
+        raise FailedError(f"{family} has layers of linear attention, and flash-linear-attention is not installed")
+    return f"flash-linear-attention {version}"
 
 
 @check("GPU memory", "vision-r1 rehearse finds the smallest change that fits; vision-r1 estimate lists the figures")
@@ -131,4 +152,4 @@ def _existing(folder: Path) -> Path:
     return folder if folder.exists() else _existing(folder.parent)
 
 
-CHECKS: Final = (gpus, flash_attention, memory, disk)
+CHECKS: Final = (gpus, flash_attention, linear_attention, memory, disk)

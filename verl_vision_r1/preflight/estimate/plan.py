@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_vision_r1.families import expect_sized
 from verl_vision_r1.preflight.estimate.gpus import Gpu, gpu_named
 from verl_vision_r1.preflight.estimate.model import Model, measure, read_config
 from verl_vision_r1.preflight.estimate.samples import Lengths, read_lengths
@@ -197,5 +198,6 @@ def make_plan(overrides: Sequence[str], assumed: Assumptions) -> Plan:
     config = case.run
     settings = Settings.from_config(OmegaConf.to_container(config.vision_r1, resolve=True))  # type: ignore[arg-type]
     architecture, source = read_config(config.actor_rollout_ref.model, assumed.model_config)
+    expect_sized(architecture.model_type)
     model = measure(architecture, source, config.actor_rollout_ref)
     return Plan(config, settings, model, read_lengths(config, model, settings.prompts), assumed)

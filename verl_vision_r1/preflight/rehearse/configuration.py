@@ -7,14 +7,12 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from unittest import mock
 
+from verl_vision_r1.families import expect_sized
 from verl_vision_r1.preflight.estimate.figure import counted
 from verl_vision_r1.preflight.rehearse.step import Step, composed, failed
-
-FAMILIES: Final = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "glm4v")
-"""The families of vision-language models that verl 0.9 trains with images and whose batches are known here."""
 
 
 def prepare(overrides: Sequence[str], model_config: Path | None, folder: Path) -> dict[str, Step]:
@@ -59,11 +57,7 @@ def _model(model: Any, model_config: Path | None, folder: Path) -> Step:
     from verl_vision_r1.preflight.estimate.model import read_config
 
     config, source = read_config(model, model_config)
-    if config.model_type not in FAMILIES:
-        raise ValueError(
-            f"actor_rollout_ref.model.path: expected a family that verl trains with images ({', '.join(FAMILIES)}),"
-            f" got {config.model_type} in {source}"
-        )
+    expect_sized(config.model_type)
     given = Path(str(model.path)).expanduser()
     if given.is_dir() and model_config is None:
         _check_processor(given)
