@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation fuzz versions gpu-check rehearse hardware lock clean
+.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation bench-trainers fuzz versions gpu-check rehearse hardware lock clean
 
 install: $(VENV)/installed
 
@@ -34,7 +34,7 @@ endif
 
 # The demo with one thing changed at a time; hours, and taken up where it was left.
 ablations: install
-	$(VENV)/bin/vision-r1 ablations
+	$(VENV)/bin/vision-r1 ablations --results docs/ablations.jsonl
 
 # Without byte code on disk, each process compiles torch, verl and vLLM anew: 20 seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -102,6 +102,17 @@ bench-data: install
 
 bench-evaluation: install
 	$(RUN) tests/speed/bench_evaluation.py --write
+
+# Our trainer, TRL and a single process without a framework in turn, half an hour on an idle machine. TRL and verl do not
+# go together, so it gets an environment of its own. Needs uv, which `make install` installs.
+bench-trainers: install build/trainers/installed
+	$(RUN) tests/speed/bench_trainers.py --write
+
+build/trainers/installed: requirements/cpu.txt requirements/trainers.txt
+	$(VENV)/bin/uv venv --quiet --clear --python $(RUN) build/trainers
+	$(VENV)/bin/uv pip install --quiet --python build/trainers/bin/python --no-deps -r requirements/cpu.txt -r requirements/trainers.txt
+	$(VENV)/bin/uv pip install --quiet --python build/trainers/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
 
 fuzz: install
 	$(RUN) tests/speed/fuzz.py

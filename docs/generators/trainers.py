@@ -1,0 +1,48 @@
+"""The generated part of docs/guides/training.md: docs/benchmark_trainers.json, which `make bench-trainers` writes."""
+
+import json
+import statistics
+from collections.abc import Iterator
+from typing import Any, Final
+
+from generators.markdown import DOCS, between_marks, table
+
+RESULTS: Final = DOCS / "benchmark_trainers.json"
+NAMES: Final = ("verl-vision-r1", "TRL", "floor")
+FIGURES: Final = {
+    "a step, seconds": "step",
+    "generation, with scoring": "generation",
+    "update": "update",
+    "from the command to the first trained step, seconds": "to the first step",
+    "memory at most, GiB": "GiB",
+}
+"""What a line shows, and its key in a round."""
+
+
+def page(written: str) -> str:
+    """The page with the table of the last benchmark."""
+    return between_marks(written, "\n\n".join(parts(json.loads(RESULTS.read_text(encoding="utf-8")))), "training.md")
+
+
+def parts(result: dict[str, Any]) -> Iterator[str]:
+    """Where the figures come from, and the table."""
+    rounds = result["rounds"]
+    yield (
+        f"{result['date']}, {result['machine']}, {len(rounds)} rounds of {result['steps']} steps; medians, and in"
+        " brackets times the floor."
+    )
+    yield table(("", *NAMES), [*_medians(rounds), *_accuracies(rounds[0])])
+
+
+def _medians(rounds: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for title, key in FIGURES.items():
+        found = [statistics.median(made[name][key] for made in rounds) for name in NAMES]
+        yield (title, *(f"{value:.2f} ({value / found[-1]:.2f})" for value in found))
+
+
+def _accuracies(first: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """AP of the first round: after the same steps, and after steps that took the same time as ours."""
+    ours = f"{100 * first[NAMES[0]]['AP']:.1f}"
+    for kind in ("steps", "time"):
+        rivals = (f"{100 * first[name][f'AP, same {kind}']:.1f}" for name in NAMES[1:])
+        yield (f"AP after the same {kind}", ours, *rivals)
