@@ -1,11 +1,11 @@
 """Writes the pages that are made from the code: `make docs-generate`.
 
 The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
-`reference/metrics.md`, `guides/hardware.md`, `guides/rehearse.md`, `development/architecture.md` and
-`development/new_verl.md` between their two marks. The generators read the YAML files with their comments, the
-docstrings, the command line, the imports, the symbols of verl in the code, the names that a real sample logs, and the
-results of the last estimates and rehearsals. A test fails where a page differs from
-what they make.
+`reference/metrics.md`, `guides/hardware.md`, `guides/rehearse.md`, `guides/training.md`, `background/ablations.md`,
+`development/architecture.md` and `development/new_verl.md` between their two marks. The generators read the YAML files
+with their comments, the docstrings, the command line, the imports, the symbols of verl in the code, the names that a
+real sample logs, and the results of the last estimates, rehearsals, ablations and benchmark of trainers. A test fails
+where a page differs from what they make.
 """
 
 import logging
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from generators import (
+    ablations,
     architecture,
     command_line,
     hardware,
@@ -26,6 +27,7 @@ from generators import (
     prompts,
     recipes,
     rehearsals,
+    trainers,
 )
 
 DOCS: Final = Path(__file__).parent
@@ -38,6 +40,8 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "reference/metrics.md": metrics.page,
     "guides/hardware.md": hardware.page,
     "guides/rehearse.md": rehearsals.page,
+    "background/ablations.md": ablations.page,
+    "guides/training.md": trainers.page,
     "images/architecture.svg": lambda written: architecture.picture(),
     "development/architecture.md": architecture.page,
     "development/new_verl.md": new_verl.page,

@@ -1,8 +1,8 @@
 """Each ablation changes one thing, no finished run is repeated, and the table has the measures."""
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -16,10 +16,11 @@ from rich.console import Console
 
 from verl_vision_r1 import Target
 from verl_vision_r1.data.difficulty import read_difficulty
-from verl_vision_r1.demo import ablation_curves, ablations
-from verl_vision_r1.demo.ablation_curves import Point
+from verl_vision_r1.demo import ablation_results, ablations
+from verl_vision_r1.demo.ablation_results import Point, Results, points_of, start_variant
 from verl_vision_r1.demo.ablation_table import SHOWN, ablation_table, time_table, with_interval
-from verl_vision_r1.demo.ablations import VARIANTS, Ablations, curve_of, result_of, run_ablations, start_of
+from verl_vision_r1.demo.ablation_variants import VARIANTS
+from verl_vision_r1.demo.ablations import Ablations, run_ablations
 from verl_vision_r1.demo.lessons import ANSWERS
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.rewards.presets import load_prompts, preset_from_config
@@ -143,32 +144,77 @@ def test_the_prompts_of_a_variant_are_those_of_its_initial_model(base: dict[str,
     assert prompt["category"] == load_prompts(VARIANTS[name].prompt).templates["category"]
 
 
-def numbers(value: float) -> str:
+def numbers(value: float) -> dict[str, dict[str, float]]:
     sets: dict[str, dict[str, float]] = {}
     for where, name in SHOWN:
         sets.setdefault(where, {})[name] = value
-    return json.dumps(sets)
+    return sets
 
 
-def write(file: Path, value: float) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(numbers(value))
+def point(value: float, step: int = 3) -> Point:
+    return Point(step, 3.0 * step, numbers(value))
 
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, made = Ablations(tmp_path, steps=3, seeds=2, only=("robust", "kl")), []
 
-    def run(plan: Ablations, name: str, seed: int) -> None:
+    def run(plan: Ablations, name: str, seed: int) -> list[Point]:
         made.append((seed, name))
-        write(result_of(plan, name, seed), 0.5)
+        return [point(0.5)]
 
     monkeypatch.setattr(ablations, "check_engine", lambda: None)
     monkeypatch.setattr(ablations, "_run", run)
-    write(result_of(plan, "kl", 0), 0.25)
+    plan.results.add("kl", 3, 0, [point(0.25)])
+    plan.results.add("kl", 40, 1, [point(0.25)])  # Of another length.
     run_ablations(plan, Console(file=StringIO()))
     assert made == [(0, "robust"), (1, "robust"), (1, "kl")]  # Every variant with one seed before the next seed.
     run_ablations(plan, Console(file=StringIO()))
     assert len(made) == 3
+
+
+def test_a_result_has_its_date_and_hardware_and_the_last_one_counts(tmp_path: Path) -> None:
+    results = Results(tmp_path / "of" / "results.jsonl")
+    assert results.runs() == []
+    for value in (0.1, 0.2):
+        results.add("kl", 40, 2, [point(0.0, 20), point(value, 40)])
+    assert len(results.file.read_text().splitlines()) == 2
+    run = results.of("kl", 40)[2]
+    assert run.measures == numbers(0.2)
+    assert [found.step for found in run.points] == [20, 40]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", run.date)
+    assert re.fullmatch(r".+, \d+ cores", run.hardware)
+    assert set(run.versions) == {"verl-vision-r1", "verl", "torch", "transformers"}
+    assert results.start("vision_r1") is None
+
+
+def test_supervised_training_alone_is_measured_and_before_grpo_is_its_initial_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[tuple[int, int]] = []
+    rows = [{"index": index} for index in range(100)]
+
+    def batches(examples: object, samples: list[object]) -> list[object]:
+        return samples
+
+    def teach(folder: Path, lessons: Any, updates: int, *rest: object) -> None:
+        taught.append((updates, len(lessons(None))))
+
+    trained: list[Path] = []
+    monkeypatch.setattr(ablations, "_rows_and_start", lambda plan, variant, seed: (tmp_path, tmp_path / "first"))
+    monkeypatch.setattr(ablations, "read_rows", lambda path: list(rows))
+    monkeypatch.setattr(ablations, "batches_of_rows", batches)
+    monkeypatch.setattr(ablations, "teach", teach)
+    monkeypatch.setattr(ablations, "_measure", lambda demo: {"model": {demo.model.name: 1.0}})
+    monkeypatch.setattr(ablations, "_train", lambda demo: trained.append(demo.model))
+    monkeypatch.setattr(ablations, "points_of", lambda demo: [point(0.5)])
+    (tmp_path / "first").mkdir()
+    plan = Ablations(tmp_path, steps=4, seeds=1)
+    assert ablations._run(plan, "supervised", 0)[0].measures == {"model": {"model": 1.0}}
+    assert ablations._run(plan, "supervised_long", 0)[0].step == 4
+    assert trained == []
+    assert ablations._run(plan, "supervised_then_grpo", 0) == [point(0.5)]
+    assert trained == [tmp_path / "4_steps" / "supervised_then_grpo" / "0" / "model"]
+    assert taught == [(2, 32), (32, 100), (2, 32)]
 
 
 def test_an_unknown_variant_is_an_error(tmp_path: Path) -> None:
@@ -177,12 +223,13 @@ def test_an_unknown_variant_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_table_has_initial_models_and_means_of_finished_runs(tmp_path: Path) -> None:
-    plan = Ablations(tmp_path, steps=3, seeds=3)
-    write(start_of(plan, "vision_r1"), 0.1)
+    results = Results(tmp_path / "results.jsonl")
+    results.add(start_variant("vision_r1"), 0, 0, [point(0.1, 0)])
     for seed, value in enumerate((0.2, 0.3, 0.4)):
-        write(result_of(plan, "robust", seed), value)
-    write(result_of(plan, "kl", 0), 0.5)
-    rows = {row[0]: row[1:] for row in ablation_table(plan).rows}
+        results.add("robust", 3, seed, [point(value)])
+    results.add("kl", 3, 0, [point(0.5)])
+    results.add("kl", 40, 0, [point(0.5)])
+    rows = {row[0]: row[1:] for row in ablation_table(results, 3).rows}
     assert rows["initial model"][:3] == ("vision_r1", "", "10.0")
     assert rows[VARIANTS["robust"].title][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
     assert rows[VARIANTS["kl"].title][1:3] == ("1", "50.0")
@@ -190,9 +237,9 @@ def test_the_table_has_initial_models_and_means_of_finished_runs(tmp_path: Path)
 
 
 def test_the_time_to_the_ap_of_the_baseline(tmp_path: Path) -> None:
-    plan = Ablations(tmp_path, steps=40, seeds=3, validations=2)
-    assert not time_table(plan).rows
-    write(start_of(plan, "vision_r1"), 0.1)
+    results = Results(tmp_path / "results.jsonl")
+    assert not time_table(results, 40).rows
+    results.add(start_variant("vision_r1"), 0, 0, [point(0.1, 0)])
     for name, seed, values in (
         ("sampler_off", 0, (0.2, 0.3)),
         ("sampler_drop", 0, (0.3, 0.4)),
@@ -200,18 +247,13 @@ def test_the_time_to_the_ap_of_the_baseline(tmp_path: Path) -> None:
         ("sampler_drop", 1, (0.2, 0.25)),  # Never reaches 0.3.
         ("sampler_drop", 2, (0.3, 0.3)),  # Its baseline is not finished.
     ):
-        file = curve_of(plan, name, seed)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        points = [
-            Point(step, 3.0 * step, json.loads(numbers(value))) for step, value in zip((20, 40), values, strict=True)
-        ]
-        file.write_text(json.dumps([asdict(point) for point in points]))
-    assert time_table(plan).rows == (
+        results.add(name, 40, seed, [point(value, step) for step, value in zip((20, 40), values, strict=True)])
+    assert time_table(results, 40).rows == (
         (VARIANTS["sampler_drop"].title, VARIANTS["sampler_off"].title, "2", "1", "40.0", "20.0", "120.0", "60.0"),
     )
 
 
-def test_a_curve_has_every_validation_and_the_time_of_the_steps(
+def test_the_points_of_a_run_are_its_validations_with_the_time_of_the_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     demo = Demo(tmp_path, 4)
@@ -220,10 +262,9 @@ def test_a_curve_has_every_validation_and_the_time_of_the_steps(
         (demo.validations / f"{step}.jsonl").write_text("")
     entries = [{"step": step, "data": {"timing_s/step": 1.5}} for step in (1, 2, 3, 4)]
     demo.metrics.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    monkeypatch.setattr(ablation_curves, "_measures", lambda demo, step: {"shapes_categories": {"AP": step / 10}})
-    ablation_curves.write_curve(demo, tmp_path / "curve.json")
-    points = ablation_curves.read_curve(tmp_path / "curve.json")
-    assert [(point.step, point.seconds) for point in points] == [(2, 3.0), (4, 6.0)]
+    monkeypatch.setattr(ablation_results, "measures_of", lambda demo, step: {"shapes_categories": {"AP": step / 10}})
+    points = points_of(demo)
+    assert [(found.step, found.seconds) for found in points] == [(2, 3.0), (4, 6.0)]
     assert points[1].measures["shapes_categories"]["AP"] == 0.4
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from verl_vision_r1 import Target
 from verl_vision_r1.demo import refusal
+from verl_vision_r1.demo.ablation_results import Point, Results, start_variant
 from verl_vision_r1.demo.ablation_table import ablation_table
-from verl_vision_r1.demo.ablations import NEVER_REFUSES, VARIANTS, Ablations, result_of, start_of
+from verl_vision_r1.demo.ablation_variants import VARIANTS
+from verl_vision_r1.demo.ablations import NEVER_REFUSES
 from verl_vision_r1.demo.refusal_table import COLUMNS, refusal_table
 from verl_vision_r1.demo.shapes import NAMES, OTHER_NAMES, draw_scene
 
@@ -84,22 +86,21 @@ def test_an_absent_category_gets_the_box_of_an_object_that_resembles_it_or_nothi
     assert "[]" in refusal._written(Target([], [], 140, 140))
 
 
-def write(file: Path, value: float) -> None:
+def points(value: float) -> list[Point]:
     numbers: dict[str, dict[str, float]] = {}
     for where, name in COLUMNS.values():
         numbers.setdefault(where, {})[name] = value
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(numbers))
+    return [Point(3, 9.0, numbers)]
 
 
 def test_the_table_has_each_seed_and_the_mean(tmp_path: Path) -> None:
-    plan = Ablations(tmp_path, steps=3, seeds=3)
-    assert refusal_table(plan).rows == ()
-    write(start_of(plan, NEVER_REFUSES), 0.1)
+    results = Results(tmp_path / "results.jsonl")
+    assert refusal_table(results, 3).rows == ()
+    results.add(start_variant(NEVER_REFUSES), 0, 0, points(0.1))
     for seed, value in enumerate((0.2, 0.3, 0.4)):
-        write(result_of(plan, "refusal", seed), value)
-    write(result_of(plan, "refusal_none", 1), 0.5)
-    rows = {row[:2]: row[2] for row in refusal_table(plan).rows}
+        results.add("refusal", 3, seed, points(value))
+    results.add("refusal_none", 3, 1, points(0.5))
+    rows = {row[:2]: row[2] for row in refusal_table(results, 3).rows}
     title = VARIANTS["refusal"].title
     assert rows == {
         ("initial model", ""): "10.0",
@@ -109,4 +110,4 @@ def test_the_table_has_each_seed_and_the_mean(tmp_path: Path) -> None:
         (title, "2"): "40.0",
         (title, "mean"): "30.0 ± 24.8",
     }
-    assert title not in {row[0] for row in ablation_table(plan).rows}
+    assert title not in {row[0] for row in ablation_table(results, 3).rows}

@@ -112,9 +112,11 @@ def demo(
 
 @app.command(epilog="Example: vision-r1 ablations --only robust,vision_r1 --seeds 3", rich_help_panel="Runs")
 def ablations(
-    out: Annotated[Path, typer.Option(help="Output folder; finished runs in it are not repeated.")] = Path(
-        "demo/ablations"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("demo/ablations"),
+    results: Annotated[
+        Path | None,
+        typer.Option(help="File of the results; runs in it are not repeated.", show_default="OUT/results.jsonl"),
+    ] = None,
     steps: Annotated[int, typer.Option(help="GRPO steps per run.", min=1)] = 40,
     seeds: Annotated[int, typer.Option(help="Runs per variant.", min=1)] = 3,
     only: Annotated[str, typer.Option(help="Names of variants, comma-separated.", show_default="all")] = "",
@@ -132,12 +134,13 @@ def ablations(
     from verl_vision_r1.evaluation.presentation.tables import markdown, show
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    plan, console = Ablations(out.absolute(), steps, seeds, names, validations), Console(stderr=as_json)
+    plan = Ablations(out.absolute(), steps, seeds, names, validations, results)
+    console = Console(stderr=as_json)
     try:
         run_ablations(plan, console)
     finally:  # The table of the finished runs, also after an interruption.
-        table = ablation_table(plan)
-        tables = [table, *(more for more in (time_table(plan), refusal_table(plan)) if more.rows)]
+        table, others = ablation_table(plan.results, steps), (time_table, refusal_table)
+        tables = [table, *(grid for grid in (make(plan.results, steps) for make in others) if grid.rows)]
         show(tables, console)
         if as_json:
             typer.echo(json.dumps({"columns": table.heading, "rows": table.rows}, indent=2))

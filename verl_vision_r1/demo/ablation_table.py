@@ -1,15 +1,13 @@
 """Table of the ablations: means over the seeds with 95 % confidence intervals."""
 
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 from scipy import stats
 
-from verl_vision_r1.demo.ablation_curves import Point, reached, read_curve
-from verl_vision_r1.demo.ablations import VARIANTS, Ablations, curve_of, result_of, start_of
+from verl_vision_r1.demo.ablation_results import MeasuredRun, Point, Results, reached
+from verl_vision_r1.demo.ablation_variants import VARIANTS
 from verl_vision_r1.evaluation.presentation.tables import Grid
 
 SHOWN: Final = (
@@ -23,16 +21,19 @@ SHOWN: Final = (
 """Data set and measure of each column, in percent."""
 
 
-def ablation_table(plan: Ablations) -> Grid:
-    """The finished runs: a line for each initial model, then one for each variant."""
+def ablation_table(results: Results, steps: int) -> Grid:
+    """The runs of so many steps: a line for each initial model, then one for each variant."""
     heading = ("", "prompt", "seeds", *(f"{name}, {_short(where)}" for where, name in SHOWN))
     prompts = dict.fromkeys(variant.prompt for variant in VARIANTS.values())
-    initial = ((prompt, start_of(plan, prompt)) for prompt in prompts)
-    rows = [("initial model", prompt, "", *_cells([file])) for prompt, file in initial if file.is_file()]
+    initial = ((prompt, results.start(prompt)) for prompt in prompts)
+    rows = [("initial model", prompt, "", *_cells([start])) for prompt, start in initial if start is not None]
+    detected = {name: variant for name, variant in VARIANTS.items() if variant.negatives is None}
     rows += [
-        (VARIANTS[name].title, VARIANTS[name].prompt, str(len(files)), *_cells(files)) for name, files in _done(plan)
+        (variant.title, variant.prompt, str(len(runs)), *_cells(runs.values()))
+        for name, variant in detected.items()
+        if (runs := results.of(name, steps))
     ]
-    return Grid(f"after {plan.steps} steps: mean and 95 % CI over the seeds", heading, tuple(rows))
+    return Grid(f"after {steps} steps: mean and 95 % CI over the seeds", heading, tuple(rows))
 
 
 COMPARED: Final = {
@@ -43,7 +44,7 @@ COMPARED: Final = {
 AP: Final = ("shapes_categories", "AP")
 
 
-def time_table(plan: Ablations) -> Grid:
+def time_table(results: Results, steps: int) -> Grid:
     """Steps and seconds after which a run reaches the final AP of its baseline with the same seed.
 
     A seed counts if both runs are finished; `reached` says in how many of them the AP is reached at all.
@@ -53,46 +54,36 @@ def time_table(plan: Ablations) -> Grid:
     rows = [
         (VARIANTS[name].title, VARIANTS[baseline].title, *times)
         for baseline, name in names
-        if (times := _times(plan, baseline, name))
+        if (times := _times(results, steps, baseline, name))
     ]
     title = "to the final AP of the baseline, all categories: mean and 95 % CI over the seeds"
     return Grid(title, ("", "baseline", "seeds", "reached", *units), tuple(rows))
 
 
-def _times(plan: Ablations, baseline: str, name: str) -> tuple[str, ...]:
-    found = []
-    for seed in range(plan.seeds):
-        first, second = (curve_of(plan, variant, seed) for variant in (baseline, name))
-        if first.is_file() and second.is_file():
-            found.append(_until(read_curve(first), read_curve(second), start_of(plan, "vision_r1")))
-    if not found:
+def _times(results: Results, steps: int, baseline: str, name: str) -> tuple[str, ...]:
+    first, second, start = results.of(baseline, steps), results.of(name, steps), results.start("vision_r1")
+    if start is None or not first.keys() & second.keys():
         return ()
+    found = [_until(start, first[seed].points, second[seed].points) for seed in first if seed in second]
     done = [times for times in found if None not in times]
     columns = [[float(times[column] or 0.0) for times in done] for column in range(4)]
     return (str(len(found)), str(len(done)), *map(with_interval, columns))
 
 
-def _until(baseline: list[Point], points: list[Point], start: Path) -> tuple[float | None, ...]:
+def _until(start: MeasuredRun, baseline: Sequence[Point], points: Sequence[Point]) -> tuple[float | None, ...]:
     """Up to the baseline's final AP: steps of the baseline, steps, seconds of the baseline, seconds."""
     where, measure = AP
-    initial = json.loads(start.read_text(encoding="utf-8"))[where][measure]
     wanted = baseline[-1].measures[where][measure]
 
-    def curve(points: list[Point], x: str) -> list[tuple[float, float]]:
+    def curve(points: Sequence[Point], x: str) -> list[tuple[float, float]]:
+        initial = start.measures[where][measure]
         return [(0.0, initial), *((getattr(point, x), point.measures[where][measure]) for point in points)]
 
     return tuple(reached(curve(run, x), wanted) for x in ("step", "seconds") for run in (baseline, points))
 
 
-def _done(plan: Ablations) -> Iterator[tuple[str, list[Path]]]:
-    for name in (name for name, variant in VARIANTS.items() if variant.negatives is None):
-        files = sorted(result_of(plan, name, 0).parent.parent.glob("*/result.json"))
-        if files:
-            yield name, files
-
-
-def _cells(files: Sequence[Path]) -> Iterator[str]:
-    numbers = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+def _cells(runs: Iterable[MeasuredRun]) -> Iterator[str]:
+    numbers = [run.measures for run in runs]
     for where, name in SHOWN:
         yield with_interval([100 * found[where][name] for found in numbers if where in found])
 

@@ -1,10 +1,9 @@
 """`vision-r1 ablations`: the effect of each choice of the method at the scale of the demo, over several seeds.
 
-Each run is the demo with one change and writes its measures to a file. A finished run is not repeated, so that the
-ablations can be interrupted and resumed. docs/background/ablations.md discusses the results.
+Each run is the demo with one change; its measures are added to a file of results. A run that is there is not repeated.
+docs/background/ablations.md discusses the results.
 """
 
-import json
 import random
 import shutil
 import time
@@ -16,11 +15,11 @@ from typing import Final
 import numpy as np
 from rich.console import Console
 
-from verl_vision_r1.demo.ablation_curves import write_curve
+from verl_vision_r1.demo.ablation_results import Point, Results, measures_of, points_of, start_variant
+from verl_vision_r1.demo.ablation_variants import DIFFICULTY, POOL, VARIANTS, Variant
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.refusal import prepare_with_negatives, teach_to_name_a_box
-from verl_vision_r1.demo.result import evaluated
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes, say
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
 from verl_vision_r1.evaluation.difficulty import difficulty_of, write_difficulty
@@ -31,100 +30,12 @@ FORMAT_STEPS: Final = 300
 """Supervised steps that teach the demo's model another output format, with the habit."""
 PROMPTS: Final = 8
 """Prompts per step of the recipe."""
-POOL: Final = 640
-"""Training samples of the variants with a sampler: their difficulty is measured first."""
 ROLLOUTS: Final = 4
 """Completions per sample that measure its difficulty."""
-DIFFICULTY: Final = "DIFFICULTY"
-"""Stands for the difficulty file of the seed in the overrides of a variant."""
+DONE: Final = "done"
+"""File beside an initial model that is made and measured."""
 NEVER_REFUSES: Final = "never_refuses"
-"""The initial model of the variants of refusal, as `start_of` names it."""
-PRECISION: Final = "vision_r1.reward.tasks.detection.criteria.precision.weight"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One variant of the demo.
-
-    Attributes:
-        title: The change, as the table shows it.
-        overrides: The change of the configuration.
-        prompt: Prompt template and output format, a key of `lessons.ANSWERS`.
-        supervised: Supervised training instead of GRPO: number of correct completions per prompt; 0 for GRPO.
-        negatives: For the variants of refusal, which have another initial model: `negatives` and `absent` of
-            `refusal.prepare_with_negatives`.
-    """
-
-    title: str
-    overrides: tuple[str, ...] = ()
-    prompt: str = "vision_r1"
-    supervised: int = 0
-    negatives: tuple[float, float] | None = None
-
-
-def _preset(name: str, prompt: str = "vision_r1", *more: str) -> Variant:
-    return Variant(f"preset {name}", (f"vision_r1/reward={name}", *more), prompt)
-
-
-def _vision_r1(change: str, *more: str) -> Variant:
-    return Variant(f"preset vision_r1, {change}", ("vision_r1/reward=vision_r1", *more))
-
-
-def _robust(change: str, *more: str, pool: bool = False) -> Variant:
-    limit = (f"data.train_max_samples={POOL}",) if pool else ()
-    return Variant(f"the demo, {change}", (*limit, *more))
-
-
-def _filtered(metric: str, *more: str) -> Variant:
-    keys = ("algorithm.filter_groups.enable=true", f"algorithm.filter_groups.metric={metric}")
-    return _robust(f"groups filtered by {metric}", *keys, *more)
-
-
-def _sampled(draw: str) -> Variant:
-    keys = (f"vision_r1.sampler.draw={draw}", f"vision_r1.sampler.difficulty={DIFFICULTY}")
-    return _robust(f"{POOL} samples, sampler {draw}", *keys, pool=True)
-
-
-def _refusal(change: str, negatives: float, absent: float = 0.0) -> Variant:
-    return Variant(f"never refuses at first, {change}", negatives=(negatives, absent))
-
-
-HALF: Final = (
-    "+vision_r1.reward.tasks.detection.criteria.half_found="
-    "{weight: 0.0, function: 'verl_vision_r1.demo.half_found:half_found'}"
-)
-"""A criterion without weight, for filtering: whether half of the objects are found."""
-
-VARIANTS: Final[dict[str, Variant]] = {
-    "robust": Variant("the demo: preset robust, no refinement, no KL"),
-    "vision_r1": _preset("vision_r1"),
-    "vision_r1_release_2025": _preset("vision_r1_release_2025"),
-    # In pixels: the model would have to learn the 0-1000 grid.
-    "visual_rft": _preset("visual_rft", "visual_rft", "vision_r1.reward.tasks.detection.frame=resized_pixels"),
-    "vlm_r1_od_ap": _preset("vlm_r1_od_ap", "vlm_r1"),
-    "vlm_r1_od_length": _preset("vlm_r1_od_length", "vlm_r1"),
-    "with_label": _vision_r1("boxes matched by label", "vision_r1.reward.tasks.detection.matcher=same_label"),
-    "no_precision": _vision_r1("without precision", f"{PRECISION}=0"),
-    "beginner_only": _vision_r1("curriculum beginner_only", "vision_r1/curriculum=beginner_only"),
-    "halfway": _vision_r1("curriculum halfway", "vision_r1/curriculum=halfway"),
-    "third": _vision_r1("curriculum third", "vision_r1/curriculum=third"),
-    "when_ready": _vision_r1("curriculum when_ready", "vision_r1/curriculum=when_ready"),
-    "robust_halfway": _robust("curriculum halfway", "vision_r1/curriculum=halfway"),
-    "robust_when_ready": _robust("curriculum when_ready", "vision_r1/curriculum=when_ready"),
-    "filter_total": _filtered("total"),
-    "filter_acc": _filtered("acc"),
-    "filter_half_found": _filtered("half_found", HALF),
-    "sampler_off": _robust(f"{POOL} samples, no sampler", pool=True),
-    "sampler_drop": _sampled("drop"),
-    "sampler_weight": _sampled("weight"),
-    "kl": _vision_r1("KL to the initial model, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),
-    "refusal_none": _refusal("no negative samples", 0.0),
-    "refusal": _refusal("negative samples: scenes of other colours", 1.0),
-    "refusal_absent": _refusal("negative samples: absent categories", 0.0, 1.0),
-    "supervised": Variant("supervised, one completion per prompt", supervised=1),
-    "supervised_often": Variant("supervised, as many completions as rollouts", supervised=8),
-}
-"""Variants by name, as in `--only`. A variant with another output format has another initial model."""
+"""The initial model of the variants of refusal."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +43,12 @@ class Ablations:
     """The runs to make.
 
     Attributes:
-        folder: Output folder.
+        folder: Folder of the runs.
         steps: GRPO steps per run.
         seeds: Number of runs per variant.
         only: Names of variants; empty for all.
         validations: Validations per GRPO run, evenly spaced; the last one follows the last step.
+        file: File of the results; by default `results.jsonl` in the folder.
 
     Raises:
         ValueError: A name is unknown.
@@ -147,6 +59,7 @@ class Ablations:
     seeds: int
     only: tuple[str, ...] = ()
     validations: int = 1
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.validations <= self.steps or self.steps % self.validations:
@@ -154,6 +67,11 @@ class Ablations:
         unknown = sorted(set(self.only) - set(VARIANTS))
         if unknown:
             raise ValueError(f"--only: expected some of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
+
+    @property
+    def results(self) -> Results:
+        """The measured runs."""
+        return Results(self.file or self.folder / "results.jsonl")
 
     @property
     def variants(self) -> dict[str, Variant]:
@@ -175,23 +93,13 @@ def run_ablations(plan: Ablations, console: Console) -> None:
     check_engine()
     for seed in range(plan.seeds):
         for name, variant in plan.variants.items():
-            if not result_of(plan, name, seed).is_file():
+            if seed not in plan.results.of(name, plan.steps):
                 say(console, f"{time.strftime('%H:%M')} seed {seed}, {name}: {variant.title}")
-                _run(plan, name, seed)
+                plan.results.add(name, plan.steps, seed, _run(plan, name, seed))
 
 
-def result_of(plan: Ablations, name: str, seed: int) -> Path:
-    """The file with the measures of a run."""
-    return plan.folder / f"{plan.steps}_steps" / name / str(seed) / "result.json"
-
-
-def start_of(plan: Ablations, prompt: str) -> Path:
-    """The file with the measures of the initial model for a prompt template."""
-    return plan.folder / "starts" / prompt / "result.json"
-
-
-def _run(plan: Ablations, name: str, seed: int) -> None:
-    variant, folder = plan.variants[name], result_of(plan, name, seed).parent
+def _run(plan: Ablations, name: str, seed: int) -> list[Point]:
+    variant, folder = plan.variants[name], plan.folder / f"{plan.steps}_steps" / name / str(seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rows, model = _rows_and_start(plan, variant, seed)
@@ -204,11 +112,11 @@ def _run(plan: Ablations, name: str, seed: int) -> None:
         model=model,
     )
     if variant.supervised:
-        _measure(_supervised(demo, variant), result_of(plan, name, seed))
-    else:
-        _train(demo)
-        write_curve(demo, curve_of(plan, name, seed))
-        _write_numbers(demo, demo.steps, result_of(plan, name, seed))
+        demo, seconds = _supervised(demo, variant)
+        if not variant.then_grpo:
+            return [Point(demo.steps, seconds, _measure(demo))]
+    _train(demo)
+    return points_of(demo)
 
 
 def _rows_and_start(plan: Ablations, variant: Variant, seed: int) -> tuple[Path, Path]:
@@ -227,24 +135,24 @@ def _rows_with_negatives(plan: Ablations, negatives: float, absent: float, seed:
 
 def _start_without_refusals(plan: Ablations) -> Path:
     """The demo's initial model with the habit to name a box whatever it is asked for."""
-    folder = start_of(plan, NEVER_REFUSES).parent
-    if not start_of(plan, NEVER_REFUSES).is_file():
+    folder = plan.folder / "starts" / NEVER_REFUSES
+    if not (folder / DONE).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(TAUGHT_MODEL, folder / "model")
         teach_to_name_a_box(folder / "model")
-        rows = _rows_with_negatives(plan, 0.0, 0.0, 0)
-        _measure(Demo(folder, 1, rows=rows), start_of(plan, NEVER_REFUSES))
+        _measure_start(plan, NEVER_REFUSES, Demo(folder, 1, rows=_rows_with_negatives(plan, 0.0, 0.0, 0)))
     return folder / "model"
+
+
+def _measure_start(plan: Ablations, name: str, demo: Demo) -> None:
+    """Measure an initial model; the file `DONE` says that it need not be made again."""
+    plan.results.add(start_variant(name), 0, 0, [Point(0, 0.0, _measure(demo))])
+    (demo.folder / DONE).touch()
 
 
 def _shared(plan: Ablations) -> tuple[str, ...]:
     every = plan.steps // plan.validations
     return ("trainer.save_freq=-1", "trainer.val_before_train=false", f"trainer.test_freq={every}")
-
-
-def curve_of(plan: Ablations, name: str, seed: int) -> Path:
-    """The file with the measures of each validation of a GRPO run."""
-    return result_of(plan, name, seed).with_name("curve.json")
 
 
 def _with_difficulty(plan: Ablations, overrides: tuple[str, ...], seed: int) -> tuple[str, ...]:
@@ -285,14 +193,14 @@ def _rows(plan: Ablations, prompt: str, seed: int) -> Path:
 
 def _start(plan: Ablations, prompt: str) -> Path:
     """The demo's initial model, or one with another output format, trained from it with the same habit."""
-    folder = start_of(plan, prompt).parent
-    if not start_of(plan, prompt).is_file():
+    folder = plan.folder / "starts" / prompt
+    if not (folder / DONE).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(TAUGHT_MODEL, folder / "model")
         if prompt != "vision_r1":
             _teach_format(folder / "model", prompt)
         preset = next(variant.overrides for variant in VARIANTS.values() if variant.prompt == prompt)
-        _measure(Demo(folder, 1, rows=_rows(plan, prompt, 0), overrides=preset), start_of(plan, prompt))
+        _measure_start(plan, prompt, Demo(folder, 1, rows=_rows(plan, prompt, 0), overrides=preset))
     return folder / "model"
 
 
@@ -303,36 +211,32 @@ def _teach_format(model: Path, prompt: str) -> None:
     teach(model, lessons_of, FORMAT_STEPS, lambda step, loss: None, HABIT_RATE)
 
 
-def _supervised(demo: Demo, variant: Variant) -> Demo:
-    """The supervised baseline: correct completions for the prompts that GRPO would use."""
+def _supervised(demo: Demo, variant: Variant) -> tuple[Demo, float]:
+    """The supervised baseline: correct completions for the prompts that GRPO would use.
+
+    Returns:
+        The demo with the trained model, and the seconds of the training.
+    """
     taught = replace(demo, model=demo.folder / "model")
     shutil.copytree(demo.model, taught.model)
     rows = read_rows(demo.rows / "train.parquet")
     random.Random(demo.seed).shuffle(rows)
-    samples = rows[: demo.steps * PROMPTS]
+    prompts = demo.steps * PROMPTS
+    samples = rows if variant.fresh else rows[:prompts]
+    updates, begin = prompts * variant.supervised // BATCH, time.monotonic()
     teach(
-        taught.model,
-        lambda examples: batches_of_rows(examples, samples),
-        len(samples) * variant.supervised // BATCH,
-        lambda step, loss: None,
-        HABIT_RATE,
+        taught.model, lambda examples: batches_of_rows(examples, samples), updates, lambda step, loss: None, HABIT_RATE
     )
-    return taught
+    return taught, round(time.monotonic() - begin, 1)
 
 
-def _measure(demo: Demo, file: Path) -> None:
+def _measure(demo: Demo) -> dict[str, dict[str, float]]:
     """Validate only; completions are generated as in training."""
     more = ("trainer.val_before_train=true", "trainer.val_only=true")
     _train(replace(demo, overrides=(*demo.overrides, *more)))
-    _write_numbers(demo, 0, file)
+    return measures_of(demo, 0)
 
 
 def _train(demo: Demo) -> None:
     for _ in train(demo, demo.command()):
         pass
-
-
-def _write_numbers(demo: Demo, step: int, file: Path) -> None:
-    sets = evaluated(demo, step).sets
-    numbers = {data_set.name.split("/")[0]: data_set.values for data_set in sets}
-    file.write_text(json.dumps(numbers), encoding="utf-8")

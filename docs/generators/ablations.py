@@ -1,0 +1,28 @@
+"""The generated part of docs/background/ablations.md: the tables of docs/ablations.jsonl (`make ablations`)."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from generators.markdown import DOCS, between_marks
+from verl_vision_r1.demo.ablation_results import Results
+from verl_vision_r1.demo.ablation_table import ablation_table, time_table
+from verl_vision_r1.demo.refusal_table import refusal_table
+from verl_vision_r1.evaluation.presentation.tables import markdown
+
+RESULTS: Final = Results(DOCS / "ablations.jsonl")
+
+
+def page(written: str) -> str:
+    """The page with the tables of all measured runs."""
+    return between_marks(written, "\n\n".join(tables()), "background/ablations.md")
+
+
+def tables() -> Iterator[str]:
+    """The tables by number of steps, and where the figures come from."""
+    runs = RESULTS.runs()
+    for steps in sorted({run.steps for run in runs if run.steps}):
+        grids = (make(RESULTS, steps) for make in (ablation_table, time_table, refusal_table))
+        # A table without a run has lines of initial models only.
+        yield from (markdown(grid) for grid in grids if any(row[0] != "initial model" for row in grid.rows))
+    dates, machines = sorted({run.date for run in runs}), sorted({run.hardware for run in runs})
+    yield f"{len(runs)} runs from {dates[0]} to {dates[-1]}, each on {' or '.join(machines)}."
