@@ -1,7 +1,7 @@
 """verl #6233, verl 0.9 and 0.10.0.dev with vLLM, two runs on a machine, each with a Ray cluster of its own.
 
 A training worker sends its weights to vLLM by a socket in /tmp. Since https://github.com/verl-project/verl/pull/6246
-its name has the id of the Ray job, but Ray counts jobs per cluster, so the first jobs of two clusters have the same id.
+its name has the id of the Ray job, but Ray counts jobs per cluster: the first jobs of two clusters have the same id.
 The two runs then take each other's messages: both wait forever in `update_weights`, or vLLM gets the other run's
 weights. Here the name has the address of the cluster too, on both sides.
 
