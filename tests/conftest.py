@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 from parsed_once import parsed_once
 
+collect_ignore = ["speed/trainers"]  # Programs of the benchmark of trainers, which need TRL.
+
 # No deadline: it measures how busy the machine is. tests/speed/ measures the code.
 settings.register_profile("full", settings.default, deadline=None)
 settings.load_profile("full")

@@ -17,7 +17,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from verl_vision_r1.compat import APPLIED, NOT_NEEDED, WORKAROUNDS, weight_sockets
+from verl_vision_r1.compat import APPLIED, NOT_NEEDED, WORKAROUNDS, weight_receivers, weight_sockets
 from verl_vision_r1.compat.equal_lengths import fix_position_ids
 from verl_vision_r1.compat.trl_import import has_value_head
 from verl_vision_r1.compat.workaround import Workaround
@@ -134,8 +134,8 @@ def test_two_clusters_have_two_sockets_and_both_sides_the_same(monkeypatch: pyte
             def __init__(self) -> None:
                 os.environ["VERL_RAY_JOB_ID"] = "01000000"
 
-        weight_sockets.patch_sender(SimpleNamespace(ServerAdapter=ServerAdapter))  # type: ignore[arg-type]
-        weight_sockets.patch_receiver(SimpleNamespace(vLLMHttpServer=Server))  # type: ignore[arg-type]
+        weight_sockets.patch(SimpleNamespace(ServerAdapter=ServerAdapter))  # type: ignore[arg-type]
+        weight_receivers.patch(SimpleNamespace(vLLMHttpServer=Server))  # type: ignore[arg-type]
         Server()
         received = f"ipc:///tmp/rl-colocate-zmq-{os.environ['VERL_RAY_JOB_ID']}-replica-0-rank-1.sock"
         assert ServerAdapter(rank=1).zmq_handle == received

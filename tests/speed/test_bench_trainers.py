@@ -35,7 +35,7 @@ def test_the_medians_take_what_each_round_has() -> None:
 def test_the_reward_is_that_of_the_recipe() -> None:
     target = Target([[10, 20, 50, 60]], ("red circle",), 140, 140, ("red circle",))
     rules = samples.PRESET.rules_of(target)
-    right = str(correct_completion(target, rules.parser, [[10, 20, 50, 60]]))
+    right = str(correct_completion(target, rules.parser, target.boxes))
     assert samples.reward(right, target.to_json()) == pytest.approx(1.0)
     assert samples.reward("nothing", target.to_json()) == 0.0
 

@@ -10,7 +10,15 @@ from typing import Final
 
 import wrapt
 
-from verl_vision_r1.compat import equal_lengths, fused_head, glm_flops, trl_import, vision_output, weight_sockets
+from verl_vision_r1.compat import (
+    equal_lengths,
+    fused_head,
+    glm_flops,
+    trl_import,
+    vision_output,
+    weight_receivers,
+    weight_sockets,
+)
 from verl_vision_r1.compat.workaround import APPLIED, NOT_NEEDED
 
 __all__ = ["APPLIED", "NOT_NEEDED", "WORKAROUNDS", "apply"]
@@ -22,8 +30,8 @@ WORKAROUNDS: Final = (
     glm_flops.WORKAROUND,
     fused_head.WORKAROUND,
     trl_import.WORKAROUND,
-    weight_sockets.OF_SENDER,
-    weight_sockets.OF_RECEIVER,
+    weight_sockets.WORKAROUND,
+    weight_receivers.WORKAROUND,
 )
 
 

@@ -3,22 +3,18 @@
 A training worker sends its weights to vLLM by a socket in /tmp. Since https://github.com/verl-project/verl/pull/6246
 its name has the id of the Ray job, but Ray counts jobs per cluster: the first jobs of two clusters have the same id.
 The two runs then take each other's messages: both wait forever in `update_weights`, or vLLM gets the other run's
-weights. Here the name has the address of the cluster too, on both sides.
+weights. Here the name has the address of the cluster too, on both sides; `weight_receivers` is the other one.
 
 https://github.com/verl-project/verl/issues/6233. Remove when the name in a release differs between clusters.
 """
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
 from verl_vision_r1.compat.workaround import Workaround
-
-JOB: Final = "VERL_RAY_JOB_ID"
-"""The environment variable from which vLLM's worker makes the name of the socket."""
 
 
 def job_of_cluster() -> str:
@@ -40,13 +36,13 @@ def after(call: Callable[..., None], then: Callable[[Any], None]) -> Callable[..
     return wrapped
 
 
-def needed_by_sender(module: ModuleType) -> bool:
+def needed(module: ModuleType) -> bool:
     """Whether the name has nothing of the cluster but the id of the job. Read from the source."""
     source = inspect.getsource(module.ServerAdapter.__init__)
     return "job_id = ray.get_runtime_context().get_job_id()" in source and "zmq-{job_id}-replica" in source
 
 
-def patch_sender(module: ModuleType) -> None:
+def patch(module: ModuleType) -> None:
     """Rename the socket of the training worker."""
 
     def rename(adapter: Any) -> None:
@@ -58,30 +54,11 @@ def patch_sender(module: ModuleType) -> None:
     module.ServerAdapter.__init__ = after(module.ServerAdapter.__init__, rename)
 
 
-def needed_by_receiver(module: ModuleType) -> bool:
-    """Whether vLLM's worker is told the id of the job and nothing else. Read from the source."""
-    source = inspect.getsource(module.vLLMHttpServer.__init__)
-    return f'os.environ["{JOB}"] = ray.get_runtime_context().get_job_id()' in source
-
-
-def patch_receiver(module: ModuleType) -> None:
-    """Tell vLLM's worker, which the server starts later, the job with its cluster."""
-
-    def tell(server: Any) -> None:
-        os.environ[JOB] = job_of_cluster()
-
-    module.vLLMHttpServer.__init__ = after(module.vLLMHttpServer.__init__, tell)
-
-
-ROLLOUT: Final = "verl.workers.rollout.vllm_rollout"
-OF_SENDER: Final = Workaround(
-    *("weights of two runs, sender", 6233, ">=0.9,<0.11", f"{ROLLOUT}.vllm_rollout", needed_by_sender, patch_sender)
-)
-OF_RECEIVER: Final = Workaround(
-    "weights of two runs, receiver",
+WORKAROUND: Final = Workaround(
+    "weights of two runs, sender",
     6233,
     ">=0.9,<0.11",
-    f"{ROLLOUT}.vllm_async_server",
-    needed_by_receiver,
-    patch_receiver,
+    "verl.workers.rollout.vllm_rollout.vllm_rollout",
+    needed,
+    patch,
 )

@@ -56,8 +56,8 @@ class Workaround:
         """`APPLIED`, `NOT_NEEDED`, or the error of its check. Imports the module of verl."""
         try:
             importlib.import_module(self.module)
-        except ModuleNotFoundError as error:
-            if str(error.name).startswith("verl"):  # verl has renamed the module.
-                return f"{type(error).__name__}: {error}"
-            return NOT_NEEDED  # It is for a rollout engine that is not installed.
+        except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("verl"):
+                return f"{type(error).__name__}: {error}"  # verl has renamed the module.
+            return NOT_NEEDED  # It is for a rollout engine that is not installed, or not one that verl supports.
         return _states[self.name]

@@ -605,7 +605,7 @@ def test_the_whole_without_ray(folder: Path) -> None:
     checks = list(diagnose(overrides, ray=False))
     assert [found.name for found in checks if found.ok is False] == []
     assert [found.name for found in checks if found.ok is None] == [
-        *("GPUs", "flash attention", "GPU memory", "Ray workers")
+        *("GPUs", "flash attention", "linear attention", "GPU memory", "Ray workers")
     ]
     assert len({found.name for found in checks}) == len(checks)
 

@@ -38,7 +38,7 @@ def first_server(config: Any) -> Any:
     replica = get_rollout_replica_class(name)(0, rollout, part.model, gpus_per_node=rollout.n_gpus_per_node)
     gpus = {"base_gpu_id": 0} if name == "sglang" else {"gpus_per_node": replica.gpus_per_replica_node}
     module, server = SERVERS[name]
-    context = types.SimpleNamespace(get_job_id=lambda: "rehearsal")
+    context = types.SimpleNamespace(get_job_id=lambda: "rehearsal", gcs_address="")
     with mock.patch.object(ray, "get_runtime_context", return_value=context):
         return getattr(importlib.import_module(module), server)(
             config=replica.config,
