@@ -14,7 +14,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,10 +22,10 @@ from typing import Any, Final
 
 import psutil
 
-from verl_vision_r1.demo.ablation_results import measures_of, processor_name
+from verl_vision_r1.demo.ablation_results import hardware, measures_of
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.run import TAUGHT_MODEL, prepare_shapes
-from verl_vision_r1.training.process import output_of
+from verl_vision_r1.training.process import train
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / "docs" / "benchmark_trainers.json"
@@ -81,11 +80,10 @@ def ours(rows: Path, out: Path, steps: int) -> dict[str, Any]:
     more = ("trainer.val_before_train=false", "trainer.save_freq=-1", f"data.max_response_length={TOKENS}")
     demo = Demo(out, steps, overrides=more, rows=rows, model=TAUGHT_MODEL)
     watch, entries = Watch(), []
-    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        for line in output_of(demo.command(), demo.environment(ray_folder), demo.log):
-            if " - global_seqlen" in line:
-                entries.append(time.time())
-                watch.look(os.getpid())
+    for line in train(demo, demo.command()):
+        if " - global_seqlen" in line:
+            entries.append(time.time())
+            watch.look(os.getpid())
     logged = [json.loads(line)["data"] for line in demo.metrics.read_text(encoding="utf-8").splitlines()]
     timings = [entry for entry in logged if "timing_s/step" in entry]
     parts = {"step": "step", "generation": "gen", "update": "update_actor"}
@@ -110,9 +108,8 @@ def accuracy(rows: Path, model: Path, folder: Path) -> float:
     more = ("trainer.val_before_train=true", "trainer.val_only=true", f"data.max_response_length={TOKENS}")
     demo = replace(Demo(folder, 1, rows=rows, model=model), overrides=more)
     folder.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(prefix="vr1-", ignore_cleanup_errors=True) as ray_folder:
-        for _ in output_of(demo.command(), demo.environment(ray_folder), demo.log):
-            pass
+    for _ in train(demo, demo.command()):
+        pass
     return measures_of(demo, 0)["shapes_categories"]["AP"]
 
 
@@ -150,7 +147,7 @@ def main() -> None:
         print(json.dumps(found), flush=True)
     result = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "machine": f"{processor_name()}, {len(os.sched_getaffinity(0))} cores",
+        "machine": hardware(),
         "steps": options.steps,
         "rounds": made,
     }

@@ -98,8 +98,8 @@ class Results:
     def add(self, variant: str, steps: int, seed: int, points: Sequence[Point]) -> None:
         """Append a run that has just ended. Several processes may do so at once."""
         found = {name: version(name) for name in PACKAGES}
-        today, hardware = datetime.datetime.now(tz=datetime.UTC).date(), f"{processor_name()}, {_cores()} cores"
-        run = MeasuredRun(variant, steps, seed, tuple(points), today.isoformat(), hardware, found)
+        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+        run = MeasuredRun(variant, steps, seed, tuple(points), today, hardware(), found)
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -115,12 +115,12 @@ def _read(line: dict[str, Any]) -> MeasuredRun:
     return MeasuredRun(**line | {"points": tuple(Point(**point) for point in line["points"])})
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+def hardware() -> str:
+    """Processor and number of cores that this process may use."""
+    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
 
 
-def processor_name() -> str:
-    """Name of the processor, or its architecture."""
+def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -73,9 +73,13 @@ class Detector:
         self.asking = Asking.of(preset, prompt, ask)
         self.model = str(model)
         check_model(self.model)
-        self.frame = self.asking.rules.frame or resolve_frame(frame, _family(self.model))
+        self.frame = self.asking.rules.frame or resolve_frame(frame, self._model_type)
         self.bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels}
         self._engine, self._max_tokens, self._batch = engine, max_tokens, batch
+
+    @cached_property
+    def _model_type(self) -> str:
+        return _family(self.model)
 
     @cached_property
     def processor(self) -> Any:
@@ -88,7 +92,7 @@ class Detector:
     def engine(self) -> Engine:
         """The engine, loaded when it is first used."""
         special = wants_special_tokens(self.asking.rules.parser)
-        family = FAMILIES.get(_family(self.model))
+        family = FAMILIES.get(self._model_type)
         loading = Loading(
             *(self.model, self.processor, self.bounds["max_pixels"], self._max_tokens, self._batch, special),
             template=family.template if family else {},

@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet
-
+from verl_vision_r1.demo.teach import read_rows
 from verl_vision_r1.rewards.presets import load_preset
 from verl_vision_r1.rewards.scoring import score_completion
 from verl_vision_r1.targets import Target
@@ -25,7 +24,7 @@ PRESET: Final = load_preset("robust")
 
 def read_samples(file: Path, seed: int = 0) -> list[dict[str, Any]]:
     """The training samples in the order in which they are used."""
-    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(file).to_pylist()
+    rows = read_rows(file)
     random.Random(seed).shuffle(rows)
     return rows
 

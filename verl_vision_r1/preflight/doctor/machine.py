@@ -17,8 +17,6 @@ SDPA: Final = (
     " actor_rollout_ref.model.use_remove_padding=false actor_rollout_ref.model.use_fused_kernels=false"
 )
 """The overrides of a run without flash attention."""
-LINEAR: Final = "qwen3_5"
-"""Beginning of the families with layers of linear attention."""
 
 
 @check("GPUs", "start the run on a machine with these GPUs, or lower trainer.n_gpus_per_node and rehearse the run")
@@ -79,14 +77,16 @@ def _without_flash_attention() -> str:
 @check("linear attention", "install flash-linear-attention and causal-conv1d")
 def linear_attention(case: Case) -> str:
     """Qwen3.5 finds the kernels of its linear attention: without them transformers computes it in PyTorch."""
+    from verl_vision_r1.preflight.estimate import activations
     from verl_vision_r1.preflight.estimate.model import read_config
 
     need_gpus(case)
     try:
-        family = read_config(case.run.actor_rollout_ref.model)[0].model_type
+        config = read_config(case.run.actor_rollout_ref.model)[0]
     except ValueError as error:
         raise SkippedError(one_line(error)) from error
-    if not family.startswith(LINEAR):
+    family = config.model_type
+    if activations.linear_attention(config.get_text_config()) is None:
         raise SkippedError(f"{family} has none")
     gpus_here("flash-linear-attention")
     version = installed("flash-linear-attention")
