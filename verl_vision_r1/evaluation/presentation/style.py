@@ -2,8 +2,14 @@
 
 from typing import Final
 
+from verl_vision_r1.evaluation.measures.outcomes import MISSED, OUTCOMES
+
 BLUE, RED, SKY, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#56b4e9", "#e69f00", "#009e73", "#767676"
 """The colour-blind safe palette of Okabe and Ito."""
+OUTCOME_COLOURS: Final = dict(
+    zip((*OUTCOMES, MISSED), (GREEN, SKY, "#cc79a7", ORANGE, RED, BLUE), strict=True),
+)
+"""The colour of each outcome of `measures.outcomes`, in every drawing; a missed object is dashed where it can be."""
 CURVES: Final = [(colour, line) for line in ("-", "--") for colour in (BLUE, RED, SKY, ORANGE, GREEN)]
 """Colour and line style of each curve."""
 FAMILIES: Final = (
