@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.evaluation.measures.average_precision import LIBRARIES, LIBRARY, average_precision, spread
+from verl_vision_r1.evaluation.measures.average_precision import LIBRARIES, LIBRARY, average_precision
 from verl_vision_r1.evaluation.measures.bootstrap import resampled_average_precision, weights
+from verl_vision_r1.evaluation.measures.permutations import spread
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "benchmark_evaluation.json"

@@ -73,11 +73,11 @@ def compare(before: Evaluation, after: Evaluation, resamples: int = 1000, seed: 
         Efron and Tibshirani, An Introduction to the Bootstrap (1993), the percentile interval of a paired difference.
     """
     pairs = _paired_sets(before, after)
-    limits = after.protocol.limits
+    limits, library = after.protocol.limits, after.effort.library
     resampled: dict[str, dict[str, Numbers]] = {}
     for index, (first, second) in enumerate(pairs):
         counts = weights(len(first.images), resamples, seed + index)
-        runs = [_resampled(measured, counts, limits) for measured in (first, second)]
+        runs = [_resampled(measured, counts, limits, library) for measured in (first, second)]
         # All resamples of a single image are equal: the interval is undefined.
         known = 1.0 if len(first.images) > 1 else np.nan
         resampled[first.name] = {name: known * (runs[1][name] - runs[0][name]) for name in runs[0]}
@@ -110,14 +110,16 @@ def _paired_sets(before: Evaluation, after: Evaluation) -> list[tuple[Measured, 
     return [(first[name], second[name]) for name in first]
 
 
-def _resampled(measured: Measured, counts: NDArray[np.int64], limits: Sequence[int]) -> dict[str, Numbers]:
+def _resampled(
+    measured: Measured, counts: NDArray[np.int64], limits: Sequence[int], library: str
+) -> dict[str, Numbers]:
     """The metrics of each resample; `counts` is how often it contains each image, (R, I)."""
     by_entry = counts[:, measured.image_of].astype(np.float64)
     values = {name: ratio.value(by_entry) for name, ratio in measured.ratios.items()}
     if measured.tables is None:
         return values
     tables = measured.tables
-    return resampled_average_precision(tables.truth, tables.detections, counts, limits) | values
+    return resampled_average_precision(tables.truth, tables.detections, counts, limits, library) | values
 
 
 def _difference(before: float, after: float, resampled: Numbers) -> Difference:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from verl_vision_r1.evaluation.measures import accuracy, pointing
 from verl_vision_r1.evaluation.measures.accuracy import Ratio, mean_of
-from verl_vision_r1.evaluation.measures.average_precision import LIBRARY, AveragePrecision, average_precision, spread
+from verl_vision_r1.evaluation.measures.average_precision import LIBRARY, AveragePrecision, average_precision
 from verl_vision_r1.evaluation.measures.calibration import calibration, expected_calibration_error
 from verl_vision_r1.evaluation.measures.f1 import (
     Counts,
@@ -20,6 +20,7 @@ from verl_vision_r1.evaluation.measures.f1 import (
     points,
     summary,
 )
+from verl_vision_r1.evaluation.measures.permutations import spread
 from verl_vision_r1.evaluation.measures.refusal import refusals, refusals_by_image
 from verl_vision_r1.evaluation.predictions.annotations import BASES, AnnotatedSet, Key
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth

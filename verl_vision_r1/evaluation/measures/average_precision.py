@@ -1,13 +1,9 @@
-"""COCO's average precision and recall by hotcoco, faster-coco-eval or pycocotools, and their range over permutations.
-
-COCO ranks predictions by score. Predictions of equal score (with a constant score, all of them) are ranked by the
-order of the images and of the predictions, so AP depends on that order. `spread` computes by how much.
-"""
+"""COCO's average precision and recall by hotcoco, faster-coco-eval or pycocotools."""
 
 import contextlib
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pkgutil import resolve_name
@@ -17,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.boxes import Boxes
-from verl_vision_r1.data.progress import progress as progress_bar
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
 LIBRARIES: Final = {
@@ -95,56 +90,6 @@ def average_precision(
     )
 
 
-def spread(
-    truth: GroundTruth,
-    detections: Detections,
-    limits: Sequence[int] = LIMITS,
-    permutations: int = 5,
-    seed: int = 0,
-    library: str = LIBRARY,
-    given: AveragePrecision | None = None,
-    progress: Callable[..., Any] = progress_bar,
-) -> dict[str, tuple[float, float]]:
-    """Compute the range of COCO's metrics over permutations of predictions with equal scores.
-
-    Args:
-        truth: I images, K categories, M objects.
-        detections: N predictions, in the order of the completions.
-        limits: As for `average_precision`.
-        permutations: Number of random permutations of images and predictions.
-        seed: Random seed of the permutations.
-        library: One of `LIBRARIES`.
-        given: The metrics of the given order, if already known.
-        progress: Wraps the loop in a progress bar.
-
-    Returns:
-        The minimum and maximum of each metric, over the permutations and the given order.
-
-    Raises:
-        ValueError: As `average_precision`.
-    """
-    generator = np.random.default_rng(seed)
-    found = [(given or average_precision(truth, detections, limits, library)).values]
-    for _ in progress(range(permutations), desc="permutations of equal scores", unit="permutation"):
-        found.append(average_precision(*_permuted(truth, detections, generator), limits, library).values)
-    by_name = {name: [values[name] for values in found] for name in found[0]}
-    return {name: (min(values), max(values)) for name, values in by_name.items()}
-
-
-def _permuted(
-    truth: GroundTruth, detections: Detections, generator: np.random.Generator
-) -> tuple[GroundTruth, Detections]:
-    """The same images and predictions in a random order."""
-    order = generator.permutation(len(truth.images))
-    place = np.argsort(order)
-    images, files = (tuple(names[index] for index in order) if names else () for names in (truth.images, truth.files))
-    shuffled = detections.take(generator.permutation(len(detections.scores)))
-    return (
-        replace(truth, images=images, files=files, image=place[truth.image]),
-        replace(shuffled, image=place[shuffled.image]),
-    )
-
-
 def to_xywh(boxes: Boxes) -> Boxes:
     """(N, 4) boxes as COCO's [left, top, width, height] in pixels; swapped corners become a side of 0."""
     return np.hstack([boxes[:, :2], np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)])
@@ -158,12 +103,12 @@ def _run_library(
     All libraries sort images and categories by id and keep the order of the predictions.
     """
     dataset, evaluation = _classes(library)
-    predicted = to_xywh(detections.boxes)
     with contextlib.redirect_stdout(io.StringIO()):
         if library == "hotcoco":
-            return _of(evaluation(*_columns(dataset, truth, detections, predicted), "bbox"), limits)
+            return _of(hotcoco_evaluation(truth, detections), limits)
         inputs = dataset(), dataset()
         objects = _annotations(truth, to_xywh(truth.boxes), area=truth.areas, iscrowd=truth.crowd.astype(int))
+        predicted = to_xywh(detections.boxes)
         areas = predicted[:, 2] * predicted[:, 3]
         predictions = _annotations(detections, predicted, area=areas, score=detections.scores)
         for part, annotations in zip(inputs, (objects, predictions), strict=True):
@@ -179,16 +124,22 @@ def _of(run: Any, limits: list[int]) -> tuple[NDArray[Any], ...]:
     return run.eval["precision"], run.eval["recall"]
 
 
-def _columns(
-    dataset: Any, truth: GroundTruth, detections: Detections, predicted: NDArray[np.float64]
-) -> tuple[Any, Any]:
-    """The objects and predictions as datasets of hotcoco, which takes columns."""
+def hotcoco_evaluation(truth: GroundTruth, detections: Detections) -> Any:
+    """Hotcoco's `COCOeval` of the objects and predictions, to set its `params` and `evaluate`.
+
+    The ids of images and categories are their indices plus 1.
+
+    Raises:
+        ValueError: hotcoco is not installed.
+    """
+    dataset: Any
+    dataset, evaluation = _classes("hotcoco")
     head = _images_and_categories(truth)
     images = [{**image, "width": 0, "height": 0} for image in head["images"]]
     columns = (truth.image + 1, truth.category + 1, to_xywh(truth.boxes))
     objects = dataset.from_arrays(images, head["categories"], *columns, area=truth.areas, iscrowd=truth.crowd)
-    found = np.column_stack([detections.image + 1, predicted, detections.scores, detections.category + 1])
-    return objects, objects.load_res(found)
+    rows = (detections.image + 1, to_xywh(detections.boxes), detections.scores, detections.category + 1)
+    return evaluation(objects, objects.load_res(np.column_stack(rows)), "bbox")
 
 
 def _classes(library: str) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -1,22 +1,30 @@
 """COCO's AP of bootstrap resamples of the images, for confidence intervals.
 
-The match of a prediction does not depend on other images, so matching runs once, and a resample only changes how often
-each image counts. The AP of a resample equals that of a data set with repeated images, the copies next to each other.
+The AP of a resample is that of a data set with repeated images, the copies next to each other. hotcoco matches a data
+set with enough copies of each image once for many resamples, and computes AP of the copies that each of them has; the
+other libraries compute every resample on its own, which takes a thousand times as long as one evaluation.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.evaluation.measures.average_precision import LIMITS, limit_of_ap
-from verl_vision_r1.evaluation.measures.coco_matching import THRESHOLDS, Ranking, rankings
+from verl_vision_r1.data.progress import progress
+from verl_vision_r1.evaluation.measures.average_precision import (
+    LIBRARY,
+    LIMITS,
+    average_precision,
+    hotcoco_evaluation,
+    limit_of_ap,
+)
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
-RECALLS: Final = np.linspace(0.0, 1.0, 101)
-CHUNK: Final = 16 * 2**20
-BYTES_EACH: Final = 64
+CHUNK: Final = 200
+"""Resamples that share one matching: with more of them, the rarest multiple of an image needs more copies."""
+NAMES: Final = ("AP", "AP50", "AP75")
 
 
 def weights(images: int, resamples: int, seed: int) -> NDArray[np.int64]:
@@ -46,7 +54,11 @@ def weights(images: int, resamples: int, seed: int) -> NDArray[np.int64]:
 
 
 def resampled_average_precision(
-    truth: GroundTruth, detections: Detections, weights: NDArray[Any], limits: Sequence[int] = LIMITS
+    truth: GroundTruth,
+    detections: Detections,
+    weights: NDArray[Any],
+    limits: Sequence[int] = LIMITS,
+    library: str = LIBRARY,
 ) -> dict[str, NDArray[np.float64]]:
     """Compute AP of each resample, over objects of all sizes.
 
@@ -55,12 +67,13 @@ def resampled_average_precision(
         detections: N predictions in those images.
         weights: (R, I) integers, how often each resample contains each image.
         limits: As for `average_precision`: AP uses 100 if given, AP50 and AP75 the largest.
+        library: One of `average_precision.LIBRARIES`; their results agree.
 
     Returns:
         AP, AP50 and AP75, each of shape (R,) in [0, 1]; NaN for a resample without objects.
 
     Raises:
-        ValueError: The weights have another shape, or are not integers of at least 0.
+        ValueError: The weights have another shape, or are not integers of at least 0; or as `average_precision`.
 
     Example:
         >>> boxes = np.array([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 60.0, 40.0]])
@@ -71,25 +84,70 @@ def resampled_average_precision(
         [1.0, 0.0]
     """
     counts = _checked(weights, len(truth.images))
+    resampled = _by_slices if library == "hotcoco" else _one_by_one
     last, ap = max(limits), limit_of_ap(limits)
-    at_last = _by_threshold(truth, detections, counts, last)
-    at_ap = at_last if ap == last else _by_threshold(truth, detections, counts, ap)
-    return {"AP": at_ap.mean(axis=1), "AP50": at_last[:, 0], "AP75": at_last[:, 5]}
+    found = {limit: resampled(truth, detections, counts, limit, library) for limit in {last, ap}}
+    return {name: found[ap if name == "AP" else last][:, place] for place, name in enumerate(NAMES)}
 
 
-def _by_threshold(
-    truth: GroundTruth, detections: Detections, counts: NDArray[np.int64], limit: int
+def _by_slices(
+    truth: GroundTruth, detections: Detections, counts: NDArray[np.int64], limit: int, library: str
 ) -> NDArray[np.float64]:
-    """(R, T) AP of each resample at each IoU threshold, the mean over the categories."""
-    total, known = np.zeros((len(counts), len(THRESHOLDS))), np.zeros((len(counts), 1))
-    for ranking in rankings(truth, detections, limit):
-        size = max(1, CHUNK // (BYTES_EACH * max(1, len(ranking.image))))
-        for start in range(0, len(counts), size):
-            part = slice(start, start + size)
-            objects = counts[part][:, ranking.objects].sum(axis=1)
-            total[part] += _category_precision(ranking, counts[part], objects)
-            known[part, 0] += objects > 0
-    return np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
+    """(R, 3) the metrics of each resample, by hotcoco: each resample is a slice of a data set with repeated images."""
+    found = list[list[float]]()
+    for start in range(0, len(counts), CHUNK):
+        part = counts[start : start + CHUNK]
+        copies = part.max(axis=0)
+        run = hotcoco_evaluation(*repeated(truth, detections, copies))
+        # Objects of all sizes only: the other ranges would take most of the time.
+        run.params.area_rng, run.params.area_rng_lbl, run.params.max_dets = [[0, 1e10]], ["all"], [limit]
+        run.evaluate()
+        image, number = _copies(np.arange(len(copies)), copies)
+        # hotcoco takes a slice as a set of ids, so each copy has its own.
+        slices = {str(index): (np.flatnonzero(number < row[image]) + 1).tolist() for index, row in enumerate(part)}
+        by_name = run.slice_by(slices)
+        found += [[by_name[name][metric] for metric in NAMES] for name in slices]
+    values = np.array(found).reshape(-1, len(NAMES))
+    return np.where(values < 0, np.nan, values)
+
+
+def _one_by_one(
+    truth: GroundTruth, detections: Detections, counts: NDArray[np.int64], limit: int, library: str
+) -> NDArray[np.float64]:
+    """The same by any library, evaluated again for each resample."""
+    found = [
+        average_precision(*repeated(truth, detections, row), (limit,), library).values
+        for row in progress(counts, desc=f"bootstrap by {library}", unit="resample")
+    ]
+    return np.array([[values[name] for name in NAMES] for values in found]).reshape(-1, len(NAMES))
+
+
+def repeated(truth: GroundTruth, detections: Detections, copies: NDArray[np.int64]) -> tuple[GroundTruth, Detections]:
+    """The data set with (I,) copies of each image, next to each other; without names and files of the images."""
+    start = np.cumsum(copies) - copies
+    objects, number = _copies(truth.image, copies)
+    predictions, other = _copies(detections.image, copies)
+    return (
+        replace(
+            truth,
+            images=("",) * int(copies.sum()),
+            image=start[truth.image[objects]] + number,
+            category=truth.category[objects],
+            boxes=truth.boxes[objects],
+            areas=truth.areas[objects],
+            crowd=truth.crowd[objects],
+            files=(),
+            sizes=(),
+        ),
+        replace(detections.take(predictions), image=start[detections.image[predictions]] + other),
+    )
+
+
+def _copies(image: NDArray[np.intp], copies: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The row of each copy, for rows of these images, and its number among the copies of the row, from 0."""
+    each = copies[image]
+    rows = np.repeat(np.arange(len(image)), each)
+    return rows, np.arange(len(rows)) - np.repeat(np.cumsum(each) - each, each)
 
 
 def _checked(weights: NDArray[Any], images: int) -> NDArray[np.int64]:
@@ -103,60 +161,3 @@ def _checked(weights: NDArray[Any], images: int) -> NDArray[np.int64]:
             "weights: expected integers of at least 0, how often each image is sampled, got other numbers"
         )
     return counts
-
-
-def _category_precision(
-    ranking: Ranking, counts: NDArray[np.int64], objects: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """AP of one category in each of R resamples, (R, T); 0 where it has no object.
-
-    Args:
-        ranking: The category's predictions.
-        counts: (R, I) how often each image counts.
-        objects: (R,) number of objects that are not ignored.
-    """
-    places, starts = _repeated(ranking, counts)
-    least = np.maximum(objects, 1)[:, None]
-    needed = np.floor(RECALLS * least)
-    needed = np.maximum(needed + (needed / least < RECALLS), 1).astype(np.intp)
-    parts = (
-        _interpolated(hit[places], (hit | wrong)[places], starts, needed).mean(axis=1)
-        for hit, wrong in zip(ranking.hit, ranking.wrong, strict=True)
-    )
-    return np.stack(list(parts), axis=1)
-
-
-def _repeated(ranking: Ranking, counts: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the ranked predictions of all resamples, concatenated, and where each resample starts."""
-    length = np.diff(ranking.first, append=len(ranking.image))
-    copies = counts[:, ranking.image[ranking.first]]
-    block = np.repeat(np.tile(np.arange(len(length)), len(counts)), copies.ravel())
-    size = length[block]
-    offset = np.repeat(ranking.first[block] - (np.cumsum(size) - size), size)
-    ends = np.cumsum(copies @ length)
-    return offset + np.arange(len(offset)), np.concatenate([[0], ends[:-1]])
-
-
-def _interpolated(
-    hit: NDArray[np.bool_], counted: NDArray[np.bool_], starts: NDArray[np.intp], needed: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Interpolated precision, the maximum at or beyond each recall, (R, 101), by decreasing recall.
-
-    Precision has its maxima at true positives, so only these are compared: first those between two recalls.
-
-    Args:
-        hit: (S,) whether each prediction is a true positive, the R resamples concatenated.
-        counted: (S,) whether it is not ignored.
-        starts: (R,) where each resample starts.
-        needed: (R, 101) how many true positives reach each recall.
-    """
-    places = np.flatnonzero(hit)
-    first = np.searchsorted(places, starts)
-    found = np.diff(first, append=len(places))
-    rank = np.cumsum(counted)
-    before = np.concatenate([[0], rank])[starts]
-    precision = (np.arange(1, len(places) + 1) - np.repeat(first, found)) / (rank[places] - np.repeat(before, found))
-    edges = first[:, None] + np.minimum(needed - 1, found[:, None])
-    best = np.maximum.reduceat(np.append(precision, 0.0), edges.ravel()).reshape(edges.shape)
-    best[needed > found[:, None]] = 0.0
-    return np.maximum.accumulate(best[:, ::-1], axis=1)
