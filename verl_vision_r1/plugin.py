@@ -16,7 +16,7 @@ from verl_vision_r1 import supported
 
 
 def load() -> None:
-    """Register the recipes, the reward manager, the trainers and, if requested, the CPU platform with verl.
+    """Register the recipes, reward manager, trainers, agent loop and, if requested, the CPU platform with verl.
 
     Raises:
         UnsupportedError: The installed verl is not supported.
@@ -37,6 +37,7 @@ def load() -> None:
     # These take seconds to import, and only one of a run's many processes needs them.
     wrapt.register_post_import_hook(_register_reward_manager, "verl.experimental.reward_loop.reward_manager")
     wrapt.register_post_import_hook(_register_trainers, "verl.trainer.ppo.v1")
+    wrapt.register_post_import_hook(_register_agent_loop, "verl.experimental.agent_loop")
 
 
 def _register_reward_manager(module: object) -> None:
@@ -45,6 +46,10 @@ def _register_reward_manager(module: object) -> None:
 
 def _register_trainers(module: object) -> None:
     import verl_vision_r1.training.trainer  # noqa: F401  Importing it registers it.
+
+
+def _register_agent_loop(module: object) -> None:
+    import verl_vision_r1.training.single_turn_loop  # noqa: F401  Importing it registers it.
 
 
 try:

@@ -12,7 +12,7 @@ from verl_vision_r1.rewards.refinement import Curriculum
 from verl_vision_r1.shown import shown
 
 KEYS = frozenset({"frame", "prompt", "reward", "curriculum"})
-OPTIONAL = frozenset({"sampler"})
+OPTIONAL = frozenset({"sampler", "log_images"})
 DRAWS = ("uniform", "drop", "weight")
 MEASURES = ("acc", "mean", "spread")
 """The measures of a sample's difficulty: fraction of correct rollouts, mean and standard deviation of the reward."""
@@ -76,6 +76,7 @@ class Settings:
         preset: The rewards of each task.
         curriculum: The stages of progressive rule refinement.
         sampling: How training samples are drawn.
+        log_images: Number of images of each validation that are logged with their boxes.
     """
 
     frame: str
@@ -83,6 +84,7 @@ class Settings:
     preset: Preset
     curriculum: Curriculum
     sampling: Sampling = Sampling()
+    log_images: int = 0
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | None) -> "Settings":
@@ -111,4 +113,11 @@ class Settings:
             preset_from_config(config["reward"]),
             Curriculum.from_config(config["curriculum"]),
             Sampling.from_config(config.get("sampler", {})),
+            _count(config.get("log_images", 0)),
         )
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"vision_r1.log_images: expected a number of images, 0 for none, got {shown(value)}")
+    return value

@@ -16,6 +16,7 @@ from verl_vision_r1 import Target
 from verl_vision_r1.frames import to_frame
 from verl_vision_r1.reward_manager.image_size import pixel_bounds, size_from_position_ids
 from verl_vision_r1.rewards.answers import write_json_boxes
+from verl_vision_r1.rewards.answers.box_log_probs import read_log_probs
 
 pytestmark = pytest.mark.verl
 
@@ -253,3 +254,42 @@ def test_no_image_has_no_size_and_no_bounds() -> None:
     assert size_from_position_ids(ids, torch.zeros(4, 3), IMAGE, factor=28) is None
     assert pixel_bounds([{"role": "user", "content": "Where?"}]) is None
     assert pixel_bounds([{"role": "user", "content": [{"type": "image", "image": "cat.jpg"}]}]) is None
+
+
+class Letters(Characters):
+    """The same, a batch at a time."""
+
+    def batch_decode(self, batch: list[list[int]], skip_special_tokens: bool) -> list[str]:
+        return [self.decode(ids, skip_special_tokens) for ids in batch]
+
+
+def test_boxes_of_a_validation_have_the_log_probabilities_of_their_own_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = answer(RESIZED)
+    own = [*_places(text, "64, 48, 322, 238"), *_places(text, "cat")]
+    log_probs = [-9.0] * (len(text) + 1)
+    for place in own:
+        log_probs[place] = -0.25 if place % 2 else -0.75
+    mean = sum(log_probs[place] for place in own) / len(own)
+    made = manager(monkeypatch, tokenizer=Letters())
+    fields = {"token_log_probs": log_probs, "turn_scores": []}
+    extra = run(made, sample(text, tool_extra_fields=fields))["reward_extra_info"]
+    assert read_log_probs(extra["box_log_probs"]) == {own[0]: pytest.approx(mean, abs=1e-5)}
+    for fields in ({"token_log_probs": log_probs[:-3]}, {"token_log_probs": log_probs * 2}):
+        assert run(made, sample(text, tool_extra_fields=fields))["reward_extra_info"]["box_log_probs"] == "[]"
+
+
+def _places(text: str, part: str) -> range:
+    assert text.count(part) == 1, text
+    return range(text.index(part), text.index(part) + len(part))
+
+
+def test_training_has_no_log_probabilities_of_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in ({}, {"tool_extra_fields": {"turn_scores": []}}):
+        extra = run(manager(monkeypatch), sample(answer(RESIZED), **columns))["reward_extra_info"]
+        assert "box_log_probs" not in extra
+
+
+def test_no_boxes_have_no_log_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"token_log_probs": [-1.0] * 9}
+    extra = run(manager(monkeypatch, tokenizer=Letters()), sample("no boxes", tool_extra_fields=fields))
+    assert extra["reward_extra_info"]["box_log_probs"] == "[]"

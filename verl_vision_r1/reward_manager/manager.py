@@ -19,7 +19,9 @@ from verl_vision_r1.reward_manager.image_size import (
     size_from_position_ids,
     unreadable_image,
 )
-from verl_vision_r1.rewards.answers import Parser, wants_special_tokens
+from verl_vision_r1.reward_manager.log_probs import box_log_probs_text, token_log_probs
+from verl_vision_r1.rewards.answers import wants_special_tokens
+from verl_vision_r1.rewards.answers.box_log_probs import BOX_LOG_PROBS
 from verl_vision_r1.rewards.answers.decoding import decode, end_tokens
 from verl_vision_r1.rewards.refinement import Stage
 from verl_vision_r1.rewards.scoring import Scores, TaskRules, nothing_scored, score_completion
@@ -63,12 +65,14 @@ class VisionR1RewardManager(RewardManagerBase):
         Returns:
             `reward_score`, and `reward_extra_info` with the keys of `Scores.as_dict`, `clipped`, `image_unreadable`
             and `scoring_seconds` (numbers), and of `row_facts` and `output`, the completion as it was scored (text,
-            for the rollout file).
+            for the rollout file). In validation also `box_log_probs` (text), if the rollout engine gives
+            log-probabilities.
         """
         sample = data[-1:][0]
         target = Target.from_json(sample.non_tensor_batch["reward_model"]["ground_truth"])
         rules = self.settings.preset.rules_of(target)
-        completion, clipped = self._completion(sample, rules.parser)
+        ids, clipped = self._response(sample)
+        completion = decode(self.tokenizer, ids, self.ends, wants_special_tokens(rules.parser))
         frame = self._frame(sample, target, rules.frame or self.frame)
         start = time.perf_counter()
         unreadable = unreadable_image(sample.non_tensor_batch["raw_prompt"])
@@ -81,6 +85,8 @@ class VisionR1RewardManager(RewardManagerBase):
             **row_facts(sample.non_tensor_batch, frame),
             "output": completion,  # For the rollout file, where verl writes it without special tokens.
         }
+        if log_probs := token_log_probs(sample.non_tensor_batch):
+            extra[BOX_LOG_PROBS] = box_log_probs_text(self.tokenizer, ids, log_probs, completion, rules.parser, frame)
         return {"reward_score": scores.total, "reward_extra_info": extra}
 
     def _scores(
@@ -112,13 +118,13 @@ class VisionR1RewardManager(RewardManagerBase):
                 source = sample.non_tensor_batch.get("data_source")
                 logger.error("%s; row %s of %s", message, row, source, exc_info=error)
 
-    def _completion(self, sample: Any, parser: Parser) -> tuple[str, bool]:
-        """The text of the response, and whether it was truncated at the length limit."""
+    def _response(self, sample: Any) -> tuple[list[int], bool]:
+        """The tokens of the response, and whether it was truncated at the length limit."""
         prompt_length = len(sample.batch["prompts"])
         length = int(sample.batch["attention_mask"][prompt_length:].sum())
         ids = sample.batch["responses"][:length].tolist()
         clipped = length >= self.response_length and ids[-1] not in self.ends
-        return decode(self.tokenizer, ids, self.ends, wants_special_tokens(parser)), clipped
+        return ids, clipped
 
     def _stage(self, sample: Any) -> Stage:
         if sample.non_tensor_batch.get("is_validate", False):

@@ -1,14 +1,14 @@
-"""`run.yaml`: the reward configuration of a run, written next to verl's rollout files."""
+"""`run.yaml`: the reward configuration of a run and what started it, written next to verl's rollout files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from verl_vision_r1.documents import parse_yaml, read_text
-from verl_vision_r1.rewards.presets import Preset, preset_from_config
+from verl_vision_r1.rewards.presets import Preset, names_in, preset_from_config, read_preset
 from verl_vision_r1.rewards.refinement import MAX_STEP, Curriculum, Stage
 from verl_vision_r1.shown import shown
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 NAME: Final = "run.yaml"
 KINDS: Final = ("training", "validation")
+ORIGIN: Final = ("experiment", "model", "started", "command")
+"""What is known of the origin of a run; files of older versions have the experiment alone."""
+MAX_ORIGIN: Final = 4_000
+"""Maximum number of characters of each."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,14 @@ class RunFile:
         samples: The parquet files of the samples.
         rules: The reward configuration; None if it cannot be built here.
         note: Why it cannot be built.
+        origin: What is known of `ORIGIN`, and `rewards`, the built-in preset if the rewards are one.
     """
 
     kind: str
     samples: tuple[Path, ...]
     rules: Rules | None
     note: str = ""
+    origin: dict[str, str] = field(default_factory=dict)
 
 
 def read_run_file(file: Path, trusted: bool = False) -> RunFile:
@@ -83,10 +89,20 @@ def read_run_file(file: Path, trusted: bool = False) -> RunFile:
     if not isinstance(content["samples"], list) or not all(isinstance(path, str) for path in content["samples"]):
         raise ValueError(f"{file}: samples: expected a list of paths, got {shown(content['samples'])}")
     samples = tuple(map(Path, content["samples"]))
+    origin = _origin(content)
     try:
-        return RunFile(content["kind"], samples, _rules(content, trusted))
+        return RunFile(content["kind"], samples, _rules(content, trusted), origin=origin)
     except ValueError as error:
-        return RunFile(content["kind"], samples, None, f"{file}: {error}")
+        return RunFile(content["kind"], samples, None, f"{file}: {error}", origin)
+
+
+def _origin(content: Mapping[str, Any]) -> dict[str, str]:
+    known = {name: content.get(name) for name in ORIGIN}
+    origin = {name: value[:MAX_ORIGIN] for name, value in known.items() if isinstance(value, str) and value}
+    settings = content["vision_r1"]
+    rewards = settings.get("reward") if isinstance(settings, Mapping) else None
+    name = next((name for name in names_in("reward") if read_preset(name) == rewards), "")
+    return origin | ({"rewards": name} if name else {})
 
 
 def _rules(content: Mapping[str, Any], trusted: bool) -> Rules:
@@ -119,13 +135,17 @@ def _content(folder: Path, config: "DictConfig") -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     from verl_vision_r1.reward_manager.manager import total_steps
+    from verl_vision_r1.training.command import command_and_start
 
     validation = config.trainer.get("validation_data_dir")
     validates = validation is not None and Path(validation).absolute() == folder.absolute()
     files = config.data.val_files if validates else config.data.train_files
+    command, started = command_and_start()
     return {
         "kind": "validation" if validates else "training",
         "experiment": str(config.trainer.experiment_name),
+        "model": str(config.actor_rollout_ref.model.path),
+        **({"started": started, "command": command} if command else {}),
         "total_steps": total_steps(config),
         "samples": [str(Path(file).absolute()) for file in ([files] if isinstance(files, str) else files)],
         "vision_r1": OmegaConf.to_container(config.vision_r1, resolve=True),

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 import transfer_queue as tq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import (
     PPOTrainerColocateAsync,
@@ -20,6 +20,7 @@ from verl.trainer.ppo.v1 import (
     register_trainer,
 )
 
+from verl_vision_r1.settings import Settings
 from verl_vision_r1.training.advantages import criteria_of_the_batch
 from verl_vision_r1.training.metrics import Rollouts, reward_metrics
 from verl_vision_r1.training.run_file import write_run_file
@@ -118,8 +119,19 @@ class RewardMetrics(SteeredTrainer):
         if extras and all(extras):
             for key in extras[0] or ():
                 reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in extras]
+        if self.config.vision_r1.get("log_images") and dump_path == self.config.trainer.validation_data_dir:
+            columns = {"input": inputs, "output": outputs, "gts": gts, "score": scores, **reward_extra_infos_dict}
+            self._log_images([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
         write_run_file(Path(dump_path), self.config)
         super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
+
+    def _log_images(self, entries: list[dict[str, Any]]) -> None:
+        from verl_vision_r1.training.image_log import log_images, overlays
+
+        plain: Any = OmegaConf.to_container(self.config.vision_r1, resolve=True)
+        settings, files = Settings.from_config(plain), self.config.data.val_files
+        samples = [Path(file) for file in ([files] if isinstance(files, str) else files)]
+        log_images(self.logger.logger, overlays(entries, settings.log_images, settings, samples), self.global_steps)
 
 
 @register_trainer(MODE_PREFIX + "sync")

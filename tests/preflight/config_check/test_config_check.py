@@ -168,6 +168,24 @@ def test_a_curriculum_that_waits_and_the_sampler_need_our_trainer_mode(run: Run,
         check_keys(run(*draws, "trainer.v1.trainer_mode=sync"))
 
 
+def test_logged_images_need_a_logger_and_the_completions(run: Run) -> None:
+    from verl_vision_r1.preflight.config_check import check_keys
+
+    images = ("vision_r1.log_images=4", "trainer.logger=[console,tensorboard]", "trainer.validation_data_dir=val")
+    check_keys(run(*images))
+    for change, message in (
+        ("trainer.v1.trainer_mode=sync", r"trainer_mode: expected .* for vision_r1\.log_images=4, got 'sync'"),
+        (
+            "trainer.logger=[console,file]",
+            r"trainer\.logger: expected wandb or tensorboard for vision_r1\.log_images=4",
+        ),
+        ("trainer.logger=console", r"trainer\.logger: expected wandb or tensorboard"),
+        ("trainer.validation_data_dir=null", r"trainer\.validation_data_dir: expected a folder"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_keys(run(*images, change))
+
+
 @pytest.mark.parametrize(
     ("nodes", "gpus", "engine", "passes"),
     [(1, 8, 2, True), (1, 3, 2, False), (1, 1, 2, False), (2, 4, 8, True), (2, 6, 4, False), (1, 8, 16, False)],

@@ -14,6 +14,7 @@ from typing import Any, Final
 from verl_vision_r1.data.readers.folders import contents
 from verl_vision_r1.documents import expect_regular
 from verl_vision_r1.frames import MAX_FRAME, Size, read_size
+from verl_vision_r1.rewards.answers.box_log_probs import BOX_LOG_PROBS, read_log_probs
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
@@ -41,6 +42,8 @@ class Line:
         clipped: Whether the length limit cut the completion off.
         step: Training step; 0 before the first.
         values: All numbers of the line by key: the reward, the criteria, and the flags as 0 or 1.
+        log_probs: The mean log-probability of the tokens of each box, by the index of its first character in the text,
+            from `box_log_probs`; None if the line has none.
     """
 
     number: int
@@ -57,6 +60,7 @@ class Line:
     clipped: bool
     step: int
     values: dict[str, float]
+    log_probs: dict[int, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,7 @@ def read_predictions(path: Path) -> PredictionsFile:
             if entry is None:
                 broken.append(number)
             else:
-                lines.append(_line(entry, number, path))
+                lines.append(line_of(entry, number, path))
     if not lines:
         raise ValueError(
             f"{path}: expected at least one line with a JSON object, got {len(broken)} lines that are not JSON"
@@ -125,7 +129,17 @@ def _object(text: str) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _line(entry: dict[str, Any], number: int, path: Path) -> Line:
+def line_of(entry: dict[str, Any], number: int, path: Path) -> Line:
+    """The completion of one JSON object.
+
+    Args:
+        entry: The object.
+        number: Its line number, from 1.
+        path: The file, for messages.
+
+    Raises:
+        ValueError: It does not identify its sample, or has a number that is not finite.
+    """
     where = f"{path} line {number}"
     wrong = [key for key in KEYS if not isinstance(entry.get(key), str)]
     if wrong:
@@ -144,7 +158,17 @@ def _line(entry: dict[str, Any], number: int, path: Path) -> Line:
         step=_step(entry.get("step", 0), where),
         values={key: _number(value, key, where) for key, value in entry.items() if isinstance(value, int | float)},
         **{name: entry[name] for name in ("data_source", "image_id", "question", "subject", "image")},
+        log_probs=_log_probs(entry.get(BOX_LOG_PROBS), where),
     )
+
+
+def _log_probs(text: Any, where: str) -> dict[int, float] | None:
+    if text is None:
+        return None
+    try:
+        return read_log_probs(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: {BOX_LOG_PROBS}: {error}") from error
 
 
 def _number(value: int | float, key: str, where: str) -> float:
