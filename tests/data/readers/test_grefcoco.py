@@ -70,6 +70,16 @@ def read(folder: Path, split: str = "train", on_problem: OnProblem = fail) -> li
     return list(find(str(folder))[split](on_problem, folder))
 
 
+def test_the_file_name_of_a_reference_is_not_that_of_its_image(tmp_path: Path) -> None:
+    """RefCOCO's references, which gRefCOCO includes, name a crop; the published converter drops its number."""
+
+    def rename(references: Any, instances: Any) -> None:
+        for entry in references:
+            entry["file_name"] = entry["file_name"].replace(".jpg", "_16.jpg")
+
+    assert [sample.image.name for sample in read(write(tmp_path, rename))] == [NAMES[0]] * 3 + [NAMES[1]]
+
+
 @pytest.mark.parametrize("pickled", [False, True])
 def test_a_sentence_has_no_box_one_or_several(tmp_path: Path, pickled: bool) -> None:
     samples = read(write(tmp_path, pickled=pickled))

@@ -73,12 +73,20 @@ def test_the_same_point_twice_is_one(tmp_path: Path) -> None:
     assert len(sample.target.boxes) == 1
 
 
+def test_a_point_outside_its_image_is_moved_to_the_border(tmp_path: Path) -> None:
+    """As Molmo's data loader does (`clip_points`)."""
+    rows = ({**ROW, "points": [point]} for point in ({"x": 100.4, "y": -3}, {"x": 100, "y": 0}))
+    outside, border = read(written(tmp_path, *rows))
+    assert outside.target.boxes.tolist() == border.target.boxes.tolist()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"points": None}, "line 1: expected 'points' to be a list of {'x': ..., 'y': ...} in percent, got None"),
         ({"points": [{"x": 1}]}, "line 1: expected 'points'"),
-        ({"points": [{"x": 101, "y": 0}]}, "line 1: expected 'points'"),
+        ({"points": [{"x": 1e9, "y": 0}]}, "line 1: expected 'points'"),
+        ({"points": [{"x": float("nan"), "y": 0}]}, "line 1: expected 'points'"),
         ({"points": [{"x": True, "y": 0}]}, "line 1: expected 'points'"),
         ({"points": [[1, 2]]}, "line 1: expected 'points'"),
         ({"label": ""}, "line 1: expected 'label'"),

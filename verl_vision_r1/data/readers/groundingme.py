@@ -1,7 +1,8 @@
 """GroundingME: a benchmark of referring expressions, a fifth of which refer to nothing in the image.
 
 Published at https://huggingface.co/datasets/lirang04/GroundingME (arXiv 2512.17495; for research only), as
-`data/test-*.parquet` with embedded images. A box is `[x1, y1, x2, y2]` in pixels, and null for a rejection:
+`data/test-*.parquet` with embedded images. A box is `[x1, y1, x2, y2]` in pixels. That of a rejection is not read, as
+in the published evaluation (https://github.com/lirang04/GroundingME, `evaluate.py`):
 
     {"id": 12, "image": ..., "description": "The white mug with the chipped handle, left of the kettle",
      "bbox": [1042, 611, 1190, 742], "detection_type": "mug", "subtask_l1": "Discriminative",
@@ -26,7 +27,6 @@ from verl_vision_r1.data.readers.hub import ImageStore
 from verl_vision_r1.data.readers.image_size import shown_size
 from verl_vision_r1.data.readers.problems import OnProblem, Reading, fail
 from verl_vision_r1.data.readers.samples import Read, Sample, Splits, expression_sample, read_box
-from verl_vision_r1.shown import shown
 
 COLUMNS: Final = ("image", "description", "bbox", "subtask_l1", "width", "height")
 REJECTION: Final = "Rejection"
@@ -106,8 +106,4 @@ def _sample(row: Entry, index: int, images: ImageStore, where: str, reading: Rea
 
 
 def _boxes(value: Any, kind: str, size: tuple[int, int], where: str, reading: Reading) -> list[list[float]]:
-    if (value is None) != (kind == REJECTION):
-        raise ValueError(
-            f"{where}: expected 'bbox' to be null for {REJECTION} alone, got {shown(value)} for {shown(kind)}"
-        )
-    return [] if value is None else [read_box(value, size, where, reading)]
+    return [] if kind == REJECTION else [read_box(value, size, where, reading)]

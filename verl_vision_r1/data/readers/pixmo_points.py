@@ -7,8 +7,9 @@ URL or by `image_sha256`; custom files may have the path of an image, `image`, i
     {"image_url": "https://example.com/crowd.jpg", "image_sha256": "5d41...", "label": "people", "count": 2,
      "points": [{"x": 10.5, "y": 45.2}, {"x": 63.0, "y": 40.1}], "collection_method": "pointing"}
 
-A point has no size, so the target is a square around it, `SIDE` of the image's shorter side wide, or narrower where
-the next point is near. This size is ours. A row without points is a negative sample.
+Points outside the image are moved to its border, as Molmo's data loader does (https://github.com/allenai/molmo). A
+point has no size, so the target is a square around it, `SIDE` of the image's shorter side wide, or narrower where the
+next point is near. This size is ours. A row without points is a negative sample.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from verl_vision_r1.targets import Target
 
 SIDE: Final = 0.08
 """Side of the square around a point, as a fraction of the shorter side of the image."""
+MOST: Final = 1e6
+"""Numbers of at least this size are no percentages."""
 LEAST: Final = 2.0
 """Minimum side of the square in pixels."""
 
@@ -70,7 +73,7 @@ def read_points(path: Path, folder: Path, on_problem: OnProblem = fail) -> Itera
     reading = Reading.of(on_problem)
     for where, row in pixmo.rows_of(path, "points", reading):
         try:
-            label, points = text_of(row, "label", where).strip(), _points(row.get("points"), where)
+            label, points = text_of(row, "label", where).strip(), _points(row.get("points"), where, reading)
             image = pixmo.image_of(row, folder, where)
             size = shown_size(image)
             boxes = squares(points * size / 100, size)
@@ -81,19 +84,23 @@ def read_points(path: Path, folder: Path, on_problem: OnProblem = fail) -> Itera
             yield Sample(image, image.relative_to(folder).as_posix(), target, "points", label, annotations=1)
 
 
-def _points(value: Any, where: str) -> Points:
-    """(N, 2) points in percent."""
+def _points(value: Any, where: str, reading: Reading) -> Points:
+    """(N, 2) points in percent, inside the image."""
     entries = value if isinstance(value, list) else [value]
     rows = [tuple(entry.get(axis) for axis in "xy") if isinstance(entry, dict) else (None,) for entry in entries]
     if not all(_is_percent(number) for row in rows for number in row):
         raise ValueError(
             f"{where}: expected 'points' to be a list of {{'x': ..., 'y': ...}} in percent, got {shown(value)}"
         )
-    return np.array(list(dict.fromkeys(rows)), dtype=np.float64).reshape(-1, 2)
+    points = np.array(list(dict.fromkeys(rows)), dtype=np.float64).reshape(-1, 2)
+    inside: Points = points.clip(0.0, 100.0)
+    if (inside != points).any():
+        reading.note("points outside their image were moved to its border")
+    return inside
 
 
 def _is_percent(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def squares(points: Points, size: tuple[int, int]) -> Boxes:
