@@ -11,6 +11,8 @@ from families import FAMILIES
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
+from verl_vision_r1.rewards.answers.box_log_probs import TOKEN_LOG_PROBS
+
 FAMILY = "VISION_R1_TEST_FAMILY"
 """The variable of the environment that names the family."""
 
@@ -39,8 +41,15 @@ class PlantedAgentLoop(SingleTurnAgentLoop):
         ids = self.tokenizer.encode(text, add_special_tokens=False)
         ids = [*ids, self.tokenizer.eos_token_id][: self.response_length]
         output.response_ids, output.response_mask = ids, [1] * len(ids)
+        log_probs = planted_log_probs(len(ids))
+        output.extra_fields[TOKEN_LOG_PROBS] = log_probs
         if output.response_logprobs is not None:
-            output.response_logprobs = [-1.0] * len(ids)
+            output.response_logprobs = log_probs
+
+
+def planted_log_probs(count: int) -> list[float]:
+    """Log-probabilities that differ from token to token."""
+    return [-(1 + place) / 64 for place in range(count)]
 
 
 def planted(target: dict[str, Any], frame: tuple[float, float], form: str) -> str:

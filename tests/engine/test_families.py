@@ -1,6 +1,7 @@
 """Every family that verl trains, tiny: two steps of main_ppo on the CPU, some of the completions planted."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from families import FAMILIES, build_family
-from planted import FAMILY
+from planted import FAMILY, planted_log_probs
 from runs import DRILLS, Finished
 from runs import run as run_trainer
 
@@ -35,9 +36,17 @@ BEGINNINGS = {
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run of a family."""
+    """A finished run of a family.
+
+    Attributes:
+        family: Its name.
+        model: Folder of the tiny model.
+        finished: What the run left behind.
+        answers: The lines of its rollout files.
+    """
 
     family: str
+    model: Path
     finished: Finished
     answers: list[dict[str, Any]]
 
@@ -80,7 +89,7 @@ def train(family: str, folder: Path) -> Run:
     (demo.folder / "run.log").write_text(finished.log)
     dumps = [demo.rollouts / f"{step}.jsonl" for step in range(1, STEPS + 1)]
     lines = [line for dump in dumps if dump.is_file() for line in dump.read_text().splitlines()]
-    return Run(family, finished, [json.loads(line) for line in lines])
+    return Run(family, demo.model, finished, [json.loads(line) for line in lines])
 
 
 def is_planted(run: Run, answer: dict[str, Any]) -> bool:
@@ -120,3 +129,33 @@ def test_other_answers_are_the_models_own(run: Run) -> None:
     assert own
     assert len({answer["output"] for answer in own}) > 1
     assert all(answer["total"] < 2 for answer in own)  # Its weights are random.
+
+
+COORDINATES = re.compile(r"[0-9]+(?:[^0-9a-z]{1,4}[0-9]+){3}")
+
+
+def test_a_box_has_the_log_probability_of_its_own_tokens(run: Run) -> None:
+    """The tokens are told by the offsets of the family's fast tokenizer, which the package does not use."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(run.model)
+    for answer in (answer for answer in run.answers if is_planted(run, answer)):
+        text = str(answer["output"])
+        tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        log_probs = planted_log_probs(len(tokens))
+        boxes = list(COORDINATES.finditer(text))
+        labels = json.loads(str(answer["gts"]))["labels"]
+        found = dict(json.loads(answer["box_log_probs"]))
+        assert found.keys() == {box.start() for box in boxes}
+        for box, label in zip(boxes, labels, strict=True):
+            own = {*range(*box.span())} | label_places(text, label, box.span(), FAMILIES[run.family].form)
+            means = [log_probs[place] for place, span in enumerate(tokens) if own & {*range(*span)}]
+            assert found[box.start()] == pytest.approx(sum(means) / len(means), abs=1e-4), text
+
+
+def label_places(text: str, label: str, box: tuple[int, int], form: str) -> set[int]:
+    """The characters of a label: after its box in JSON, before it in Qwen2-VL's form, nowhere in GLM's."""
+    if form == "glm":
+        return set()
+    start = text.rindex(label, 0, box[0]) if form == "qwen2" else text.index(label, box[1])
+    return {*range(start, start + len(label))}
