@@ -2,10 +2,10 @@
 
 The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
 `reference/metrics.md`, `guides/hardware.md`, `guides/rehearse.md`, `guides/training.md`, `background/ablations.md`,
-`development/architecture.md` and `development/new_verl.md` between their two marks. The generators read the YAML files
-with their comments, the docstrings, the command line, the imports, the symbols of verl in the code, the names that a
-real sample logs, and the results of the last estimates, rehearsals, ablations and benchmark of trainers. A test fails
-where a page differs from what they make.
+`background/demo_scale.md`, `get_started/demo.md`, `development/architecture.md` and `development/new_verl.md` between
+their two marks. The generators read the YAML files with their comments, the docstrings, the command line, the imports,
+the symbols of verl in the code, the names that a real sample logs, and the results of the last estimates, rehearsals,
+ablations and benchmark of trainers. A test fails where a page differs from what they make.
 """
 
 import logging
@@ -19,6 +19,8 @@ from generators import (
     ablations,
     architecture,
     command_line,
+    demo,
+    demo_scale,
     hardware,
     keys,
     metrics,
@@ -41,6 +43,8 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "guides/hardware.md": hardware.page,
     "guides/rehearse.md": rehearsals.page,
     "background/ablations.md": ablations.page,
+    "background/demo_scale.md": demo_scale.page,
+    "get_started/demo.md": demo.page,
     "guides/training.md": trainers.page,
     "images/architecture.svg": lambda written: architecture.picture(),
     "development/architecture.md": architecture.page,
