@@ -114,6 +114,17 @@ def test_the_answers_are_measured(evaluated: Demo, tmp_path: Path, question: str
     assert measured.reading.boxes + measured.reading.unknown_labels == said
 
 
+def test_every_box_has_a_log_probability(evaluated: Demo) -> None:
+    found = [
+        (answer["output"], answer["predicted_boxes"], json.loads(answer["box_log_probs"]))
+        for answer in _answers(evaluated)
+    ]
+    assert sum(len(pairs) for _, _, pairs in found) > 0
+    for text, boxes, pairs in found:
+        assert len(pairs) == boxes
+        assert all(text[place].isdigit() and mean < 0 for place, mean in pairs)
+
+
 def test_nothing_is_trained_and_nothing_is_saved(evaluated: Demo) -> None:
     assert sorted(path.name for path in _folder(evaluated).iterdir()) == ["0.jsonl", "run.yaml"]
     left = {path.name for path in evaluated.folder.iterdir()}
