@@ -1,16 +1,15 @@
 """Compute the metrics of one data set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.evaluation.measures import accuracy, pointing
-from verl_vision_r1.evaluation.measures.accuracy import Ratio, mean_of
+from verl_vision_r1.evaluation.measures import accuracy, detection, pointing, published_f1
+from verl_vision_r1.evaluation.measures.accuracy import Ratio
 from verl_vision_r1.evaluation.measures.average_precision import LIBRARY, AveragePrecision, average_precision
-from verl_vision_r1.evaluation.measures.calibration import calibration, expected_calibration_error
 from verl_vision_r1.evaluation.measures.f1 import (
     Counts,
     Matches,
@@ -20,8 +19,10 @@ from verl_vision_r1.evaluation.measures.f1 import (
     points,
     summary,
 )
+from verl_vision_r1.evaluation.measures.federated import by_frequency
 from verl_vision_r1.evaluation.measures.permutations import spread
 from verl_vision_r1.evaluation.measures.refusal import refusals, refusals_by_image
+from verl_vision_r1.evaluation.measures.tide import Tide, tide
 from verl_vision_r1.evaluation.predictions.annotations import BASES, AnnotatedSet, Key
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 from verl_vision_r1.evaluation.predictions.coverage import Coverage
@@ -68,6 +69,7 @@ class DetectionTables:
     matches: Matches
     by_image: Counts
     by_category: Counts
+    tide: Tide | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +205,7 @@ def _measure_detection(
     by_image = counts_by_image(truth, detections, matches)
     ap = average_precision(truth, detections, protocol.limits, effort.library)
     by_category = counts_by_category(truth, detections, matches)
-    ratios = _ratios(by_image) | refusals_by_image(reading.outcomes, truth)
+    ratios = detection.ratios_of(by_image) | refusals_by_image(reading.outcomes, truth)
     over_permutations = {}
     if effort.permutations:
         over_permutations = spread(
@@ -220,69 +222,27 @@ def _measure_detection(
         values=ap.values
         | {key: float(ratio.value()) for key, ratio in ratios.items()}
         | summary(by_image.total())
-        | _calibration(detections, matches)
-        | _of_subsets(truth, ap, protocol),
+        | published_f1.category_means(truth, detections, effort.library)
+        | published_f1.image_means(truth, detections)
+        | detection.calibration_of(detections, matches)
+        | by_frequency(truth, detections, ap)
+        | detection.of_subsets(truth, ap, protocol.subsets),
         ratios=ratios,
         image_of=np.arange(len(truth.images)),
         spread=over_permutations,
-        tables=DetectionTables(truth, detections, ap, matches, by_image, by_category),
+        tables=DetectionTables(
+            truth, detections, ap, matches, by_image, by_category, tide(truth, detections, max(protocol.limits))
+        ),
     )
 
 
-def _ratios(counts: Counts) -> dict[str, Ratio]:
-    hits, predicted = counts.hits.astype(np.float64), counts.predicted.astype(np.float64)
-    objects = counts.objects.astype(np.float64)
-    return {
-        "F1": Ratio(2 * hits, predicted + objects),
-        "F1_50": Ratio(2 * hits[:, :1], (predicted + objects)[:, :1]),
-        "precision_50": Ratio(hits[:, :1], predicted[:, :1]),
-        "recall_50": Ratio(hits[:, :1], objects[:, :1]),
-        "count_error": mean_of(abs(predicted[:, 0] - objects[:, 0])),
-    }
-
-
-def _of_subsets(truth: GroundTruth, ap: AveragePrecision, protocol: Protocol) -> dict[str, float]:
-    """Mean AP over each published subset of categories, and over its complement, where the data set has them all."""
-    found = {}
-    for name, categories in protocol.subsets.items():
-        if set(categories) <= set(truth.categories):
-            inside = np.isin(truth.categories, categories)
-            found[f"AP_{name}"] = _mean_known(ap.by_category[inside])
-            found[f"AP_not_{name}"] = _mean_known(ap.by_category[~inside])
-    return found
-
-
-def _mean_known(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def _calibration(detections: Detections, matches: Matches) -> dict[str, float]:
-    if detections.constant:
-        return {}
-    kept = ~matches.ignored[:, 0]
-    found = calibration(detections.scores[kept], matches.hit[kept, 0])
-    return {"calibration_error": expected_calibration_error(found)}
-
-
 def details(measured: Measured) -> dict[str, object]:
-    """More detail for JSON: precision and recall at each IoU threshold, and the metrics of each category."""
+    """More detail for JSON: precision and recall at each IoU threshold, TIDE's errors, metrics of each category."""
     if measured.tables is None:
         return {"categories": measured.categories} if measured.categories else {}
     tables = measured.tables
-    names, counts = tables.truth.categories, tables.by_category
     return {
         "precision_recall": points(tables.by_image.total()),
-        "categories": {
-            name: {
-                "objects": int(counts.objects[index, 0]),
-                "predicted": int(counts.predicted[index, 0]),
-                "AP": float(tables.ap.by_category[index]),
-                "AP50": float(tables.ap.by_category_50[index]),
-                "F1_50": float(counts.f1[index, 0]),
-                "precision_50": float(counts.precision[index, 0]),
-                "recall_50": float(counts.recall[index, 0]),
-            }
-            for index, name in enumerate(names)
-        },
+        "tide": tables.tide and asdict(tables.tide),
+        "categories": detection.by_category(tables.truth, tables.ap, tables.by_category),
     }

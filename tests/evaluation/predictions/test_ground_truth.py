@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from verl_vision_r1 import Target
+from verl_vision_r1.evaluation.predictions.arrays import Looked
 from verl_vision_r1.evaluation.predictions.ground_truth import (
     ground_truth_of_samples,
     part_of,
@@ -135,3 +136,49 @@ def test_a_subset_of_the_images(tmp_path: Path) -> None:
     assert part_of(truth, truth.images).images == truth.images
     assert not len(part_of(truth, ()).boxes)
     assert np.array_equal(part.areas, [700.5])
+
+
+def lvis(tmp_path: Path, frequencies: tuple[str | None, ...] = ("c", "r"), **image: Any) -> Path:
+    lists = {"neg_category_ids": [7], "not_exhaustive_category_ids": [1]}
+    return coco(
+        tmp_path,
+        images=[
+            {"id": 9, "coco_url": "http://x/val2017/two.jpg", "width": 100, "height": 80, **lists, **image},
+            {
+                "id": 3,
+                "coco_url": "http://x/train2017/one.jpg",
+                "width": 100,
+                "height": 80,
+                **{key: [] for key in lists},
+            },
+        ],
+        categories=[
+            {"id": number, "name": name} | ({"frequency": letter} if letter else {})
+            for (number, name), letter in zip([(7, "dog"), (1, "cat")], frequencies, strict=True)
+        ],
+    )
+
+
+def test_an_lvis_file_has_frequencies_and_lists(tmp_path: Path) -> None:
+    truth = read_coco_ground_truth(lvis(tmp_path))
+    assert (truth.images, truth.frequencies) == (("one", "two"), ("c", "r"))
+    assert truth.looked == Looked(absent=((), (0,)), incomplete=((), (1,)))
+    assert part_of(truth, ["two"]).looked == Looked(absent=((0,),), incomplete=((1,),))
+    plain = read_coco_ground_truth(coco(tmp_path))
+    assert (plain.frequencies, plain.looked) == ((), None)
+    assert part_of(plain, ["one"]).looked is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frequencies": ("c", None)}, "category 'cat': expected 'frequency' to be one of r, c and f, .* got None"),
+        ({"frequencies": ("c", "rare")}, "category 'cat': expected 'frequency' .* got 'rare'"),
+        ({"neg_category_ids": [7, 8]}, "image 9: expected the ids of categories in 'neg_category_ids', got 8"),
+        ({"not_exhaustive_category_ids": [[]]}, "image 9: expected the ids .* in 'not_exhaustive_category_ids', got"),
+        ({"not_exhaustive_category_ids": None}, "image 9: expected 'not_exhaustive_category_ids' to be a list"),
+    ],
+)
+def test_an_invalid_lvis_file_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_coco_ground_truth(lvis(tmp_path, **change))

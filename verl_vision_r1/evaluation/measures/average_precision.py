@@ -80,7 +80,7 @@ def average_precision(
     limits = sorted(set(limits))
     if not limits or limits[0] < 1:
         raise ValueError(f"detection limits: expected positive integers such as {LIMITS}, got {limits}")
-    precision, recall = _run_library(truth, detections, limits, library)
+    precision, recall = precision_and_recall(truth, detections, limits, library)
     last, at_100 = precision[..., -1], precision[..., limits.index(limit_of_ap(limits))]
     return AveragePrecision(
         values=_summary(precision, recall, limits),
@@ -95,7 +95,7 @@ def to_xywh(boxes: Boxes) -> Boxes:
     return np.hstack([boxes[:, :2], np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)])
 
 
-def _run_library(
+def precision_and_recall(
     truth: GroundTruth, detections: Detections, limits: list[int], library: str
 ) -> tuple[NDArray[Any], ...]:
     """The library's precision [IoU, recall, category, area, limit] and recall [IoU, category, area, limit].
@@ -124,10 +124,16 @@ def _of(run: Any, limits: list[int]) -> tuple[NDArray[Any], ...]:
     return run.eval["precision"], run.eval["recall"]
 
 
-def hotcoco_evaluation(truth: GroundTruth, detections: Detections) -> Any:
-    """Hotcoco's `COCOeval` of the objects and predictions, to set its `params` and `evaluate`.
+def hotcoco_evaluation(truth: GroundTruth, detections: Detections, lvis: bool = False) -> Any:
+    """The `COCOeval` of hotcoco for the objects and predictions, to set its `params` and `evaluate`.
 
     The ids of images and categories are their indices plus 1.
+
+    Args:
+        truth: The ground truth.
+        detections: The predictions.
+        lvis: Whether it follows LVIS: predictions of categories that were not looked for in their image are ignored,
+            unmatched ones of incompletely annotated categories too, and 300 count per image.
 
     Raises:
         ValueError: hotcoco is not installed.
@@ -136,10 +142,15 @@ def hotcoco_evaluation(truth: GroundTruth, detections: Detections) -> Any:
     dataset, evaluation = _classes("hotcoco")
     head = _images_and_categories(truth)
     images = [{**image, "width": 0, "height": 0} for image in head["images"]]
+    if lvis and truth.looked is not None:
+        lists = zip(images, truth.looked.absent, truth.looked.incomplete, strict=True)
+        for image, absent, incomplete in lists:
+            image["neg_category_ids"] = [category + 1 for category in absent]
+            image["not_exhaustive_category_ids"] = [category + 1 for category in incomplete]
     columns = (truth.image + 1, truth.category + 1, to_xywh(truth.boxes))
     objects = dataset.from_arrays(images, head["categories"], *columns, area=truth.areas, iscrowd=truth.crowd)
     rows = (detections.image + 1, to_xywh(detections.boxes), detections.scores, detections.category + 1)
-    return evaluation(objects, objects.load_res(np.column_stack(rows)), "bbox")
+    return evaluation(objects, objects.load_res(np.column_stack(rows)), "bbox", lvis_style=lvis)
 
 
 def _classes(library: str) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -12,6 +12,19 @@ from numpy.typing import NDArray
 from verl_vision_r1.boxes import Boxes
 
 
+@dataclass(frozen=True)
+class Looked:
+    """The categories that annotators looked for in each image, beside those of its objects, as LVIS lists them.
+
+    Attributes:
+        absent: For each image, indices of categories without objects in it.
+        incomplete: For each image, indices of categories of which not all objects are annotated.
+    """
+
+    absent: tuple[tuple[int, ...], ...]
+    incomplete: tuple[tuple[int, ...], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
     """The ground truth of one data set.
@@ -28,6 +41,8 @@ class GroundTruth:
             is no false positive.
         files: I paths of the image files, empty where unknown.
         sizes: I image sizes in pixels, (width, height), or None for an unknown one; empty if all are unknown.
+        frequencies: K letters of LVIS: `r` for rare, `c` for common, `f` for frequent; empty if unknown.
+        looked: Which categories were looked for; None if all of them in every image.
     """
 
     images: tuple[str, ...]
@@ -39,6 +54,8 @@ class GroundTruth:
     crowd: NDArray[np.bool_]
     files: tuple[str, ...]
     sizes: tuple[tuple[int, int] | None, ...] = ()
+    frequencies: tuple[str, ...] = ()
+    looked: Looked | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,14 @@ from verl_vision_r1.data.readers.coco_forms import expect_sides
 from verl_vision_r1.data.readers.entries import LARGEST, Entry, Key, corners, id_of
 from verl_vision_r1.data.readers.problems import Reading
 from verl_vision_r1.documents import is_regular_file
-from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
+from verl_vision_r1.evaluation.predictions.arrays import GroundTruth, Looked
+from verl_vision_r1.evaluation.predictions.federation import frequencies_of, looked_for, with_file_names
 from verl_vision_r1.shown import shown
 from verl_vision_r1.targets import Target
 
 
 def read_coco_ground_truth(path: Path) -> GroundTruth:
-    """Read the ground truth of a COCO file, with the categories and image names that `prepare` reads from it.
+    """Read the ground truth of a COCO or LVIS file, with the categories and image names that `prepare` reads from it.
 
     Images are in the order of their ids, as in COCO's evaluation. Boxes are not clipped to the image, and image files
     are not opened.
@@ -35,7 +36,7 @@ def read_coco_ground_truth(path: Path) -> GroundTruth:
     categories = tuple(dict.fromkeys(names.values()))
     if alike := alike_names(categories):
         raise ValueError(f"{path}: {alike_message(alike)}")
-    images = images_of(document["images"], path, lenient=True)
+    images = images_of(with_file_names(document["images"]), path, lenient=True)
     expect_sides(document, images, path)
     named = image_ids(images)
     rank = {key: index for index, key in enumerate(sorted(images, key=_order))}
@@ -51,6 +52,8 @@ def read_coco_ground_truth(path: Path) -> GroundTruth:
         crowd=np.array([entry.crowd for entry in found], dtype=np.bool_),
         files=("",) * len(rank),
         sizes=tuple(_size(images[key]) for key in rank),
+        frequencies=frequencies_of(document["categories"], names, path),
+        looked=looked_for({key: images[key] for key in rank}, number, path),
     )
 
 
@@ -139,9 +142,10 @@ def part_of(truth: GroundTruth, images: Iterable[str]) -> GroundTruth:
     number = np.full(len(truth.images), -1, dtype=np.intp)
     number[kept] = np.arange(len(kept))
     here = number[truth.image] >= 0
-    return GroundTruth(
+    looked = truth.looked and Looked(*(tuple(part[index] for index in kept) for part in astuple(truth.looked)))
+    return replace(
+        truth,
         images=tuple(truth.images[index] for index in kept),
-        categories=truth.categories,
         image=number[truth.image[here]],
         category=truth.category[here],
         boxes=truth.boxes[here],
@@ -149,4 +153,5 @@ def part_of(truth: GroundTruth, images: Iterable[str]) -> GroundTruth:
         crowd=truth.crowd[here],
         files=tuple(truth.files[index] for index in kept),
         sizes=tuple(truth.sizes[index] for index in kept) if truth.sizes else (),
+        looked=looked,
     )
