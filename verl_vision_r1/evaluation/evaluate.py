@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from verl_vision_r1.data.category_lists import read_category_list
+from verl_vision_r1.evaluation.lmms_eval import aliases
 from verl_vision_r1.evaluation.measure import TASKS, Effort, Measured, details, measure
 from verl_vision_r1.evaluation.predictions.annotations import read_annotations
 from verl_vision_r1.evaluation.predictions.coverage import Coverage, assign, expect_complete
@@ -71,6 +72,7 @@ class Evaluation:
             "data_sets_without_predictions": {name: asdict(coverage) for name, coverage in self.unanswered.items()},
             "sets": {found.name: _set_as_dict(found) for found in self.sets},
             "means": self.means,
+            "lmms_eval": aliases(self.sets, max(self.protocol.limits)),
         }
 
 

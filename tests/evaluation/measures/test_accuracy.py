@@ -59,10 +59,18 @@ def test_expressions_by_hand() -> None:
     ]
     values = {name: float(ratio.value()) for name, ratio in expressions(predictions, targets).items()}
     assert values["accuracy_50"] == pytest.approx((1 + 0 + 1 + 1 + 0) / 5)
+    assert [values[f"accuracy_{percent}"] for percent in (10, 70)] == pytest.approx([3 / 5, 2 / 5])
+    assert values["centre_accuracy"] == pytest.approx(3 / 5)
     assert values["mean_IoU"] == pytest.approx((0.5 + 0 + 1 + 1 + 0) / 5)
     assert values["generalised_IoU"] == pytest.approx((0.5 - 1 + 1 + 1 - 1) / 5)
     assert values["gIoU"] == pytest.approx((1 + 0 + 0.5 + 1 + 0) / 5)
     assert values["cIoU"] == pytest.approx((100 + 0 + 100 + 0 + 0) / (100 + 100 + 200 + 0 + 100))
+
+
+def test_the_centre_may_be_inside_at_any_iou_and_outside_at_a_high_one() -> None:
+    target = grounding_target([0, 0, 10, 10])
+    for box, inside in (([4, 4, 6, 6], 1), ([0, 0, 20, 20], 1), ([0, 0, 21, 10], 0), ([9, 9, 30, 30], 0)):
+        assert float(expressions([as_boxes([box])], [target])["centre_accuracy"].value()) == inside
 
 
 def test_a_box_without_area_has_iou_0_and_giou_minus_1() -> None:

@@ -6,6 +6,7 @@ LISA's cumulative IoU in the same way.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from verl_vision_r1.rewards.criteria.text import joined
 from verl_vision_r1.targets import Target
 
 Numbers = NDArray[np.float64]
+
+PERCENT: Final = (50, 10, 30, 70, 90)
+"""IoU thresholds of the accuracy of expressions; RefCOCO's first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,8 @@ def expressions(predictions: Sequence[Boxes], targets: Sequence[Target]) -> dict
 
     Returns:
         `accuracy_50`: RefCOCO's accuracy: the IoU of the first predicted box with the first object is at least 0.5.
+        `accuracy_10`, `accuracy_30`, `accuracy_70`, `accuracy_90`: the same at other thresholds.
+        `centre_accuracy`: the centre of that box is inside the object.
         `mean_IoU`: mean IoU of these two boxes: Visual-RFT's mIoU on LISA.
         `generalised_IoU`: their mean GIoU, in [-1, 1]; -1 without a box.
         `gIoU`, `cIoU`: LISA's metrics, on the area that all boxes cover instead of masks: the mean of intersection
@@ -80,7 +86,8 @@ def expressions(predictions: Sequence[Boxes], targets: Sequence[Target]) -> dict
     intersection, union = covered.reshape(-1, 2).T
     each = np.divide(intersection, union, out=np.ones_like(union), where=union > 0)
     return {
-        "accuracy_50": mean_of((iou >= 0.5).astype(np.float64)),
+        **{f"accuracy_{percent}": mean_of((iou >= percent / 100).astype(np.float64)) for percent in PERCENT},
+        "centre_accuracy": mean_of([_centre_inside(boxes, target) for boxes, target in pairs]),
         "mean_IoU": mean_of(iou),
         "generalised_IoU": mean_of(giou),
         "gIoU": mean_of(each),
@@ -97,6 +104,14 @@ def _first_overlap(boxes: Boxes, target: Target) -> tuple[float, float]:
         return 0.0, -1.0
     geometry = pairwise_geometry(boxes[:1], target.boxes[:1])
     return float(geometry.iou[0, 0]), float(geometry.giou[0, 0])
+
+
+def _centre_inside(boxes: Boxes, target: Target) -> float:
+    """Whether the centre of the first predicted box is inside the first object; both may be empty."""
+    if not len(boxes) or not len(target.boxes):
+        return float(len(boxes) == len(target.boxes))
+    centre, corners = (boxes[0, :2] + boxes[0, 2:]) / 2, target.boxes[0]
+    return float((centre >= corners[:2]).all() and (centre <= corners[2:]).all())
 
 
 def covered_areas(first: Boxes, second: Boxes) -> tuple[float, float]:
