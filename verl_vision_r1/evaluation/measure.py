@@ -25,6 +25,7 @@ from verl_vision_r1.evaluation.measures.refusal import refusals, refusals_by_ima
 from verl_vision_r1.evaluation.measures.tide import Tide, tide
 from verl_vision_r1.evaluation.predictions.annotations import BASES, AnnotatedSet, Key
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
+from verl_vision_r1.evaluation.predictions.confidence import PROTOCOL, expect_confidences
 from verl_vision_r1.evaluation.predictions.coverage import Coverage
 from verl_vision_r1.evaluation.predictions.detections import (
     Outcome,
@@ -52,11 +53,13 @@ class Effort:
         permutations: For how many permutations of equal scores COCO's metrics are computed again; 0 for none.
         seed: Random seed of the permutations.
         library: The library that computes COCO's metrics, one of `average_precision.LIBRARIES`.
+        confidence: Where the confidences of detections are from, one of `confidence.CONFIDENCES`.
     """
 
     permutations: int = 5
     seed: int = 0
     library: str = LIBRARY
+    confidence: str = PROTOCOL
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +203,8 @@ def _measure_detection(
         whole = {line.image_id for line in lines} - set(coverage.missing)
         truth, lines = part_of(truth, whole), [line for line in lines if line.image_id in whole]
     truth = with_files(truth, {line.image_id: line.image for line in lines})
-    detections, reading = read_detections(lines, truth, protocol)
+    expect_confidences(lines, effort.confidence)
+    detections, reading = read_detections(lines, truth, protocol, effort.confidence)
     matches = match(truth, detections)
     by_image = counts_by_image(truth, detections, matches)
     ap = average_precision(truth, detections, protocol.limits, effort.library)
@@ -225,6 +229,7 @@ def _measure_detection(
         | published_f1.category_means(truth, detections, effort.library)
         | published_f1.image_means(truth, detections)
         | detection.calibration_of(detections, matches)
+        | detection.by_log_probs(truth, detections, protocol.limits, effort.library)
         | by_frequency(truth, detections, ap)
         | detection.of_subsets(truth, ap, protocol.subsets),
         ratios=ratios,

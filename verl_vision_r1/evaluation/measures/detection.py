@@ -1,14 +1,16 @@
 """All metrics of a detection set beside those of COCO: sums for the bootstrap, and single values."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verl_vision_r1.evaluation.measures.accuracy import Ratio, mean_of
-from verl_vision_r1.evaluation.measures.average_precision import AveragePrecision
+from verl_vision_r1.evaluation.measures.average_precision import AveragePrecision, average_precision
 from verl_vision_r1.evaluation.measures.calibration import calibration, expected_calibration_error
 from verl_vision_r1.evaluation.measures.f1 import Counts, Matches
+from verl_vision_r1.evaluation.measures.risk_coverage import risk_coverage
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
 
@@ -47,12 +49,37 @@ def mean_known(values: NDArray[np.float64]) -> float:
 
 
 def calibration_of(detections: Detections, matches: Matches) -> dict[str, float]:
-    """The expected calibration error; empty if all scores are equal."""
+    """The expected calibration error and the area under risk and coverage; empty if all scores are equal."""
     if detections.constant:
         return {}
     kept = ~matches.ignored[:, 0]
-    found = calibration(detections.scores[kept], matches.hit[kept, 0])
-    return {"calibration_error": expected_calibration_error(found)}
+    scores, hit = detections.scores[kept], matches.hit[kept, 0]
+    return {
+        "calibration_error": expected_calibration_error(calibration(scores, hit)),
+        "risk_coverage_area": risk_coverage(scores, hit).area,
+    }
+
+
+def by_log_probs(
+    truth: GroundTruth, detections: Detections, limits: tuple[int, int, int], library: str
+) -> dict[str, float]:
+    """AP of the other ranking, if the predictions have log-probabilities.
+
+    Args:
+        truth: The ground truth.
+        detections: The predictions.
+        limits: COCO's `maxDets`.
+        library: One of `average_precision.LIBRARIES`.
+
+    Returns:
+        `AP_logprob` if the scores are not the log-probabilities, otherwise `AP_constant`; both in [0, 1].
+    """
+    ranked = detections.log_prob_scores
+    if ranked is None:
+        return {}
+    used = np.array_equal(ranked, detections.scores)
+    name, scores = ("AP_constant", np.ones(len(ranked))) if used else ("AP_logprob", ranked)
+    return {name: average_precision(truth, replace(detections, scores=scores), limits, library).values["AP"]}
 
 
 def by_category(truth: GroundTruth, ap: AveragePrecision, counts: Counts) -> dict[str, dict[str, float]]:

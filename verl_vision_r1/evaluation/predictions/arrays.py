@@ -68,16 +68,19 @@ class Detections:
         boxes: (N, 4) `xyxy` in original-image pixels; a box with swapped corners has no area and overlaps nothing.
         scores: (N,) confidences; all equal for protocols with a constant score. Predictions of equal score in one
             image are in the order of the completion.
+        log_prob_scores: (N,) confidences by the log-probabilities of the tokens; None if the predictions have none.
     """
 
     image: NDArray[np.intp]
     category: NDArray[np.intp]
     boxes: Boxes
     scores: NDArray[np.float64]
+    log_prob_scores: NDArray[np.float64] | None = None
 
     def take(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> "Detections":
         """The chosen predictions, in the given order."""
-        return Detections(self.image[chosen], self.category[chosen], self.boxes[chosen], self.scores[chosen])
+        ranked = None if self.log_prob_scores is None else self.log_prob_scores[chosen]
+        return Detections(self.image[chosen], self.category[chosen], self.boxes[chosen], self.scores[chosen], ranked)
 
     @property
     def constant(self) -> bool:

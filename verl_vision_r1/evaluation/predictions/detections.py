@@ -10,6 +10,7 @@ import numpy as np
 from verl_vision_r1.boxes import NO_BOXES, Boxes
 from verl_vision_r1.data.progress import progress
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
+from verl_vision_r1.evaluation.predictions.confidence import LOG_PROB, PROTOCOL, confidences
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.predictions.protocols import Protocol
 from verl_vision_r1.frames import to_frame, write_size
@@ -102,13 +103,16 @@ def boxes_in_pixels(answer: Answer, target: Target) -> Boxes:
     return boxes
 
 
-def read_detections(lines: Sequence[Line], truth: GroundTruth, protocol: Protocol) -> tuple[Detections, ParseCounts]:
+def read_detections(
+    lines: Sequence[Line], truth: GroundTruth, protocol: Protocol, confidence: str = PROTOCOL
+) -> tuple[Detections, ParseCounts]:
     """Parse the completions of a detection set.
 
     Args:
         lines: The predictions, all for images of the ground truth.
         truth: The ground truth.
         protocol: How completions are parsed and scored.
+        confidence: Where the confidences are from, one of `confidence.CONFIDENCES`.
 
     Returns:
         The predicted boxes, by image in the order of the ground truth, then in the order of the completion; and the
@@ -117,7 +121,8 @@ def read_detections(lines: Sequence[Line], truth: GroundTruth, protocol: Protoco
     place = {image: index for index, image in enumerate(truth.images)}
     names = protocol.naming.names(truth.categories)
     counts = ParseCounts()
-    images, categories, scores, boxes = [], [], [], [NO_BOXES]
+    images, categories, scores, ranked, boxes = [], [], [], [], [NO_BOXES]
+    log_probs = bool(lines) and all(line.log_probs is not None for line in lines)
     ordered = sorted(lines, key=lambda line: place[line.image_id])
     for line in progress(ordered, desc="completions", unit="completion"):
         answer = protocol.read(line.text, line.frame)
@@ -125,18 +130,22 @@ def read_detections(lines: Sequence[Line], truth: GroundTruth, protocol: Protoco
         labels = answer.labels or (None,) * len(answer.boxes)
         found = [protocol.naming.category(label, line.subject, names) for label in labels]
         known = [index for index, category in enumerate(found) if category is not None]
-        stated = protocol.scores(answer)
+        stated = confidences(line, answer, protocol, confidence)
         counts.boxes += len(known)
         counts.unknown_labels += len(found) - len(known)
         images += [place[line.image_id]] * len(known)
         categories += [found[index] for index in known]
         scores += [stated[index] for index in known]
+        if log_probs:
+            likely = confidences(line, answer, protocol, LOG_PROB)
+            ranked += [likely[index] for index in known]
         boxes.append(boxes_in_pixels(answer, line.target)[known])
     detections = Detections(
         np.array(images, dtype=np.intp),
         np.array(categories, dtype=np.intp),
         np.concatenate(boxes),
         np.array(scores, dtype=np.float64),
+        np.array(ranked, dtype=np.float64) if log_probs else None,
     )
     return detections, counts
 
