@@ -1,7 +1,8 @@
 """Evaluate a predictions file against annotations: the results that `vision-r1 evaluate` shows and writes."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Evaluation:
         broken: Number of lines of the predictions file that are not JSON.
         others: Number of predictions for data sets that the annotations do not contain, by data set.
         prompt: The first prompt, after the chat template.
+        date: The day of the evaluation, as in 2026-01-31.
     """
 
     predictions: Path
@@ -42,6 +44,7 @@ class Evaluation:
     broken: int
     others: dict[str, int]
     prompt: str
+    date: str = field(default_factory=lambda: date.today().isoformat())
 
     @property
     def means(self) -> dict[str, dict[str, float]]:
@@ -60,6 +63,7 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """The content of `results.json`, with NaN where a metric is undefined."""
         return {
+            "date": self.date,
             "predictions": str(self.predictions),
             "annotations": str(self.annotations),
             "category_list": self.category_list and str(self.category_list),

@@ -78,7 +78,14 @@ def test_figures_of_each_set_and_a_comparison(tmp_path: Path, scattered: list[An
     assert "made_up/a/detection: change" in printed
     assert "mean of 2, detection: change" in printed
     drawn = {path.name for path in (tmp_path / "out" / "made_up-a-detection").iterdir()}
-    assert {"page.png", "before_after.png", "precision_recall.png", "confusion.png", "worst.jpg"} <= drawn
+    assert {
+        "page.png",
+        "before_after.png",
+        "precision_recall.png",
+        "confusion.png",
+        "worst.jpg",
+        "errors.jpg",
+    } <= drawn
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["differences"]["mean of 2, detection"]["AP"]["excludes_zero"]
 
@@ -135,7 +142,12 @@ def test_results_have_the_settings_and_the_earlier_run(tmp_path: Path, scattered
     printed = run(*files, "--against", str(other), "--no-figures", "--library", "pycocotools", "--bootstrap", "20")
     assert "coverage and parsing, before" in printed
     results = json.loads((tmp_path / "7-plain" / "results.json").read_text())
-    assert results["settings"] == {"permutations": 2, "seed": 0, "library": "pycocotools"}
+    assert results["settings"] == {
+        "permutations": 2,
+        "seed": 0,
+        "library": "pycocotools",
+        "confidence": "protocol",
+    }
     assert results["against"]["predictions"] == str(other)
     assert results["against"]["sets"]["made_up/a/detection"]["reading"]["unparsed"] == 30
 

@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verl_vision_r1.evaluation.measures.f1 import TIE_BREAK, assigned
+from verl_vision_r1.boxes import area, pairwise_iou
+from verl_vision_r1.evaluation.measures.f1 import TIE_BREAK, assigned, groups, in_crowd
+from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
 FOUND: Final = "found"
 DUPLICATE: Final = "duplicate"
@@ -19,6 +21,9 @@ MISSED: Final = "missed"
 
 OUTCOMES: Final = (FOUND, DUPLICATE, WRONG_LABEL, MISPLACED, FALSE)
 """The outcomes of a prediction. An object is `found` or `missed`."""
+
+IGNORED: Final = -1
+"""The code of an unmatched prediction inside a crowd of its category."""
 
 ENOUGH: Final = 0.5
 """IoU from which a prediction finds an object."""
@@ -66,4 +71,35 @@ def outcomes(iou: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[NDArray
     codes[rows] = OUTCOMES.index(FOUND)
     found = np.zeros(iou.shape[1], np.bool_)
     found[columns] = True
+    return codes, found
+
+
+def outcomes_of_set(truth: GroundTruth, detections: Detections) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Classify all predictions of a data set, image by image.
+
+    Args:
+        truth: I images, M objects.
+        detections: N predictions in those images.
+
+    Returns:
+        (N,) indices into `OUTCOMES`, or `IGNORED`; and (M,) whether each object is found, which a crowd never is.
+
+    Example:
+        >>> box, one = np.array([[0.0, 0.0, 10.0, 10.0]]), np.zeros(1, np.intp)
+        >>> truth = GroundTruth(("a",), ("cat", "dog"), one, one, box, np.full(1, 100.0), one > 0, ())
+        >>> codes, found = outcomes_of_set(truth, Detections(one, one + 1, box, np.ones(1)))
+        >>> OUTCOMES[codes[0]], found.tolist()
+        ('wrong label', [False])
+    """
+    codes = np.full(len(detections.image), OUTCOMES.index(FALSE), np.intp)
+    found = np.zeros(len(truth.image), np.bool_)
+    objects = np.flatnonzero(~truth.crowd & (area(truth.boxes) > 0))
+    for rows, columns in groups(detections.image, truth.image[objects]):
+        columns = objects[columns]
+        same = detections.category[rows, None] == truth.category[columns]
+        codes[rows], found[columns] = outcomes(pairwise_iou(detections.boxes[rows], truth.boxes[columns]), same)
+    kinds = len(truth.categories)
+    keys, crowd_keys = (table.image * kinds + table.category for table in (detections, truth))
+    covered = in_crowd(keys, detections.boxes, crowd_keys[truth.crowd], truth.boxes[truth.crowd])
+    codes[(codes != OUTCOMES.index(FOUND)) & (covered >= ENOUGH)] = IGNORED
     return codes, found

@@ -37,7 +37,7 @@ def draw_precision_recall(
         _draw_points(axes, truth, counts)
     else:
         _draw_curves(axes, truth, ap, counts)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Recall", ylabel="Precision")
 
 
 def _draw_curves(axes: "Axes", truth: GroundTruth, ap: AveragePrecision, counts: Counts) -> None:
@@ -55,10 +55,10 @@ def _draw_curves(axes: "Axes", truth: GroundTruth, ap: AveragePrecision, counts:
             known.mean(axis=0),
             color="black",
             linewidth=2.6,
-            label=f"{known.mean():.2f}  mean of all categories",
+            label=f"{known.mean():.2f}  all categories (mean)",
         )
         axes.legend(title="AP50", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
-    axes.set_title(f"Precision and recall at IoU 0.5{_of(len(chosen), len(known))}", fontsize=11)
+    axes.set_title(f"Precision-recall curves, IoU = 0.5{_of(len(chosen), len(known))}", fontsize=11)
 
 
 def _draw_points(axes: "Axes", truth: GroundTruth, counts: Counts) -> None:
@@ -70,14 +70,14 @@ def _draw_points(axes: "Axes", truth: GroundTruth, counts: Counts) -> None:
     axes.scatter(recall[drawn], precision[drawn], s=areas, color=BLUE, alpha=0.55, edgecolor="white", clip_on=False)
     pooled = counts.total()
     all_ = axes.scatter(pooled.recall[:1], pooled.precision[:1], marker="D", s=60, color=RED, zorder=3, clip_on=False)
-    axes.legend([all_], ["all categories pooled"], loc="lower left", frameon=False, fontsize=9)
+    axes.legend([all_], ["All categories (pooled)"], loc="lower left", frameon=False, fontsize=9)
     spots = np.stack([recall[drawn], precision[drawn]], axis=1)
     _label_spots(axes, [shown(truth.categories[place], 16) for place in drawn], spots, np.sqrt(areas) / 2)
     unpredicted = int(((objects > 0) & np.isnan(precision)).sum())
-    without = f"; {unpredicted} categories have no predictions and no point" if unpredicted else ""
+    without = f"; not shown, since without predictions: {unpredicted}" if unpredicted else ""
     axes.set_title(
-        "Precision and recall at IoU 0.5: without confidences one point per category, no curve\n"
-        f"size: number of objects{without}",
+        "Precision and recall, IoU = 0.5: a point for each category, since there is no confidence\n"
+        f"area: number of objects{without}",
         fontsize=10,
     )
 
@@ -141,15 +141,17 @@ def draw_by_category(axes: "Axes", truth: GroundTruth, ap: AveragePrecision, cou
     axes.barh(places, ap.by_category[chosen], height=0.45, color=BLUE, label="AP")
     marks: dict[str, Any] = {"color": RED, "markersize": 4.5, "clip_on": False, "in_layout": False}
     # Not in the layout: without categories the extent of the marks is infinite, and the page would make room for it.
-    axes.plot(counts.f1[chosen, 0], places, "D", label="F1 at IoU 0.5", **marks)
+    axes.plot(counts.f1[chosen, 0], places, "D", label="F1@0.5", **marks)
     names = [f"{shown(truth.categories[place])} ({objects[place]})" for place in chosen]
     axes.set_yticks(places, names, fontsize=8)
     # At least eight slots, so that the bars of a few categories stay thin.
-    axes.set(xlim=(0, 1), ylim=(max(len(chosen), 8) - 0.4, -0.6))
+    axes.set(xlim=(0, 1), ylim=(max(len(chosen), 8) - 0.4, -0.6), xlabel="AP, F1")
     axes.grid(axis="x", color="#e4e4e4")
     axes.set_axisbelow(True)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.04), ncols=3, frameon=False, fontsize=9)
-    axes.set_title(f"By category (number of objects){_of(len(chosen), int((objects > 0).sum()))}", fontsize=11)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, frameon=False, fontsize=9)
+    axes.set_title(
+        f"AP and F1 by category (number of objects){_of(len(chosen), int((objects > 0).sum()))}", fontsize=11
+    )
 
 
 def draw_confusion(axes: "Axes", truth: GroundTruth, table: NDArray[np.int64]) -> None:
@@ -171,7 +173,7 @@ def draw_confusion(axes: "Axes", truth: GroundTruth, table: NDArray[np.int64]) -
     size = 9 if len(chosen) <= MAX_WITH_NUMBERS else 7
     axes.set_yticks(range(len(kept)), names, fontsize=size)
     axes.set_xticks(range(len(kept)), names, fontsize=size, rotation=90)
-    axes.set(xlabel="prediction", ylabel="ground truth")
+    axes.set(xlabel="Predicted label", ylabel="True label")
     for edge in (axes.axhline, axes.axvline):
         edge(len(chosen) - 0.5, color=GREY, linewidth=0.8)
     if len(chosen) <= MAX_WITH_NUMBERS:
@@ -179,8 +181,8 @@ def draw_confusion(axes: "Axes", truth: GroundTruth, table: NDArray[np.int64]) -
             colour = "white" if fraction > 0.5 else "black"
             number = str(table[kept[row], kept[column]])
             axes.text(column, row, number, ha="center", va="center", fontsize=9, color=colour)
-    axes.figure.colorbar(image, ax=axes, label="fraction of the row", shrink=0.7)
-    axes.set_title(f"Confusion matrix, IoU 0.5{_of(len(chosen), int((seen > 0).sum()))}", fontsize=11)
+    axes.figure.colorbar(image, ax=axes, label="Fraction of true label (row)", shrink=0.7)
+    axes.set_title(f"Confusion matrix, IoU = 0.5{_of(len(chosen), int((seen > 0).sum()))}", fontsize=11)
 
 
 def most_objects(objects: NDArray[np.int64], count: int, among: NDArray[np.int64] | None = None) -> NDArray[np.intp]:

@@ -11,12 +11,13 @@ from verl_vision_r1.documents import replaced
 from verl_vision_r1.evaluation.compare import Difference, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import Measured
+from verl_vision_r1.evaluation.presentation.detail_tables import error_tables, paper_tables
 from verl_vision_r1.evaluation.presentation.tables import Grid, changes, few, grids, inputs, markdown, notes
 from verl_vision_r1.shown import printable
 
 FIGURES: Final = (
     *("precision_recall.png", "by_category.png", "by_size.png", "confusion.png", "calibration.png"),
-    *("before_after.png", "page.png", "worst.jpg"),
+    *("before_after.png", "page.png", "worst.jpg", "errors.jpg"),
 )
 
 
@@ -41,8 +42,8 @@ class Against:
 
 
 def tables(evaluation: Evaluation, against: Against | None) -> list[Grid]:
-    """All tables of an evaluation, with those of the comparison."""
-    found = [*grids(evaluation)]
+    """The tables of the terminal: metrics, coverage, errors, and those of the comparison."""
+    found = [*grids(evaluation), *error_tables(evaluation)]
     if against is None:
         return found
     return [*found, *changes(against.differences), inputs(against.before, "coverage and parsing, before")]
@@ -70,7 +71,7 @@ def write_results(out: Path, evaluation: Evaluation, against: Against | None) ->
     out.mkdir(parents=True, exist_ok=True)
     results, table = out / "results.json", out / "table.md"
     _write(results, json.dumps(document_of(evaluation, against), indent=2, ensure_ascii=False) + "\n")
-    parts = [markdown(grid) for grid in tables(evaluation, against)]
+    parts = [markdown(grid) for grid in (*paper_tables(evaluation), *tables(evaluation, against))]
     parts.append("\n".join(f"- {printable(line, None)}" for line in sentences(evaluation, against)))
     _write(table, "\n\n".join(parts) + "\n")
     return [results, table]
@@ -110,13 +111,13 @@ def plain(value: Any) -> Any:
 
 
 def draw_results(out: Path, evaluation: Evaluation, against: Against | None, worst: int = 12) -> list[Path]:
-    """Draw the figures and the gallery of every detection set; those of an earlier evaluation are deleted.
+    """Draw the figures and sheets of every detection set; those of an earlier evaluation are deleted.
 
     Args:
         out: The output folder; each of several data sets gets a subfolder.
         evaluation: The evaluation.
         against: The comparison with an earlier run, if any.
-        worst: Number of images in the gallery.
+        worst: Number of images on the sheet of the worst.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -143,8 +144,8 @@ def _folders(out: Path, names: list[str]) -> list[Path]:
 
 def _draw(folder: Path, measured: Measured, changed: dict[str, Difference] | None, worst: int) -> list[Path]:
     from verl_vision_r1.evaluation.presentation.figures import save_figures
-    from verl_vision_r1.evaluation.presentation.gallery import draw_gallery
     from verl_vision_r1.evaluation.presentation.gallery import worst as worst_of
+    from verl_vision_r1.evaluation.presentation.outcome_sheets import draw_errors, draw_worst
     from verl_vision_r1.evaluation.presentation.overall_figures import Comparison
 
     tables, comparison = measured.tables, None
@@ -164,6 +165,8 @@ def _draw(folder: Path, measured: Measured, changed: dict[str, Difference] | Non
         ) from error
     chosen = worst_of(tables.truth, tables.detections, tables.by_image, worst)
     if chosen:
-        draw_gallery(tables.truth, tables.detections, tables.by_image, chosen, folder / "worst.jpg")
+        draw_worst(tables.truth, tables.detections, tables.by_image, chosen, folder / "worst.jpg")
         written.append(folder / "worst.jpg")
+    if draw_errors(tables.truth, tables.detections, folder / "errors.jpg"):
+        written.append(folder / "errors.jpg")
     return written

@@ -1,4 +1,4 @@
-"""Galleries of example images with the ground truth and the predictions drawn on them."""
+"""The images of several runs side by side, with the ground truth and the predictions; the choice of the worst."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.measures.f1 import Counts
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 from verl_vision_r1.evaluation.presentation.image_files import NoImageError, open_reduced
+from verl_vision_r1.evaluation.presentation.outcome_boxes import within
 
 GROUND_TRUTH_COLOUR: Final = "#1b7837"
 """Green."""
@@ -40,26 +41,6 @@ def worst(truth: GroundTruth, detections: Detections, by_image: Counts, count: i
     return [int(index) for index in order if score[index] <= 1][:count]
 
 
-def draw_gallery(
-    truth: GroundTruth, detections: Detections, by_image: Counts, images: Sequence[int], path: Path
-) -> None:
-    """Draw images on one sheet, with the ground truth in green and the predictions in orange.
-
-    Args:
-        truth: The ground truth.
-        detections: The predictions.
-        by_image: Their counts, from `f1.counts_by_image`.
-        images: Image indices.
-        path: The file to write. An image that is missing or cannot be read is a grey cell with a note.
-    """
-    f1 = by_image.f1.mean(axis=1)
-    cells = [
-        (_cell(truth, detections, index), _caption(truth, detections, index, float(f1[index]))) for index in images
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw_cells(cells).save(path, quality=88)
-
-
 def draw_before_after(
     truth: GroundTruth, runs: Sequence[tuple[str, Detections, Counts]], images: Sequence[int], path: Path
 ) -> None:
@@ -84,21 +65,18 @@ def _cell(truth: GroundTruth, detections: Detections, index: int) -> Image.Image
     try:
         opened, size = open_reduced(Path(truth.files[index] or "nowhere"), max(CELL))
     except NoImageError as error:
-        return _without_image(error.note)
+        return without_image(error.note)
     image, scale = fitted(opened)
     scale *= opened.width / size[0]
     for table, colour in ((truth, GROUND_TRUTH_COLOUR), (detections, PREDICTION_COLOUR)):
         own = table.image == index
         labels = [truth.categories[category] for category in table.category[own].tolist()]
         labels = [""] * len(labels) if table is truth and len(labels) > MAX_NAMED else labels
-        within = np.clip(table.boxes[own] * scale, 0, np.tile(image.size, 2) - 1)
-        # Swapped corners are swapped back.
-        corners = np.sort(within.reshape(-1, 2, 2), axis=1).reshape(-1, 4)
-        draw_boxes(image, corners, labels, [colour] * len(labels))
+        draw_boxes(image, within(table.boxes[own] * scale, image.size), labels, [colour] * len(labels))
     return image
 
 
-def _without_image(note: str) -> Image.Image:
+def without_image(note: str) -> Image.Image:
     """A grey cell with the reason."""
     cell = Image.new("RGB", (CELL[0] - 8, CELL[1] - 8), "grey")
     ImageDraw.Draw(cell).text((12, 12), note, fill="white")

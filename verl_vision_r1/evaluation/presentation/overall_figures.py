@@ -8,16 +8,16 @@ import numpy as np
 
 from verl_vision_r1.evaluation.measures.average_precision import AveragePrecision
 from verl_vision_r1.evaluation.measures.calibration import Calibration, expected_calibration_error
-from verl_vision_r1.evaluation.presentation.style import BLUE, GREY, RED, SKY, shown
+from verl_vision_r1.evaluation.presentation.style import BLUE, GREY, PRINTED, RED, SKY, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZES: Final = {
-    "AP": "all",
-    "AP_small": "small\nbelow 32² px",
-    "AP_medium": "medium\n32² to 96² px",
-    "AP_large": "large\nabove 96² px",
+    "AP": "All",
+    "AP_small": "Small\nbelow 32² px",
+    "AP_medium": "Medium\n32² to 96² px",
+    "AP_large": "Large\nabove 96² px",
 }
 
 
@@ -35,7 +35,7 @@ class Comparison:
     before: dict[str, float]
     after: dict[str, float]
     intervals: dict[str, tuple[float, float]]
-    names: tuple[str, str] = ("before", "after")
+    names: tuple[str, str] = ("Before", "After")
 
 
 def draw_by_size(axes: "Axes", ap: AveragePrecision) -> None:
@@ -44,7 +44,11 @@ def draw_by_size(axes: "Axes", ap: AveragePrecision) -> None:
     bars = axes.bar(range(len(SIZES)), np.nan_to_num(values), color=[GREY, SKY, BLUE, "#003d66"], width=0.6)
     axes.bar_label(bars, ["no objects" if isnan(value) else f"{value:.3f}" for value in values], padding=3)
     axes.set_xticks(range(len(SIZES)), list(SIZES.values()))
-    axes.set(ylim=(0, min(1.05, max(0.1, 1.15 * float(np.nan_to_num(values).max())))), ylabel="AP")
+    axes.set(
+        ylim=(0, min(1.05, max(0.1, 1.15 * float(np.nan_to_num(values).max())))),
+        ylabel="AP",
+        xlabel="Object size (area)",
+    )
     axes.set_title("AP by object size", fontsize=11)
 
 
@@ -52,16 +56,16 @@ def draw_calibration(axes: "Axes", found: Calibration) -> None:
     """Draw a reliability diagram: precision by confidence; a calibrated model is on the diagonal."""
     bins = len(found.predictions)
     centres = (np.arange(bins) + 0.5) / bins
-    axes.bar(centres, np.nan_to_num(found.precision), width=0.94 / bins, color="#b5d4e9", label="precision")
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect calibration")
-    axes.plot(found.confidence, found.precision, "D", color=RED, markersize=6, label="at the mean confidence")
+    axes.bar(centres, np.nan_to_num(found.precision), width=0.94 / bins, color="#b5d4e9", label="Precision")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="Perfect calibration")
+    axes.plot(found.confidence, found.precision, "D", color=RED, markersize=6, label="Mean confidence of the bin")
     for centre, number in zip(centres, found.predictions.tolist(), strict=True):
         axes.text(centre, 1.035, f"{number:,}", ha="center", fontsize=8, color=GREY)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="precision at IoU 0.5")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Confidence", ylabel="Precision (IoU = 0.5)")
     axes.legend(loc="upper left", frameon=False, fontsize=9)
     error = expected_calibration_error(found)
     axes.set_title(
-        f"Calibration of {found.predictions.sum():,} predictions, expected calibration error {error:.3f}",
+        f"Reliability diagram: {found.predictions.sum():,} predictions, expected calibration error (ECE) {error:.3f}",
         fontsize=11,
         pad=22,
     )
@@ -79,10 +83,10 @@ def draw_before_after(axes: "Axes", comparison: Comparison) -> None:
     for place, name, end in zip(places.tolist(), names, ends, strict=True):
         text = difference(after[name] - before[name], comparison.intervals.get(name))
         axes.text(end + 0.015 * right, place, text, va="center", fontsize=8)
-    axes.set_yticks(places, [shown(name) for name in names])
-    axes.set(xlim=(0, 1.75 * right), ylim=(max(len(names), 6) - 0.4, -0.6))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.04), ncols=2, frameon=False, fontsize=9)
-    axes.set_title("Two runs: difference [95 % CI]", fontsize=11)
+    axes.set_yticks(places, [shown(PRINTED.get(name, name)) for name in names])
+    axes.set(xlim=(0, 1.75 * right), ylim=(max(len(names), 6) - 0.4, -0.6), xlabel="Value")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False, fontsize=9)
+    axes.set_title("Before and after: difference [95 % CI]", fontsize=11)
 
 
 def difference(change: float, interval: tuple[float, float] | None) -> str:

@@ -10,6 +10,14 @@ OUTCOME_COLOURS: Final = dict(
     zip((*OUTCOMES, MISSED), (GREEN, SKY, "#cc79a7", ORANGE, RED, BLUE), strict=True),
 )
 """The colour of each outcome of `measures.outcomes`, in every drawing; a missed object is dashed where it can be."""
+PRINTED: Final = {
+    **{"AP": "AP", "AP50": "AP50", "AP75": "AP75", "AP_small": "APs", "AP_medium": "APm", "AP_large": "APl"},
+    **{"AP_federated": "AP LVIS", "AP_rare": "APr", "AP_common": "APc", "AP_frequent": "APf", "AR100": "AR100"},
+    **{"F1_50": "F1@0.5", "F1": "F1@mIoU", "precision_50": "P@0.5", "recall_50": "R@0.5"},
+    **{"F1_50_category_mean": "F1@0.5 cat.", "F1_category_mean": "F1@mIoU cat."},
+    **{"F1_50_image_mean": "F1@0.5 img.", "F1_image_mean": "F1@mIoU img."},
+}
+"""The metrics of detection as papers print them, in the order of a table."""
 CURVES: Final = [(colour, line) for line in ("-", "--") for colour in (BLUE, RED, SKY, ORANGE, GREEN)]
 """Colour and line style of each curve."""
 FAMILIES: Final = (

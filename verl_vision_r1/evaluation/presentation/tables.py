@@ -20,6 +20,7 @@ COLUMNS: Final = {
     "detection": (
         *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR100"),
         *("F1_50", "F1", "precision_50", "recall_50", "count_error"),
+        *("F1_50_category_mean", "F1_category_mean", "F1_50_image_mean", "F1_image_mean"),
     ),
     "grounding": ("accuracy_50", "mean_IoU", "generalised_IoU", "gIoU", "cIoU"),
     "classification": ("accuracy", "accuracy_published"),
@@ -31,7 +32,10 @@ COLUMNS: Final = {
 }
 """Metrics in the table of each task; `results.json` has all."""
 
-MORE: Final = ("AP_few", "AP_novel", "AP_LVIS", "AP_not", "calibration")
+MORE: Final = (
+    *("AP_federated", "AP_rare", "AP_common", "AP_frequent"),
+    *("AP_few_", "AP_novel", "AP_LVIS", "AP_not", "calibration"),
+)
 """Prefixes of detection metrics that only some evaluations have."""
 
 SHORT: Final = ("AP", "AP50", "AP75", "AR100", "F1_50", "F1")
@@ -171,6 +175,8 @@ def notes(evaluation: Evaluation) -> list[str]:
     found += [f"{', '.join(names)}: {basis}" for basis, names in _by_basis(evaluation).items()]
     if any(measured.spread for measured in evaluation.sets):
         found.append("in brackets: minimum and maximum over permutations of boxes with equal scores")
+    if any(measured.tables and measured.tables.tide is None for measured in evaluation.sets):
+        found.append("TIDE's errors: not computed, since hotcoco is not installed")
     for measured in evaluation.sets:
         coverage = measured.coverage
         images = {what: getattr(coverage, kind) for kind, what in PROBLEMS.items()}
