@@ -1,14 +1,13 @@
 """The page in Chromium: boxes are at their coordinates, filters and keys work, and text is never markup."""
 
-import io
 import json
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from opened_page import FIRST, GROUND_TRUTH, SECOND, Opened, has_box, seconds_until_drawn
 from PIL import Image
 from run_on_disk import Run, boxes_text
 
@@ -17,54 +16,9 @@ from verl_vision_r1.targets import Target
 
 pytestmark = pytest.mark.process
 
-GROUND_TRUTH, FIRST, SECOND = (27, 120, 55), (213, 94, 0), (0, 114, 178)
-"""Colours of the ground truth and of the first two rollouts."""
 TARGET = Target([[100, 60, 300, 240]], ["cat"], width=400, height=300)
 BOXES = ((40.0, 30.0, 200.0, 150.0), (220.0, 20.0, 390.0, 280.0))
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>"
-
-
-class Opened:
-    """An open page, its errors and its requests."""
-
-    def __init__(self, browser: Any, path: Path, width: int = 1500, height: int = 1200) -> None:
-        self.tab = browser.new_page(viewport={"width": width, "height": height})
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        self.tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.tab.on("request", lambda request: self.requests.append(request.url))
-        self.tab.goto(path.as_uri())
-        self.tab.wait_for_selector("#picture svg, #heading:empty", state="attached")
-
-    def text(self, selector: str) -> str:
-        return str(self.tab.locator(selector).inner_text())
-
-    def column(self, number: int) -> list[str]:
-        return list(self.tab.locator(f"#prompts tbody td:nth-child({number})").all_inner_texts())
-
-    def choose(self, name: str, value: str) -> None:
-        self.tab.locator(f"#filters [name={name}]").select_option(value)
-
-    def write(self, name: str, value: str) -> None:
-        self.tab.locator(f"#filters [name={name}]").fill(value)
-
-    def pixels(self) -> np.ndarray:
-        image = Image.open(io.BytesIO(self.tab.locator("#picture").screenshot())).convert("RGB")
-        return np.asarray(image)
-
-
-@pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., Opened]]:
-    tabs = []
-
-    def open_page(path: Path, **size: int) -> Opened:
-        tabs.append(Opened(browser, path, **size))
-        return tabs[-1]
-
-    yield open_page
-    for tab in tabs:
-        tab.tab.close()
 
 
 @pytest.fixture
@@ -82,27 +36,6 @@ def page(run: Run, tmp_path: Path) -> Path:
     return write_report(run.write(), tmp_path / "page.html").path
 
 
-def has_box(
-    pixels: np.ndarray, box: tuple[float, ...], colour: tuple[int, int, int], size: tuple[int, int] = (400, 300)
-) -> list[bool]:
-    """Whether each edge of a box in original-image pixels has a colour, to one pixel of the screen.
-
-    Checks the middle of each edge, and six pixels inside and outside of it, which must have another colour.
-    """
-    near = (np.abs(pixels.astype(int) - colour) < 40).all(axis=2)
-    scale = np.tile([pixels.shape[1] / size[0], pixels.shape[0] / size[1]], 2)
-    x1, y1, x2, y2 = (np.array(box) * scale).round().astype(int).tolist()
-    middle = ((x1 + x2) // 2, (y1 + y2) // 2)
-    found = []
-    for (x, y), (right, down) in (
-        *(((x, middle[1]), (6, 0)) for x in (x1, x2)),
-        *(((middle[0], y), (0, 6)) for y in (y1, y2)),
-    ):
-        around = near[y + down, x + right] or near[y - down, x - right]
-        found.append(bool(near[y - 1 : y + 2, x - 1 : x + 2].any() and not around))
-    return found
-
-
 def test_the_page_opens_and_sends_no_requests(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     assert shown.errors == []
@@ -116,6 +49,7 @@ def test_boxes_are_at_their_coordinates(page: Path, opened: Callable[..., Opened
     shown.choose("step", "1")
     shown.choose("source", '"a/detection"')
     shown.tab.locator("#prompts tbody tr").click()
+    shown.tab.keyboard.press("a")
     pixels = shown.pixels()
     assert all(has_box(pixels, (100, 60, 300, 240), GROUND_TRUTH))
     for box in BOXES:
@@ -127,6 +61,8 @@ def test_boxes_are_toggled(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
     shown.choose("step", "1")
     shown.choose("source", '"a/detection"')
+    shown.tab.locator("#heading").click()
+    shown.tab.keyboard.press("a")
     shown.tab.locator("#rollouts input").nth(0).click()
     assert not any(edge for box in BOXES for edge in has_box(shown.pixels(), box, FIRST))
     shown.tab.locator("#truth").click()
@@ -141,6 +77,7 @@ def test_a_thumbnail_does_not_move_the_boxes(run: Run, tmp_path: Path, opened: C
     target = Target([[1000, 100, 1800, 900]], ["cat"], width=2000, height=1000)
     run.add([boxes_text(((50, 25, 150, 125), "cat"))], target, image=run.image("large", size=(2000, 1000)))
     shown = opened(write_report(run.write(), tmp_path / "page.html").path)
+    shown.tab.keyboard.press("a")
     pixels = shown.pixels()
     assert all(has_box(pixels, (1000, 100, 1800, 900), GROUND_TRUTH, (2000, 1000)))
     assert all(has_box(pixels, (200, 100, 600, 500), FIRST, (2000, 1000)))
@@ -150,6 +87,7 @@ def test_boxes_are_drawn_without_the_image(run: Run, tmp_path: Path, opened: Cal
     run.add([boxes_text(((100, 60, 300, 240), "cat"))], TARGET, image="/nowhere.png")
     shown = opened(write_report(run.write(), tmp_path / "page.html").path)
     assert "image not found" in shown.text("#asked")
+    shown.tab.keyboard.press("a")
     assert all(has_box(shown.pixels(), (100, 60, 300, 240), GROUND_TRUTH))
 
 
@@ -237,6 +175,7 @@ def _rows(shown: Opened, column: int) -> list[tuple[str, str, str]]:
 
 def test_keys_move_through_prompts_and_rollouts(page: Path, opened: Callable[..., Opened]) -> None:
     shown = opened(page)
+    shown.tab.locator("#prompts tbody tr").first.click()
     seen = [shown.text("#heading")]
     for key in ("j", "ArrowDown", "j", "j"):
         shown.tab.keyboard.press(key)
@@ -384,24 +323,6 @@ def test_two_thousand_rollouts_are_small_and_respond_fast(
     assert max(taken.values()) < 0.2, taken
 
 
-def seconds_until_drawn(shown: Opened, act: Callable[[], None]) -> float:
-    """Seconds from the browser's event to the first frame after its effects."""
-    shown.tab.evaluate(
-        """() => {
-          window.taken = new Promise((done) => {
-            const begin = (event) => {
-              const start = event.timeStamp;
-              setTimeout(() => requestAnimationFrame(() => setTimeout(() => done(performance.now() - start))));
-              for (const name of ["input", "click", "keydown"]) document.removeEventListener(name, begin, true);
-            };
-            for (const name of ["input", "click", "keydown"]) document.addEventListener(name, begin, true);
-          });
-        }"""
-    )
-    act()
-    return float(shown.tab.evaluate("() => window.taken")) / 1000
-
-
 POINTED = Target(
     [[100, 60, 300, 240]], ["cat"], width=400, height=300, task="pointing", outlines=[[[100, 60, 300, 60, 100, 240]]]
 )
@@ -413,6 +334,7 @@ def test_points_and_outlines_are_at_their_coordinates(run: Run, tmp_path: Path, 
     run.add([text], POINTED, image=run.image("a"), image_id="a", source="a/pointing")
     shown = opened(write_report(run.write(), tmp_path / "page.html").path)
     assert shown.errors == []
+    shown.tab.keyboard.press("a")
     pixels = shown.pixels()
     scale = pixels.shape[1] / 400
     hit, miss, side = ((round(x * scale), round(y * scale)) for x, y in (*places, (200, 150)))

@@ -94,7 +94,7 @@ def test_the_page_is_written_again_when_there_are_new_files(run: Run, tmp_path: 
         made.append(len(cache.means))
         return writer.write_report(folder, tmp_path / "page.html", cache=cache)
 
-    pages = writer.follow(make, folder, seconds=0.01)
+    pages = writer.follow(make, [folder], seconds=0.01)
     assert next(pages).total == 1
     run.add(["[]", "[]"], TARGET, image="", step=2)
     run.write()
@@ -118,7 +118,7 @@ def test_a_file_that_is_being_written_is_read_later(run: Run, tmp_path: Path) ->
                 run.write()
             raise
 
-    assert next(writer.follow(make, folder, seconds=0.01)).total == 2
+    assert next(writer.follow(make, [folder], seconds=0.01)).total == 2
     assert len(attempts) == 2
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_stays_empty_is_refused(run: Run, tmp_path: Path) -> None:
     folder = run.write()
     (folder / "rollouts" / "2.jsonl").write_text("")
     pages: Iterator[writer.Report] = writer.follow(
-        lambda cache: writer.write_report(folder, tmp_path / "page.html", cache=cache), folder, seconds=0.01
+        lambda cache: writer.write_report(folder, tmp_path / "page.html", cache=cache), [folder], seconds=0.01
     )
     with pytest.raises(ValueError, match=r"2\.jsonl: expected at least one line with a JSON object"):
         next(pages)

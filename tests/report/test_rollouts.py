@@ -50,10 +50,10 @@ def test_without_a_reward_configuration_boxes_are_parsed_but_not_matched(run: Ru
 
 
 def test_long_completions_are_cut_and_flagged(run: Run) -> None:
-    many = boxes_text(*[((index, 0, index + 1, 9), "cat") for index in range(390)])
+    many = boxes_text(*[((index % 390, 0, index % 390 + 1, 9), "cat") for index in range(800)])
     found = described(run, many + "x" * MAX_CHARACTERS)
     assert (len(found["text"]), found["length"]) == (MAX_CHARACTERS, len(many) + MAX_CHARACTERS)
-    assert (len(found["boxes"]), found["predicted"]) == (MAX_BOXES, 390)
+    assert (len(found["boxes"]), found["predicted"]) == (MAX_BOXES, 800)
     assert found["flags"] == ["cut_here"]
 
 

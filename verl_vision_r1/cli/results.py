@@ -108,6 +108,9 @@ def difficulty(
 )
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of the run: of its checkpoints, or of its rollout files.")],
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of another run, shown next to it on the same prompts.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Output file.", show_default="report.html in RUN")] = None,
     limit: Annotated[
         int, typer.Option(help="Maximum number of completions on the page; its curves use all.", min=1)
@@ -122,16 +125,17 @@ def report(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write an HTML page of a run's rollouts: images, boxes, matches, criteria, flags and reward curves."""
+    """Write an HTML page of a run's rollouts: images, boxes by outcome, criteria, flags and reward curves."""
     from verl_vision_r1.report import writer
 
     page = out or run / "report.html"
 
     def make(cache: writer.Cache | None = None) -> writer.Report:
         refresh = seconds if follow else 0
-        return writer.write_report(run, page, limit, refresh=refresh, cache=cache, trust_run=trust_run)
+        return writer.write_report(run, page, limit, refresh, cache, trust_run, against)
 
-    for found in writer.follow(make, run, seconds) if follow else [make()]:
+    runs = [run] if against is None else [run, against]
+    for found in writer.follow(make, runs, seconds) if follow else [make()]:
         if as_json:
             typer.echo(json.dumps(asdict(found) | {"path": str(found.path)}))
         else:

@@ -85,54 +85,87 @@ def read_means(
     return found
 
 
-def figures(means: dict[str, dict[int, Means]], criteria: Sequence[str]) -> dict[str, Any]:
+def figures(
+    means: dict[str, dict[int, Means]],
+    criteria: Sequence[str],
+    other: dict[str, dict[int, Means]] | None = None,
+    name: str = "",
+) -> dict[str, Any]:
     """A figure of all completions, and one for each data source, as plotly JSON: `{"data": [...], "layout": {...}}`.
 
     Training is a line; raw values (without refinement) are dotted, unless they are equal. Validation is markers. A
-    vertical line marks the start of each stage, with its thresholds. The kinds of groups are drawn once they are
-    selected in the legend.
+    vertical line marks the start of each stage, with its thresholds. The kinds of groups, and the criteria of two
+    runs, are drawn once they are selected in the legend.
 
     Args:
         means: The means by kind and step, from `read_means`.
         criteria: The criteria to draw, in addition to the total reward and `acc`.
+        other: The means of a second run, drawn dashed; raw values are then left out.
+        name: Its name.
 
     Returns:
         `overall` and `by_source`.
     """
-    sources = dict.fromkeys(source for steps in means.values() for mean in steps.values() for source in mean.by_source)
-    names = ["total", "acc", *criteria, *(f"groups/{kind}" for kind in KINDS)]
+    every = [steps for run in (means, other or {}) for steps in run.values()]
+    sources = dict.fromkeys(source for steps in every for mean in steps.values() for source in mean.by_source)
+    groups = [f"groups/{kind}" for kind in KINDS]
+    names = ["total", "acc", *criteria, *groups]
+    later = {*groups, *(criteria if other else ())}
 
     def figure(source: str | None) -> dict[str, Any]:
-        return {"data": _traces(means, source, names), "layout": _layout(means)}
+        second = [] if other is None else _traces(other, source, names, DASHED, f", {name}")
+        traces = _traces(means, source, names, WITH_RAW if other is None else PLAIN) + second
+        for trace in traces:
+            if trace["legendgroup"] in later:
+                trace["visible"] = "legendonly"
+        return {"data": traces, "layout": _layout(means)}
 
     return {"overall": figure(None), "by_source": {source: figure(source) for source in sources}}
 
 
-def _traces(means: dict[str, dict[int, Means]], source: str | None, names: Sequence[str]) -> list[dict[str, Any]]:
+Curve = tuple[str, str, str, str, str]
+"""(`training` or `validation`, end of the key, mode, dash and symbol of plotly)."""
+PLAIN: Final[tuple[Curve, ...]] = (
+    ("training", "", "lines+markers", "solid", "circle"),
+    ("validation", "", "markers", "solid", "diamond-open"),
+)
+WITH_RAW: Final[tuple[Curve, ...]] = (PLAIN[0], ("training", "_raw", "lines", "dot", "circle"), PLAIN[1])
+DASHED: Final[tuple[Curve, ...]] = (
+    ("training", "", "lines+markers", "dash", "circle-open"),
+    ("validation", "", "markers", "solid", "square-open"),
+)
+
+
+def _traces(
+    means: dict[str, dict[int, Means]],
+    source: str | None,
+    names: Sequence[str],
+    curves: Sequence[Curve],
+    end: str = "",
+) -> list[dict[str, Any]]:
     traces = []
     for index, name in enumerate(names):
         colour = CURVES[index % len(CURVES)][0]
-        styles = [("training", name, "lines+markers", "solid"), ("training", f"{name}_raw", "lines", "dot")]
         refined = _points(means.get("training", {}), source, name)
-        # Most validations have one completion per prompt, which is no group.
-        validation = [] if name.startswith("groups/") else [("validation", name, "markers", "solid")]
-        for kind, key, mode, dash in [*styles, *validation]:
-            points = _points(means.get(kind, {}), source, key)
+        for kind, key_end, mode, dash, symbol in curves:
+            # Most validations have one completion per prompt, which is no group.
+            grouped = name.startswith("groups/") and kind == "validation"
+            points = [] if grouped else _points(means.get(kind, {}), source, name + key_end)
             if points and (mode != "lines" or points != refined):
-                traces.append(
-                    {
-                        **{"x": [step for step, _ in points], "y": [value for _, value in points]},
-                        **{"type": "scatter", "mode": mode, "legendgroup": name},
-                        **({"visible": "legendonly"} if key.startswith("groups/") else {}),
-                        "name": html.escape(key if kind == "training" else f"{key}, validation"),
-                        "line": {"color": colour, "dash": dash, "width": 1.5},
-                        "marker": {"color": colour, "size": 4 if kind == "training" else 9, "symbol": _SYMBOL[kind]},
-                    }
-                )
+                said = f"{name}{key_end}{', validation' * (kind == 'validation')}{end}"
+                trace = _trace(points, html.escape(said), colour, mode, dash)
+                trace["marker"] |= {"size": 4 if kind == "training" else 9, "symbol": symbol}
+                traces.append(trace | {"legendgroup": name})
     return traces
 
 
-_SYMBOL: Final = {"training": "circle", "validation": "diamond-open"}
+def _trace(points: list[tuple[int, float]], name: str, colour: str, mode: str, dash: str) -> dict[str, Any]:
+    return {
+        **{"x": [step for step, _ in points], "y": [value for _, value in points]},
+        **{"type": "scatter", "mode": mode, "name": name},
+        "line": {"color": colour, "dash": dash, "width": 1.5},
+        "marker": {"color": colour},
+    }
 
 
 def _points(steps: dict[int, Means], source: str | None, key: str) -> list[tuple[int, float]]:
@@ -148,7 +181,7 @@ def _layout(means: dict[str, dict[int, Means]]) -> dict[str, Any]:
         "xaxis": {"title": {"text": "step"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": "mean over completions"}, "rangemode": "tozero"},
         "margin": {"l": 50, "r": 10, "t": 30, "b": 40},
-        "height": 320,
+        "height": 250,
         "hovermode": "x unified",
         "shapes": [
             {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": {"dash": "dash", "width": 1}}
@@ -165,11 +198,17 @@ def _stage_starts(steps: dict[int, Means]) -> list[tuple[float, str]]:
     """The start of each stage but the first, half a step before its first file, and its thresholds."""
     ordered = sorted(steps.items())
     return [
-        (step - 0.5, f"stage {mean.stage}: {_named(mean.thresholds)}")
+        (step - 0.5, f"stage {mean.stage}: {thresholds_in_words(mean.thresholds)}")
         for (_, before), (step, mean) in pairwise(ordered)
         if mean.stage != before.stage
     ]
 
 
-def _named(thresholds: Sequence[float]) -> str:
+def thresholds_in_words(thresholds: Sequence[float]) -> str:
+    """The thresholds of a stage, in the order of `THRESHOLDS`.
+
+    Example:
+        >>> thresholds_in_words((0.5, 0.5, 0.75))
+        'xi0 0.5, xi1 0.5, xi2 0.75'
+    """
     return ", ".join(f"{name} {value:g}" for name, value in zip(THRESHOLDS, thresholds, strict=True))

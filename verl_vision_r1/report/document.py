@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from verl_vision_r1.documents import is_regular_file
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
+from verl_vision_r1.evaluation.presentation.gallery import GROUND_TRUTH_COLOUR
+from verl_vision_r1.evaluation.presentation.style import OUTCOME_COLOURS
 from verl_vision_r1.frames import write_size
 from verl_vision_r1.points import flat
+from verl_vision_r1.report.pairs import pair
 from verl_vision_r1.report.prompts import Prompt
 from verl_vision_r1.report.rollout_files import RolloutFolder
 from verl_vision_r1.report.rollouts import MAX_CHARACTERS, describe
@@ -19,34 +22,38 @@ from verl_vision_r1.report.thumbnails import embedded_images, thumbnail
 
 IMAGE_BUDGET: Final = 24_000_000
 """Characters of a page for its images, of the 40 MB that a browser loads easily."""
-MAX_IMAGE: Final = 100_000
-"""Maximum number of characters of one image."""
+MAX_IMAGE: Final = 400_000
+"""Maximum number of characters of one image: enough to zoom into, if there are few."""
+PALETTE: Final = {"truth": GROUND_TRUTH_COLOUR, "outcomes": OUTCOME_COLOURS}
+"""The colours of the page, those of every other drawing."""
 
 
-def document(
-    prompts: Sequence[Prompt], folders: Sequence[RolloutFolder], progress: Callable[..., Any]
-) -> dict[str, Any]:
-    """The prompts with their completions, and each image once.
+Shown = tuple[Sequence[Prompt], Sequence[RolloutFolder]]
+"""A run on the page: the prompts to show, and the folders of its rollout files."""
+
+
+def document(runs: Sequence[Shown], progress: Callable[..., Any]) -> dict[str, Any]:
+    """The prompts of one or two runs with their completions, and each image once.
 
     Args:
-        prompts: The prompts to show.
-        folders: The folders of the run's rollout files.
+        runs: The runs.
         progress: Wraps loops in a progress bar.
 
     Returns:
-        `prompts` and `images`, as `assets/*.js` read them.
+        `prompts`, `images` and `palette`, as `assets/*.js` read them.
     """
-    rules = {folder.kind: folder.rules for folder in folders}
     numbers: dict[tuple[str, str], int] = {}
-    for prompt in prompts:
-        numbers.setdefault(_image(prompt.lines[0]), len(numbers))
     described = []
-    for prompt in progress(prompts, unit="prompt"):
-        entry = _describe(prompt, rules[prompt.kind])
-        entry["image"] = numbers[_image(prompt.lines[0])]
-        entry["identity"] = prompt.identity
-        described.append(entry)
-    return {"prompts": described, "images": _images(prompts, folders, list(numbers), progress)}
+    for run, (prompts, folders) in enumerate(runs):
+        rules = {folder.kind: folder.rules for folder in folders}
+        for prompt in progress(prompts, unit="prompt"):
+            place = numbers.setdefault(_image(prompt.lines[0]), len(numbers))
+            entry = _describe(prompt, rules[prompt.kind])
+            described.append(entry | {"run": run, "image": place, "identity": prompt.identity})
+    pair(described)
+    prompts = [prompt for run in reversed(runs) for prompt in run[0]]
+    folders = [folder for run in runs for folder in run[1]]
+    return {"prompts": described, "images": _images(prompts, folders, list(numbers), progress), "palette": PALETTE}
 
 
 def _image(line: Line) -> tuple[str, str]:

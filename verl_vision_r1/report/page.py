@@ -13,7 +13,10 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 PAGE: Final = "report.page"
-SCRIPTS: Final = ("text.js", "state.js", "curves.js", "picture.js", "detail.js", "table.js", "main.js")
+SCRIPTS: Final = (
+    *("text.js", "state.js", "filters.js", "view.js", "shapes.js", "labels.js", "link.js", "curves.js", "picture.js"),
+    *("switches.js", "detail.js", "header.js", "table.js", "main.js"),
+)
 EXPORTS: Final = re.compile(r"export\s*\{([^}]*)\}\s*;?")
 """The export statement at the end of the bundle of itables."""
 
@@ -22,7 +25,8 @@ def render(document: dict[str, Any]) -> str:
     """Render the page of a document.
 
     Args:
-        document: The input of `assets/*.js`: `title`, `notes`, `refresh`, `figures`, `prompts`, `images`.
+        document: The input of `assets/*.js`: `title`, `notes`, `refresh`, `runs`, `highlights`,
+            `figures`, `prompts`, `images`, `palette`.
 
     Returns:
         The HTML.

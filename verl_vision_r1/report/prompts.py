@@ -1,7 +1,7 @@
 """Group the completions of a run by prompt, and choose the prompts that a page shows."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,20 +42,22 @@ def identity(line: Line) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def read_prompts(file: Path, kind: str, step: int) -> list[Prompt]:
-    """Read the prompts of a file, in the order of their ids."""
+def read_prompts(file: Path, kind: str, step: int, wanted: Set[str] = frozenset()) -> list[Prompt]:
+    """Read the prompts of a file: those with a wanted id first, else in the order of their ids."""
     groups: dict[str, list[Line]] = {}
     for line in read_predictions(file).lines:
         groups.setdefault(identity(line), []).append(line)
-    return [Prompt(kind, step, tuple(groups[key])) for key in sorted(groups)]
+    ordered = sorted(groups, key=lambda key: (key not in wanted, key))
+    return [Prompt(kind, step, tuple(groups[key])) for key in ordered]
 
 
-def choose(folders: Sequence[RolloutFolder], limit: int) -> list[Prompt]:
+def choose(folders: Sequence[RolloutFolder], limit: int, wanted: Set[str] = frozenset()) -> list[Prompt]:
     """Choose complete prompts with at most `limit` completions, spread over the steps.
 
     Args:
         folders: The folders of the run's rollout files.
         limit: Maximum number of completions; exceeded only if one prompt of each kind has more.
+        wanted: The ids of prompts that are preferred: those of another run.
 
     Returns:
         The prompts by kind and step: the first ones of `read_prompts`, so that every step shows the same prompts. Of
@@ -66,14 +68,14 @@ def choose(folders: Sequence[RolloutFolder], limit: int) -> list[Prompt]:
     ordered = sorted(folders, key=lambda folder: len(folder.files))
     for kinds_left, folder in zip(range(len(folders), 0, -1), ordered, strict=True):
         room = (limit - sum(len(prompt.lines) for prompt in chosen)) // kinds_left
-        chosen += _choose(folder, max(room, 1))
+        chosen += _choose(folder, max(room, 1), wanted)
     return sorted(chosen, key=lambda prompt: (prompt.kind, prompt.step))
 
 
-def _choose(folder: RolloutFolder, room: int) -> list[Prompt]:
+def _choose(folder: RolloutFolder, room: int, wanted: Set[str]) -> list[Prompt]:
     """Prompts of one kind with at most `room` completions, but at least one prompt."""
     steps = spaced(list(folder.files), max(room // MIN_PER_STEP, 1))
-    prompts = {step: read_prompts(folder.files[step], folder.kind, step) for step in steps}
+    prompts = {step: read_prompts(folder.files[step], folder.kind, step, wanted) for step in steps}
     while True:
         found = [prompt for step in steps for prompt in _first(prompts[step], room // len(steps))]
         if len(steps) == 1 or sum(len(prompt.lines) for prompt in found) <= room:

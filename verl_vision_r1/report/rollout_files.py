@@ -1,7 +1,7 @@
 """Find the rollout files and predictions files of a run, and the reward configuration that scored them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ class RolloutFolder:
         rules: The reward configuration, if known.
         samples: The sample files of the run.
         note: Why the reward configuration is unknown.
+        origin: What its `run.yaml` says of where the run comes from; see `run_file.RunFile`.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class RolloutFolder:
     rules: Rules | None = None
     samples: tuple[Path, ...] = ()
     note: str = ""
+    origin: dict[str, str] = field(default_factory=dict)
 
 
 def find_rollout_files(run: Path, trust_run: bool = False) -> list[RolloutFolder]:
@@ -88,4 +90,4 @@ def _folder(path: Path, files: dict[int, Path], trust_run: bool) -> RolloutFolde
         kind = KINDS[validated or path.name.startswith("val")]
         return RolloutFolder(path, kind, files, note=f"{path} has no {NAME}, which the vision_r1 trainer modes write")
     found = read_run_file(file, trust_run)
-    return RolloutFolder(path, found.kind, files, found.rules, found.samples, found.note)
+    return RolloutFolder(path, found.kind, files, found.rules, found.samples, found.note, found.origin)

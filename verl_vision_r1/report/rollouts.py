@@ -9,6 +9,7 @@ from verl_vision_r1.evaluation.predictions.detections import boxes_in_pixels
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.predictions.published_parsers import read_any
 from verl_vision_r1.report.curves import criteria_of
+from verl_vision_r1.report.judged import Judged, judge
 from verl_vision_r1.rewards.answers.points import parse_points
 from verl_vision_r1.rewards.matching import NO_PAIRS, Match
 from verl_vision_r1.rewards.presets import Unevaluated
@@ -18,7 +19,7 @@ from verl_vision_r1.training.run_file import Rules
 
 MAX_CHARACTERS: Final = 20_000
 """Maximum number of characters of a completion on the page."""
-MAX_BOXES: Final = 300
+MAX_BOXES: Final = 600
 """Maximum number of boxes, and of matches, of a completion on the page."""
 MAX_LABEL: Final = 200
 """Maximum number of characters of a label."""
@@ -41,6 +42,7 @@ class Parsed:
         labels: A label for each box, or None; empty for formats without labels.
         confidences: A confidence for each box; None for formats without confidences.
         matches: (prediction index, object index, IoU, whether the labels are equal).
+        judged: The outcome of each box, whatever the reward configuration.
         total: The total reward, computed again; None if the reward configuration is unknown or not evaluated.
     """
 
@@ -48,6 +50,7 @@ class Parsed:
     labels: list[str | None]
     confidences: list[float] | None
     matches: list[tuple[int, int, float, bool]]
+    judged: Judged
     total: float | None
 
 
@@ -66,12 +69,13 @@ def parse(line: Line, rules: TaskRules | None, stage: Stage | None) -> Parsed:
         fixed = replace(rules, parser=lambda text, frame: answer, matcher=lambda answer, target, stage: match)
         if not any(isinstance(item, Unevaluated) for item in rules.functions):
             total = score_completion(line.text, line.target, fixed, line.frame, stage).total
-    boxes = np.round(boxes_in_pixels(answer, line.target), 2)
+    boxes = boxes_in_pixels(answer, line.target)
     return Parsed(
-        boxes.tolist(),
+        np.round(boxes, 2).tolist(),
         [label if label is None else label[:MAX_LABEL] for label in answer.labels],
         None if answer.confidences is None else answer.confidences.tolist(),
         _matches(match),
+        judge(answer, boxes, line.target),
         total,
     )
 
@@ -108,6 +112,10 @@ def describe(line: Line, kind: str, rules: Rules | None) -> dict[str, Any]:
         "confidences": parsed.confidences and parsed.confidences[:MAX_BOXES],
         "predicted": len(parsed.boxes),
         "pairs": parsed.matches[:MAX_BOXES],
+        "outcomes": parsed.judged.codes[:MAX_BOXES],
+        "nearest": parsed.judged.nearest[:MAX_BOXES],
+        "missed": parsed.judged.missed,
+        "refusal": parsed.judged.refusal,
     }
 
 

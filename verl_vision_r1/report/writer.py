@@ -12,8 +12,10 @@ from verl_vision_r1.documents import replaced
 from verl_vision_r1.evaluation.predictions.predictions_file import read_predictions
 from verl_vision_r1.report.curves import Means, criteria_of, figures, means_of, read_means
 from verl_vision_r1.report.document import document
+from verl_vision_r1.report.header import header, names
+from verl_vision_r1.report.highlights import highlights
 from verl_vision_r1.report.page import render
-from verl_vision_r1.report.prompts import choose
+from verl_vision_r1.report.prompts import Prompt, choose
 from verl_vision_r1.report.rollout_files import RolloutFolder, find_rollout_files, rollout_files_so_far
 from verl_vision_r1.shown import printable
 
@@ -55,6 +57,20 @@ class Cache:
         return self.means[key]
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run on the page: its folders, the means of all its steps, and the prompts that are shown."""
+
+    name: str
+    folders: list[RolloutFolder]
+    means: dict[str, dict[int, Means]]
+    prompts: list[Prompt]
+
+    @property
+    def steps(self) -> list[Means]:
+        return [step for kind in self.means.values() for step in kind.values()]
+
+
 def write_report(
     run: Path,
     out: Path,
@@ -62,32 +78,52 @@ def write_report(
     refresh: int = 0,
     cache: Cache | None = None,
     trust_run: bool = False,
+    against: Path | None = None,
 ) -> Report:
-    """Write the page of a run.
+    """Write the page of a run, or of two.
 
     Args:
         run: The folder of the run.
         out: The HTML file to write.
-        limit: Maximum number of completions on the page; the curves use all.
+        limit: Maximum number of completions on the page, of both runs together; the curves use all.
         refresh: Seconds after which the browser reloads the page; 0 for never.
         cache: The means of files that were read before.
-        trust_run: Whether the custom functions that the run's files name are imported and called.
+        trust_run: Whether the custom functions that the runs' files name are imported and called.
+        against: The folder of a second run, which is shown next to the first.
 
     Raises:
-        FileNotFoundError: The folder does not exist.
+        FileNotFoundError: A folder does not exist.
         ValueError: It has no rollout files, or one of another format; or plotly or itables is not installed.
     """
-    folders = find_rollout_files(run, trust_run)
-    means = read_means(folders, (cache or Cache()).read, progress)
-    prompts = choose(folders, limit)
-    steps = [step for kind in means.values() for step in kind.values()]
-    shown, total = sum(len(prompt.lines) for prompt in prompts), sum(step.completions for step in steps)
+    paths = [run] if against is None else [run, against]
+    runs = _read(paths, max(limit // len(paths), 1), cache or Cache(), trust_run)
+    steps = [step for one in runs for step in one.steps]
+    folders = [folder for one in runs for folder in one.folders]
+    shown = sum(len(prompt.lines) for one in runs for prompt in one.prompts)
+    total = sum(step.completions for step in steps)
     notes = _notes(folders, shown, total, sum(step.broken for step in steps))
-    content = document(prompts, folders, partial(progress, desc="page"))
-    content |= {"title": f"{run.resolve().name}: rollouts", "notes": notes, "refresh": refresh}
-    content |= {"figures": figures(means, _criteria(folders, steps))}
+    content = document([(one.prompts, one.folders) for one in runs], partial(progress, desc="page"))
+    title = " against ".join(one.name for one in runs)
+    second = [(one.means, one.name) for one in runs[1:]]
+    content |= {
+        **{"title": f"{title}: rollouts", "notes": notes, "refresh": refresh},
+        "runs": [header(one.name, one.folders, one.means) for one in runs],
+        "highlights": highlights(content["prompts"], runs[-1].name),
+        "figures": figures(runs[0].means, _criteria(folders, steps), *(second[0] if second else ())),
+    }
     _write(out, render(content))
     return Report(out, out.stat().st_size, shown, total, tuple(notes))
+
+
+def _read(paths: Sequence[Path], limit: int, cache: Cache, trust_run: bool) -> list[_Run]:
+    """Read the runs; the second prefers the prompts of the first."""
+    runs: list[_Run] = []
+    for name, path in zip(names(paths), paths, strict=True):
+        folders = find_rollout_files(path, trust_run)
+        wanted = {prompt.identity for one in runs for prompt in one.prompts}
+        prompts = choose(folders, limit, wanted)
+        runs.append(_Run(name, folders, read_means(folders, cache.read, progress), prompts))
+    return runs
 
 
 def _criteria(folders: Sequence[RolloutFolder], steps: Sequence[Means]) -> list[str]:
@@ -135,35 +171,35 @@ def _write(out: Path, page: str) -> None:
         unfinished.write_text(page, encoding="utf-8")
 
 
-def follow(make: Callable[[Cache], Report], run: Path, seconds: float) -> Iterator[Report]:
+def follow(make: Callable[[Cache], Report], runs: Sequence[Path], seconds: float) -> Iterator[Report]:
     """Write the page whenever the rollout files of a run change, forever.
 
     Args:
         make: Writes the page.
-        run: The folder of the run, which may have no rollout files yet.
+        runs: The folders of the runs, which may have no rollout files yet.
         seconds: Interval between two checks.
 
     Yields:
         Each page that was written.
 
     Raises:
-        FileNotFoundError: The folder does not exist.
+        FileNotFoundError: A folder does not exist.
         ValueError: A file is invalid, and does not change within the interval.
     """
     cache = Cache()
-    seen: list[tuple[Path, int, int]] = []
+    seen: list[list[tuple[Path, int, int]]] = []
     while True:
-        state = _state(run)
-        if state and state != seen:
+        states = list(map(_state, runs))
+        if all(states) and states != seen:
             try:
                 yield make(cache)
             except ValueError:
                 # A file that is being written may still be empty; one that stays so is invalid.
                 time.sleep(seconds)
-                if _state(run) == state:
+                if list(map(_state, runs)) == states:
                     raise
                 continue
-            seen = state
+            seen = states
         time.sleep(seconds)
 
 

@@ -59,6 +59,20 @@ def masked(command: list[str]) -> str:
     return " ".join(shlex.quote(_masked(argument)) for argument in command)
 
 
+def masked_again(command: str) -> str:
+    """The output of `masked`, masked once more: of a file that somebody else wrote.
+
+    Example:
+        >>> masked_again("python 'a=[1, 2]' api_key=abc")
+        "python 'a=[1, 2]' 'api_key=***'"
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    return masked(words)
+
+
 def _masked(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if equals and (SECRET.search(key) or WITHIN.search(value)):

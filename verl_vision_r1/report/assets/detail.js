@@ -1,4 +1,29 @@
-// The selected prompt: its image and rollouts, and the completion and matches of the selected rollout.
+// The selected prompt: in each run its picture, its rollouts, and the completion and matches of the selected rollout.
+
+/** The id of an element of a run's side. */
+function at(name, side) {
+  return side ? `${name}-against` : name;
+}
+
+function makeSides() {
+  const made = DATA.runs.map((run, side) => {
+    const part = (tag, name) => element(tag, { id: at(name, side), class: name });
+    const title = BOTH ? [element("h3", { class: `run${side + 1}` }, run.name)] : [];
+    const section = element("section", { class: "side", id: at("side", side) }, ...title, part("p", "absent"),
+      part("div", "legend"), part("div", "picture"), part("table", "rollouts"), part("h3", "which"),
+      part("pre", "completion"), part("table", "matches"), part("p", "missed"));
+    section.addEventListener("click", () => chooseSide(side));
+    return section;
+  });
+  fill("sides", ...made);
+  DATA.runs.forEach((_, side) => {
+    const picture = document.getElementById(at("picture", side));
+    document.getElementById(at("completion", side)).setAttribute("dir", "auto");
+    listenToPicture(picture);
+    picture.addEventListener("pointermove", (event) => point(side, event));
+    picture.addEventListener("pointerleave", () => leave(side));
+  });
+}
 
 function row(cells, header = false) {
   return element("tr", {}, ...cells.map((cell) => (cell instanceof Node ? cell : element(header ? "th" : "td", {}, String(cell)))));
@@ -16,36 +41,55 @@ function refinedAndRaw(values) {
   return cell;
 }
 
-function showRollouts(prompt) {
+/** How a rollout is recognised: by its outcomes, or by its colour where all are drawn. */
+function markOf(rollout, index, side) {
+  if (!STATE.every) {
+    const counts = Object.entries(countsOf(rollout)).filter(([, count]) => count);
+    if (!counts.length && rollout.refusal) counts.push([REFUSALS[rollout.refusal], 1]);
+    const parts = counts.map(([name, count]) => element("span", { style: `flex:${count};background:${DATA.palette.outcomes[name]}` }));
+    const title = rollout.refusal || counts.map(([name, count]) => `${count} ${name}`).join(", ");
+    return element("td", { class: "toggle" }, element("span", { class: "bar", title }, ...parts));
+  }
+  const box = element("input", { type: "checkbox", "aria-label": `boxes of rollout ${index + 1}` });
+  box.checked = !STATE.hidden[side].has(index);
+  box.addEventListener("click", (event) => { event.stopPropagation(); toggle(index, side); });
+  return element("td", { class: "toggle" }, box, " ", element("span", { class: "colour", style: `background:${colourOf(index)}` }));
+}
+
+function showRollouts(prompt, side) {
   const names = Object.keys(prompt.rollouts[0].criteria);
   const heading = row(["", "rollout", "total", ...names, "boxes", "matched", "flags"], true);
+  const kept = passing.get(prompt.index);
   const rows = prompt.rollouts.map((rollout, index) => {
-    const box = element("input", { type: "checkbox", "aria-label": `boxes of rollout ${index + 1}` });
-    box.checked = !STATE.hidden.has(index);
-    box.addEventListener("click", (event) => { event.stopPropagation(); toggle(index); });
-    const toggled = element("td", { class: "toggle" }, box, " ", element("span", { class: "colour", style: `background:${colourOf(index)}` }));
     const flags = element("td", { class: "text" }, ...rollout.flags.map((flag) => element("span", { class: "flag" }, flag)));
     const values = names.map((name) => refinedAndRaw(rollout.criteria[name]));
-    const made = row([toggled, index + 1, number(rollout.total), ...values, rollout.predicted, rollout.pairs.length, flags]);
-    made.classList.toggle("chosen", index === STATE.rollout);
-    made.classList.toggle("passing", Boolean(passing.get(prompt.index)?.has(index)));
-    made.addEventListener("click", () => chooseRollout(index));
+    const cells = [index + 1, number(rollout.total), ...values, rollout.predicted, rollout.pairs.length, flags];
+    const made = row([markOf(rollout, index, side), ...cells]);
+    made.classList.toggle("chosen", index === STATE.rollouts[side]);
+    made.classList.toggle("passing", Boolean(kept?.has(index)) && kept.size < prompt.rollouts.length);
+    made.addEventListener("click", () => chooseRollout(index, side));
     return made;
   });
-  fill("rollouts", heading, ...rows);
+  fill(at("rollouts", side), heading, ...rows);
 }
 
-function showCompletion(prompt) {
-  const rollout = prompt.rollouts[STATE.rollout];
+function showCompletion(prompt, side) {
+  const rollout = prompt.rollouts[STATE.rollouts[side]];
   const stage = rollout.numbers.xi0 === undefined ? "" :
     `, stage ${rollout.numbers.stage}: xi0 ${rollout.numbers.xi0}, xi1 ${rollout.numbers.xi1}, xi2 ${rollout.numbers.xi2}`;
-  fill("which", `Rollout ${STATE.rollout + 1}, line ${rollout.line} of ${prompt.step}.jsonl${stage}`);
+  const step = BOTH ? `step ${prompt.step}, ` : "";
+  fill(at("which", side), `Rollout ${STATE.rollouts[side] + 1}, ${step}line ${rollout.line} of ${prompt.step}.jsonl${stage}`);
   const more = rollout.length - rollout.text.length;
-  fill("completion", rollout.text, ...(more > 0 ? [`\n[${more} more characters in ${prompt.step}.jsonl]`] : []));
+  fill(at("completion", side), rollout.text, ...(more > 0 ? [`\n[${more} more characters in ${prompt.step}.jsonl]`] : []));
 }
 
-function showMatches(prompt) {
-  const rollout = prompt.rollouts[STATE.rollout];
+function outcomeCell(rollout, index) {
+  const name = OUTCOMES[rollout.outcomes[index]] ?? "";
+  return element("td", { class: "text" }, element("span", { class: "colour", style: `background:${DATA.palette.outcomes[name]}` }), ` ${name}`);
+}
+
+function showMatches(prompt, side) {
+  const rollout = prompt.rollouts[STATE.rollouts[side]];
   const points = prompt.task === "pointing";
   const matches = new Map(rollout.pairs.map((match) => [match[0], match]));
   const rows = rollout.boxes.map((box, index) => {
@@ -53,76 +97,55 @@ function showMatches(prompt) {
     const object = match ? `${match[1] + 1} ${prompt.truth.labels[match[1]]}` : "unmatched";
     const stated = rollout.confidences ? [number(rollout.confidences[index], 2)] : [];
     const place = (points ? box.slice(0, 2) : box).map((value) => value.toFixed(1)).join(", ");
-    return row([index + 1, textCell(rollout.labels[index] ?? ""), ...stated, place,
+    return row([index + 1, textCell(rollout.labels[index] ?? ""), outcomeCell(rollout, index), ...stated, place,
       textCell(object), match ? number(match[2]) : "", match ? (match[3] ? "yes" : "no") : ""]);
   });
   const stated = rollout.confidences ? ["confidence"] : [];
   const [kind, place, measure] = points ? ["point", "xy", "nearness"] : ["box", "xyxy", "IoU"];
-  const heading = row([kind, "label", ...stated, `${place}, original-image pixels`, "object", measure, "same label"], true);
-  fill("matches", ...(rows.length ? [heading, ...rows] : []));
-  const matched = new Set(rollout.pairs.map((match) => match[1]));
-  const missed = prompt.truth.labels.map((label, index) => [label, index]).filter(([, index]) => prompt.truth.boxes.length && !matched.has(index));
-  fill("missed", missed.length ? "Missed objects: " + missed.map(([label, index]) => `${index + 1} ${label}`).join(", ") : "");
+  const heading = row([kind, "label", "outcome", ...stated, `${place}, original-image pixels`, "matched object", measure, "same label"], true);
+  fill(at("matches", side), ...(rows.length ? [heading, ...rows] : []));
+  const missed = rollout.missed.map((index) => `${index + 1} ${prompt.truth.labels[index]}`);
+  fill(at("missed", side), missed.length ? "Missed objects: " + missed.join(", ") : "");
 }
 
-function showSwitches(prompt) {
-  const truth = element("input", { type: "checkbox", id: "truth" });
-  truth.checked = STATE.truth;
-  truth.addEventListener("change", () => { STATE.truth = truth.checked; drawPicture(prompt); });
-  const labels = prompt.truth.boxes.length ? `${prompt.truth.boxes.length} objects` : prompt.truth.count ?? (prompt.truth.labels.join(", ") || "no objects");
-  fill("switches", element("label", { class: "switch" }, truth, element("span", { class: "colour", style: `background:${GROUND_TRUTH_COLOUR}` }), `ground truth: ${labels}`),
-    button("all rollouts", showEvery), button("only this rollout", showOnly));
+/** The outcomes of the selected rollout: how many of each, and whether they are drawn. */
+function showLegend(prompt, side) {
+  const rollout = prompt.rollouts[STATE.rollouts[side]];
+  const drawn = !STATE.every && prompt.truth.boxes.length + rollout.outcomes.length > 0;
+  const chips = Object.entries(drawn ? countsOf(rollout) : {}).map(([name, count]) => {
+    const chip = button("", () => { STATE.off.has(name) ? STATE.off.delete(name) : STATE.off.add(name); showDetail(); remember(); });
+    const mark = element("span", { class: name === MISSED ? "colour dashed" : "colour", style: `--own:${DATA.palette.outcomes[name]}` });
+    chip.append(mark, ` ${name} `, element("span", { class: "count" }, String(count)));
+    chip.dataset.outcome = name;
+    chip.setAttribute("aria-pressed", String(!STATE.off.has(name)));
+    chip.classList.toggle("none", !count);
+    return chip;
+  });
+  fill(at("legend", side), ...chips);
 }
 
-function button(text, act) {
-  const made = element("button", { type: "button" }, text);
-  made.addEventListener("click", act);
-  return made;
+function showSide(prompt, side) {
+  const parts = ["legend", "rollouts", "which", "completion", "matches", "missed"];
+  for (const name of parts) document.getElementById(at(name, side)).hidden = !prompt;
+  document.getElementById(at("side", side)).classList.toggle("active", BOTH && side === STATE.side);
+  fill(at("absent", side), prompt ? "" : "This prompt is not among those of this run.");
+  drawPicture(side);
+  if (!prompt) return;
+  showLegend(prompt, side);
+  showRollouts(prompt, side);
+  showCompletion(prompt, side);
+  showMatches(prompt, side);
 }
 
 function showDetail() {
-  const prompt = STATE.prompt;
+  const { prompt } = STATE;
   document.getElementById("detail").hidden = !prompt;
+  document.body.classList.toggle("large", STATE.large && Boolean(prompt));
   if (!prompt) return;
   fill("heading", `${prompt.kind}, step ${prompt.step}, ${prompt.source}, image ${prompt.image_id}`);
   const { note } = DATA.images[prompt.image];
   const missing = note && `  [${note}]`;
   fill("asked", `${prompt.prompt.trim()}${missing}\n${prompt.width} x ${prompt.height} pixels, predictions in the frame ${prompt.frame}`);
   showSwitches(prompt);
-  drawPicture(prompt);
-  showRollouts(prompt);
-  showCompletion(prompt);
-  showMatches(prompt);
-}
-
-function choosePrompt(prompt, rollout = 0) {
-  STATE.prompt = prompt;
-  STATE.rollout = prompt ? Math.min(Math.max(rollout, 0), prompt.rollouts.length - 1) : 0;
-  STATE.hidden = new Set();
-  showDetail();
-  markChosen();
-  remember();
-}
-
-function chooseRollout(index) {
-  STATE.rollout = index;
-  STATE.hidden.delete(index);
-  showDetail();
-  remember();
-}
-
-function toggle(index) {
-  STATE.hidden.has(index) ? STATE.hidden.delete(index) : STATE.hidden.add(index);
-  drawPicture(STATE.prompt);
-  showRollouts(STATE.prompt);
-}
-
-function showEvery() {
-  STATE.hidden = new Set();
-  showDetail();
-}
-
-function showOnly() {
-  STATE.hidden = new Set(STATE.prompt.rollouts.map((_, index) => index).filter((index) => index !== STATE.rollout));
-  showDetail();
+  sides().forEach((each, side) => showSide(each, side));
 }

@@ -5,7 +5,8 @@ function refilter() {
   table.draw();
   if (!STATE.prompt || !passing.has(STATE.prompt.index)) {
     const [first] = listed();
-    choosePrompt(first === undefined ? null : DATA.prompts[first], first === undefined ? 0 : firstPassing(DATA.prompts[first]));
+    if (first === undefined) choosePrompt(null);
+    else choosePrompt(DATA.prompts[first], firstPassing(DATA.prompts[first]));
   } else {
     showDetail();
     remember();
@@ -21,22 +22,27 @@ function changed(name) {
   refilter();
 }
 
+function filtersReset() {
+  computeChanges();
+  table.rows().invalidate("data");
+  drawCurves();
+  refilter();
+}
+
 const KEYS = {
   j: () => move(1), ArrowDown: () => move(1), k: () => move(-1), ArrowUp: () => move(-1),
   l: () => stepRollout(1), ArrowRight: () => stepRollout(1), h: () => stepRollout(-1), ArrowLeft: () => stepRollout(-1),
-  t: () => document.getElementById("truth")?.click(), o: showOnly, a: showEvery,
-  "/": () => FORM.elements.text.focus(),
+  t: () => document.getElementById("truth")?.click(), o: showOnly, a: showEvery, n: nextLabels, f: toggleLarge,
+  "+": () => zoom(ZOOM_STEP), "=": () => zoom(ZOOM_STEP), "-": () => zoom(1 / ZOOM_STEP), 0: unzoom,
+  s: () => chooseSide(1 - STATE.side), "/": () => FORM.elements.text.focus(),
 };
-
-function stepRollout(count) {
-  const place = STATE.rollout + count;
-  if (STATE.prompt && place >= 0 && place < STATE.prompt.rollouts.length) chooseRollout(place);
-}
 
 function listen() {
   FORM.addEventListener("input", (event) => changed(event.target.name));
   FORM.addEventListener("submit", (event) => event.preventDefault());
-  FORM.addEventListener("reset", () => setTimeout(() => { computeChanges(); table.rows().invalidate("data"); drawCurves(); refilter(); }));
+  FORM.addEventListener("reset", () => setTimeout(filtersReset));
+  window.addEventListener("hashchange", openAddress);
+  window.addEventListener("resize", () => { placeDetail(); viewChanged(); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") document.activeElement.blur();
     const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
@@ -54,19 +60,37 @@ function follow() {
   setInterval(() => label.firstElementChild.checked && location.reload(), 1000 * DATA.refresh);
 }
 
-function start() {
-  fill("notes", ...DATA.notes.map((note) => element("li", {}, note)));
-  offerAll();
-  const { chosen, rollout } = recall();
+/** Keeps the selected prompt below the filters, which may take several lines. */
+function placeDetail() {
+  document.documentElement.style.setProperty("--filters", `${FORM.offsetHeight}px`);
+}
+
+/** Shows what the address names; without one, what is most worth looking at. */
+function openAddress() {
+  const { prompt, rollouts, empty } = recall();
+  const view = { ...VIEW };
+  const [best] = empty ? DATA.highlights : [];
   computeChanges();
   applyFilters();
-  makeTable();
-  table.draw();
+  table.rows().invalidate("data").draw();
   drawCurves();
-  const same = (prompt) => chosen && prompt.kind === chosen[0] && prompt.step === chosen[1] && prompt.identity === chosen[2];
-  const found = DATA.prompts.find(same);
-  if (found && passing.has(found.index)) choosePrompt(found, rollout);
-  else refilter();
+  showHighlights(best);
+  if (best) choosePrompt(DATA.prompts[best.prompt], [best.rollout, 0]);
+  else if (prompt && passing.has(prompt.index)) choosePrompt(prompt, rollouts);
+  else return refilter();
+  setView(view.scale, view.x, view.y);
+  viewChanged();
+  reveal();
+}
+
+function start() {
+  showRuns();
+  offerAll();
+  makeSides();
+  placeDetail();
+  computeChanges();
+  makeTable();
+  openAddress();
   listen();
   follow();
 }

@@ -1,72 +1,129 @@
-// The image with the ground truth and the boxes of every rollout.
+// The pictures: the image of the selected prompt with the shapes of each run, and what the pointer is on.
 
-const GROUND_TRUTH_COLOUR = "#1b7837";
-const COLOURS = ["#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#a6611a", "#e31a1c"];
-const SVG = "http://www.w3.org/2000/svg";
+/** The shapes on each picture, as they were drawn last. */
+const DRAWN = [[], []];
 
-function colourOf(index) {
-  return COLOURS[index % COLOURS.length];
+/** Size of a picture on the screen in pixels. */
+function sizeOf(prompt, room) {
+  const highest = STATE.large ? 0.82 * window.innerHeight : 500;
+  const widest = STATE.large ? Infinity : 720;
+  const width = Math.max(Math.min(room, widest, (highest * prompt.width) / prompt.height), Math.min(room, 160));
+  return [width, (width * prompt.height) / prompt.width];
 }
 
-function svg(name, attributes, text) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
+/** The visible part of the image in its pixels: left, upper, width, height. */
+function visible({ width, height }) {
+  return [VIEW.x * width, VIEW.y * height, width / VIEW.scale, height / VIEW.scale];
 }
 
-/** A box; the polygons of an object with an outline; a point as a dot where it hits, else as a cross. */
-function shapeOf([x1, y1, x2, y2], outline, hit, stroke, size) {
-  if (outline && outline.length) {
-    const ring = (numbers) => numbers.map((number, place) => (place % 2 ? `${number} ` : `${number},`)).join("");
-    return outline.map((numbers) => svg("polygon", { points: ring(numbers), ...stroke }));
+function showImage(picture, prompt) {
+  let image = picture.querySelector("img");
+  if (picture.dataset.image !== String(prompt.image)) {
+    const { url } = DATA.images[prompt.image];
+    image = element("img", { alt: `image ${prompt.image_id}`, draggable: "false" });
+    if (url) image.src = url;
+    picture.replaceChildren(image);
+    picture.dataset.image = prompt.image;
   }
-  if (x1 === x2 && y1 === y2) {
-    const arm = size / 2.5;
-    if (hit) return [svg("circle", { cx: x1, cy: y1, r: arm, fill: stroke.stroke, stroke: "white", "stroke-width": 1.5 })];
-    const cross = `M${x1 - arm},${y1 - arm}L${x1 + arm},${y1 + arm}M${x1 - arm},${y1 + arm}L${x1 + arm},${y1 - arm}`;
-    return [svg("path", { d: cross, stroke: "white", "stroke-width": 6 }), svg("path", { d: cross, ...stroke })];
-  }
-  const place = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) };
-  return [svg("rect", { ...place, ...stroke })];
+  image.style.transform = `scale(${VIEW.scale}) translate(${-100 * VIEW.x}%, ${-100 * VIEW.y}%)`;
 }
 
-/** Draws boxes in original-image pixels; with `named`, the image height, each with its number and label. */
-function drawBoxes(kind, boxes, labels, colour, width, named, size, outlines = [], hits = new Set()) {
-  const group = svg("g", { "data-boxes": kind });
-  boxes.forEach(([x1, y1, x2, y2], index) => {
-    const stroke = { stroke: colour, "stroke-width": width };
-    group.append(...shapeOf([x1, y1, x2, y2], outlines[index], hits.has(index), stroke, size));
-    if (!named) return;
-    const label = `${index + 1} ${shortened(labels[index] ?? "")}`;
-    const above = kind === "truth" ? y1 - size / 3 : y2 + size;
-    const y = Math.min(Math.max(above, size), named - 2);
-    group.append(svg("text", { x: Math.max(x1, 0), y, fill: colour, "font-size": size, "stroke-width": size / 6 }, label));
+function drawPicture(side) {
+  const prompt = sides()[side];
+  const picture = document.getElementById(at("picture", side));
+  picture.hidden = !prompt;
+  if (!prompt) return;
+  const [width, height] = sizeOf(prompt, picture.parentElement.clientWidth || 480);
+  picture.style.width = `${width}px`;
+  picture.style.aspectRatio = `${prompt.width}/${prompt.height}`;
+  picture.classList.toggle("zoomed", VIEW.scale > 1);
+  showImage(picture, prompt);
+  const [left, upper, seen] = visible(prompt);
+  const unit = seen / width;
+  const canvas = svg("svg", { viewBox: visible(prompt).join(" "), preserveAspectRatio: "none" });
+  const shapes = shapesOf(prompt, side);
+  const places = shapes.map(({ box: [x1, y1, x2, y2] }) =>
+    [(Math.min(x1, x2) - left) / unit, (Math.min(y1, y2) - upper) / unit, (Math.max(x1, x2) - left) / unit, (Math.max(y1, y2) - upper) / unit]);
+  for (const shape of shapes) {
+    const group = svg("g", { "data-kind": shape.kind, ...(shape.outcome ? { "data-outcome": shape.outcome } : {}) });
+    group.append(...elementsOf(shape, unit));
+    canvas.append(group);
+  }
+  placeLabels(shapes, places, [width, height], STATE.labels).forEach((spot, index) => {
+    if (spot) canvas.append(...labelElements(shapes[index], spot, unit, [left, upper]));
   });
-  return group;
+  DRAWN[side] = shapes;
+  picture.querySelector("svg")?.remove();
+  picture.append(canvas);
+  showSaid(picture, prompt, side);
 }
 
-function drawPicture(prompt) {
-  const { width, height } = prompt;
-  const source = DATA.images[prompt.image].url;
-  const canvas = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
-  const size = Math.max(width / 38, 4);
-  prompt.rollouts.forEach((rollout, index) => {
-    if (STATE.hidden.has(index)) return;
-    const chosen = index === STATE.rollout;
-    const hits = new Set(rollout.pairs.map((match) => match[0]));
-    const named = chosen && height;
-    const drawn = drawBoxes(index, rollout.boxes, rollout.labels, colourOf(index), chosen ? 3 : 2, named, size, [], hits);
-    canvas.append(drawn);
-  });
-  const chosen = canvas.querySelector(`[data-boxes="${STATE.rollout}"]`);
-  if (chosen) canvas.append(chosen);
-  if (STATE.truth) {
-    const { boxes, labels, outlines } = prompt.truth;
-    canvas.append(drawBoxes("truth", boxes, labels, GROUND_TRUTH_COLOUR, 3, height, size, outlines));
+function drawPictures() {
+  if (STATE.prompt) sides().forEach((_, side) => drawPicture(side));
+}
+
+/** What a completion says that no box shows: that it refuses, or should have. */
+function saidOf(prompt, rollout) {
+  const objects = prompt.truth.boxes.length || prompt.truth.count || 0;
+  return {
+    "rightly refused": "rightly refused: there is nothing to find",
+    "wrongly refused": `wrongly refused: ${objects === 1 ? "the only object is" : `all ${objects} objects are`} missed`,
+    "answered a negative": `answered, but there is nothing to find${rollout.predicted ? `: ${rollout.predicted} predicted` : ""}`,
+  }[rollout.refusal] ?? "";
+}
+
+function showSaid(picture, prompt, side) {
+  picture.querySelector(".said")?.remove();
+  const rollout = prompt.rollouts[STATE.rollouts[side]];
+  const said = STATE.every ? "" : saidOf(prompt, rollout);
+  if (!said) return;
+  const colour = DATA.palette.outcomes[REFUSALS[rollout.refusal]];
+  picture.append(element("div", { class: "said", style: `background:${colour};color:${inkOn(colour)}` }, said));
+}
+
+/** The smallest shape at a place in original-image pixels; `slack` is the distance from which an edge counts. */
+function shapeAt(shapes, [x, y], slack) {
+  const inside = ({ box: [x1, y1, x2, y2] }) =>
+    Math.min(x1, x2) - slack <= x && x <= Math.max(x1, x2) + slack && Math.min(y1, y2) - slack <= y && y <= Math.max(y1, y2) + slack;
+  const area = ({ box: [x1, y1, x2, y2] }) => Math.abs((x2 - x1) * (y2 - y1));
+  return shapes.filter(inside).reduce((best, shape) => (best && area(best) < area(shape) ? best : shape), null);
+}
+
+/** Draws shapes thick, above the others. */
+function highlight(picture, shapes, unit) {
+  picture.querySelector("[data-kind=pointed]")?.remove();
+  if (!shapes.length) return;
+  const group = svg("g", { "data-kind": "pointed" });
+  for (const shape of shapes) {
+    group.append(...elementsOf({ ...shape, colour: "#fff", width: 7, dashed: false }, unit), ...elementsOf({ ...shape, width: 4 }, unit));
   }
-  const shown = Math.min(Math.max(width, 480), 640, (420 * width) / height);
-  const image = element("img", { alt: `image ${prompt.image_id}`, style: `width:${shown}px;aspect-ratio:${width}/${height}` });
-  if (source) image.src = source;
-  fill("picture", image, canvas);
+  picture.querySelector("svg")?.append(group);
+}
+
+/** Shows what is at the pointer, and the object that a prediction was compared with. */
+function point(side, event) {
+  const picture = document.getElementById(at("picture", side));
+  const prompt = sides()[side];
+  const [left, upper, width, height] = visible(prompt);
+  const [across, down] = within(event, picture);
+  const unit = width / picture.clientWidth;
+  const shape = shapeAt(DRAWN[side], [left + across * width, upper + down * height], 5 * unit);
+  const object = shape && DRAWN[side].find((other) => other.kind === "object" && other.index === shape.object);
+  highlight(picture, [object, shape].filter(Boolean), unit);
+  showTip(shape?.says, event);
+}
+
+function showTip(text, event) {
+  const tip = document.getElementById("tip");
+  tip.hidden = !text;
+  if (!text) return;
+  tip.textContent = text;
+  const { width, height } = tip.getBoundingClientRect();
+  tip.style.left = `${Math.max(Math.min(event.clientX + 14, window.innerWidth - width - 6), 0)}px`;
+  tip.style.top = `${event.clientY + 18 + height > window.innerHeight ? event.clientY - height - 10 : event.clientY + 18}px`;
+}
+
+function leave(side) {
+  highlight(document.getElementById(at("picture", side)), [], 1);
+  showTip("");
 }
