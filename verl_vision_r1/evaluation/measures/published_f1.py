@@ -5,6 +5,7 @@ and over the images for its other data sets, and F1 is the harmonic mean of the 
 """
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from verl_vision_r1.evaluation.measures.average_precision import LIBRARY, precis
 from verl_vision_r1.evaluation.measures.f1 import counts_by_image, match
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 
-LIMIT = 100
+LIMIT: Final = 100
 
 
 def category_means(truth: GroundTruth, detections: Detections, library: str = LIBRARY) -> dict[str, float]:

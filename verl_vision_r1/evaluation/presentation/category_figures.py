@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from verl_vision_r1.evaluation.measures.average_precision import AveragePrecision
 from verl_vision_r1.evaluation.measures.f1 import Counts
 from verl_vision_r1.evaluation.predictions.arrays import GroundTruth
-from verl_vision_r1.evaluation.presentation.style import BLUE, CURVES, GREY, RED, shown
+from verl_vision_r1.evaluation.presentation.style import BLUE, CURVES, GREY, RED, overlap, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,16 +113,12 @@ def _label_spots(
         for left, bottom, side in corners:
             box = (left, bottom, left + wide, bottom + high)
             inside = left >= 0 and bottom >= 0 and box[2] <= scale[0] and box[3] <= scale[1]
-            if inside and not any(_overlap(box, other) for other in taken):
+            if inside and not any(overlap(box, other) for other in taken):
                 taken.append(box)
                 across = left + {"left": 0, "center": wide / 2, "right": wide}[side]
                 places = across / scale[0], (bottom + high / 2) / scale[1]
                 axes.text(places[0], places[1], name, fontsize=size, ha=side, va="center", zorder=4)
                 break
-
-
-def _overlap(first: Sequence[float], second: Sequence[float]) -> bool:
-    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def draw_by_category(axes: "Axes", truth: GroundTruth, ap: AveragePrecision, counts: Counts) -> None:

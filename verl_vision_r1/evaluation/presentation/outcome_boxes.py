@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from verl_vision_r1.boxes import Boxes
 from verl_vision_r1.data.picture_grid import LINE, shortened
 from verl_vision_r1.evaluation.measures.outcomes import FOUND, MISSED
-from verl_vision_r1.evaluation.presentation.style import OUTCOME_COLOURS
+from verl_vision_r1.evaluation.presentation.style import OUTCOME_COLOURS, overlap
 
 DASH: Final = 7
 """Length of a dash, and of the gap after it, in pixels."""
@@ -60,7 +60,7 @@ def draw_marks(
         left = max(0.0, min(float(mark.box[0]), image.width - wide))
         for top in (float(mark.box[1]) - LINE, float(mark.box[1]) + 1, float(mark.box[3]) + 1):
             place = (left, top, left + wide, top + LINE)
-            if 0 <= top <= image.height - LINE and not any(_overlap(place, other) for other in taken):
+            if 0 <= top <= image.height - LINE and not any(overlap(place, other) for other in taken):
                 taken.append(place)
                 pen.rectangle(place, fill=OUTCOME_COLOURS[mark.outcome])
                 pen.text((left, top), name, fill="white", font=font)
@@ -78,10 +78,6 @@ def _outline(pen: ImageDraw.ImageDraw, mark: Mark) -> None:
     for start in np.arange(top, bottom, 2 * DASH).tolist():
         for across in (left, right):
             pen.line((across, start, across, min(start + DASH, bottom)), fill=colour, width=2)
-
-
-def _overlap(first: Sequence[float], second: Sequence[float]) -> bool:
-    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def within(boxes: Boxes, size: tuple[int, int]) -> Boxes:

@@ -1,5 +1,6 @@
 """Colours, fonts and names that all figures share."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from verl_vision_r1.evaluation.measures.outcomes import MISSED, OUTCOMES
@@ -37,3 +38,13 @@ def shown(name: str, length: int = 24) -> str:
     line = " ".join("".join(character if character.isprintable() else " " for character in name).split())
     short = line if len(line) <= length else line[: length - 1] + "…"
     return short.replace("$", r"\$")
+
+
+def overlap(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two rectangles, `xyxy`, overlap.
+
+    Example:
+        >>> overlap((0, 0, 2, 2), (1, 1, 3, 3)), overlap((0, 0, 2, 2), (2, 0, 3, 2))
+        (True, False)
+    """
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
