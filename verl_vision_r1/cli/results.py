@@ -39,6 +39,12 @@ def evaluate(
     library: Annotated[
         str, typer.Option(help="hotcoco, faster-coco-eval or pycocotools.", show_default="the first that is installed")
     ] = "",
+    confidence: Annotated[
+        str,
+        typer.Option(
+            help="Confidences of boxes: protocol (as it says), logprob (of the box's own tokens) or constant."
+        ),
+    ] = "protocol",
     figures: Annotated[bool, typer.Option(help="Draw figures and a gallery of the worst images.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -53,11 +59,11 @@ def evaluate(
     from verl_vision_r1.evaluation.presentation.tables import show
 
     library = library or LIBRARY
-    effort = Effort(permutations, seed, library)
+    effort = Effort(permutations, seed, library, confidence)
     found = run(predictions, annotations, protocol, category_list=category_list, partial=partial, effort=effort)
     other = None
     if against is not None:
-        no_permutations = Effort(0, seed, library)
+        no_permutations = Effort(0, seed, library, confidence)
         before = run(
             against, annotations, protocol, category_list=category_list, partial=partial, effort=no_permutations
         )

@@ -31,7 +31,11 @@ def saved(out: Path, truth: GroundTruth, detections: Detections, comparison: Com
 def test_some_figures_need_confidences_or_a_comparison(tmp_path: Path) -> None:
     truth, detections = random_arrays.scene(0)
     always = {"precision_recall.png", "by_category.png", "by_size.png", "confusion.png", "page.png"}
-    assert saved(tmp_path / "a", truth, detections, BOTH) == always | {"calibration.png", "before_after.png"}
+    assert saved(tmp_path / "a", truth, detections, BOTH) == always | {
+        "calibration.png",
+        "risk_coverage.png",
+        "before_after.png",
+    }
     constant = replace(detections, scores=np.full(len(detections.scores), 0.99))
     assert saved(tmp_path / "b", truth, constant) == always
 

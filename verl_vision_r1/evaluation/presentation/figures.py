@@ -12,6 +12,7 @@ from verl_vision_r1.evaluation.measures.average_precision import AveragePrecisio
 from verl_vision_r1.evaluation.measures.calibration import calibration
 from verl_vision_r1.evaluation.measures.confusion import confusion
 from verl_vision_r1.evaluation.measures.f1 import Matches, counts_by_category
+from verl_vision_r1.evaluation.measures.risk_coverage import risk_coverage
 from verl_vision_r1.evaluation.predictions.arrays import Detections, GroundTruth
 from verl_vision_r1.evaluation.presentation.category_figures import (
     draw_by_category,
@@ -23,6 +24,7 @@ from verl_vision_r1.evaluation.presentation.overall_figures import (
     draw_before_after,
     draw_by_size,
     draw_calibration,
+    draw_risk_coverage,
 )
 from verl_vision_r1.evaluation.presentation.style import FAMILIES
 
@@ -51,8 +53,8 @@ def save_figures(
 
     Returns:
         The paths of `precision_recall.png`, `by_category.png`, `by_size.png` and `confusion.png`; of `calibration.png`
-        if the predictions have confidences; of `before_after.png` with a comparison; and of `page.png` with all of
-        them.
+        and `risk_coverage.png` if the predictions have confidences; of `before_after.png` with a comparison; and of
+        `page.png` with all of them.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -73,7 +75,7 @@ def save_figures(
             figure = Figure(figsize=(8, 7), layout="constrained")
             draw(figure.add_subplot())
             written.append(_saved(figure, out / f"{name}.png"))
-        columns = 2 if len(panels) <= 4 else 3
+        columns = (len(panels) + 1) // 2
         page = Figure(figsize=(7.2 * columns, 12.6), layout="constrained")
         for axes, draw in zip(page.subplots(2, columns).flat, panels.values(), strict=False):
             draw(axes)
@@ -98,7 +100,9 @@ def _panels(
     if not detections.constant:
         kept = ~matches.ignored[:, 0]
         bins = calibration(detections.scores[kept], matches.hit[kept, 0])
+        curve = risk_coverage(detections.scores[kept], matches.hit[kept, 0])
         panels["calibration"] = lambda axes: draw_calibration(axes, bins)
+        panels["risk_coverage"] = lambda axes: draw_risk_coverage(axes, curve)
     if comparison is not None:
         panels["before_after"] = lambda axes: draw_before_after(axes, comparison)
     return panels

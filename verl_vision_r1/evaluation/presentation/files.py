@@ -17,7 +17,7 @@ from verl_vision_r1.shown import printable
 
 FIGURES: Final = (
     *("precision_recall.png", "by_category.png", "by_size.png", "confusion.png", "calibration.png"),
-    *("before_after.png", "page.png", "worst.jpg", "errors.jpg"),
+    *("risk_coverage.png", "before_after.png", "page.png", "worst.jpg", "errors.jpg"),
 )
 
 

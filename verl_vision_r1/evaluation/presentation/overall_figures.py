@@ -8,6 +8,7 @@ import numpy as np
 
 from verl_vision_r1.evaluation.measures.average_precision import AveragePrecision
 from verl_vision_r1.evaluation.measures.calibration import Calibration, expected_calibration_error
+from verl_vision_r1.evaluation.measures.risk_coverage import RiskCoverage
 from verl_vision_r1.evaluation.presentation.style import BLUE, GREY, PRINTED, RED, SKY, shown
 
 if TYPE_CHECKING:
@@ -69,6 +70,21 @@ def draw_calibration(axes: "Axes", found: Calibration) -> None:
         fontsize=11,
         pad=22,
     )
+
+
+def draw_risk_coverage(axes: "Axes", curve: RiskCoverage) -> None:
+    """Draw the fraction of false positives among the most confident predictions, by how many are kept."""
+    axes.step(curve.coverage, curve.risk, where="pre", color=BLUE, linewidth=1.6, label="By confidence")
+    if len(curve.risk):
+        axes.axhline(curve.risk[-1], color=GREY, linestyle="--", linewidth=1, label="Without a ranking")
+        axes.legend(loc="upper left", frameon=False, fontsize=9)
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        xlabel="Coverage (fraction of predictions kept)",
+        ylabel="Risk (1 - precision, IoU = 0.5)",
+    )
+    axes.set_title(f"Risk and coverage: area under the curve (AURC) {curve.area:.3f}", fontsize=11)
 
 
 def draw_before_after(axes: "Axes", comparison: Comparison) -> None:

@@ -13,6 +13,7 @@ from verl_vision_r1.evaluation.compare import FEW, Differences
 from verl_vision_r1.evaluation.evaluate import Evaluation
 from verl_vision_r1.evaluation.measure import TASKS, Measured
 from verl_vision_r1.evaluation.measures.refusal import NAMES as REFUSAL
+from verl_vision_r1.evaluation.predictions.confidence import CONFIDENCES, PROTOCOL
 from verl_vision_r1.evaluation.predictions.coverage import PROBLEMS
 from verl_vision_r1.shown import printable
 
@@ -34,7 +35,7 @@ COLUMNS: Final = {
 
 MORE: Final = (
     *("AP_federated", "AP_rare", "AP_common", "AP_frequent"),
-    *("AP_few_", "AP_novel", "AP_LVIS", "AP_not", "calibration"),
+    *("AP_few_", "AP_novel", "AP_LVIS", "AP_not", "AP_logprob", "AP_constant", "calibration", "risk_coverage"),
 )
 """Prefixes of detection metrics that only some evaluations have."""
 
@@ -172,6 +173,9 @@ def _signed(name: str, value: float) -> str:
 def notes(evaluation: Evaluation) -> list[str]:
     """The notes on the metrics: assumptions, expected questions, and problems of the predictions file."""
     found = [f"assumed: {sentence}" for sentence in evaluation.protocol.assumes]
+    if evaluation.effort.confidence != PROTOCOL:
+        source = CONFIDENCES[evaluation.effort.confidence]
+        found.append(f"confidence of a box, in place of what the protocol assumes: {source}")
     found += [f"{', '.join(names)}: {basis}" for basis, names in _by_basis(evaluation).items()]
     if any(measured.spread for measured in evaluation.sets):
         found.append("in brackets: minimum and maximum over permutations of boxes with equal scores")
