@@ -20,6 +20,7 @@ class Opened:
 
     def __init__(self, browser: Any, path: Path, width: int = 1500, height: int = 1200) -> None:
         self.tab = browser.new_page(viewport={"width": width, "height": height})
+        self.tab.set_default_timeout(120_000)  # A machine that trains at the same time takes long to load plotly.
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
@@ -40,8 +41,8 @@ class Opened:
     def write(self, name: str, value: str) -> None:
         self.tab.locator(f"#filters [name={name}]").fill(value)
 
-    def pixels(self) -> np.ndarray:
-        image = Image.open(io.BytesIO(self.tab.locator("#picture").screenshot())).convert("RGB")
+    def pixels(self, selector: str = "#picture") -> np.ndarray:
+        image = Image.open(io.BytesIO(self.tab.locator(selector).screenshot())).convert("RGB")
         return np.asarray(image)
 
 

@@ -88,11 +88,14 @@ function outcomeCell(rollout, index) {
   return element("td", { class: "text" }, element("span", { class: "colour", style: `background:${DATA.palette.outcomes[name]}` }), ` ${name}`);
 }
 
-function showMatches(prompt, side) {
+/** With more boxes the table shows these first: its layout takes longer than the picture. */
+const FIRST_ROWS = 100;
+
+function showMatches(prompt, side, most = FIRST_ROWS) {
   const rollout = prompt.rollouts[STATE.rollouts[side]];
   const points = prompt.task === "pointing";
   const matches = new Map(rollout.pairs.map((match) => [match[0], match]));
-  const rows = rollout.boxes.map((box, index) => {
+  const rows = rollout.boxes.slice(0, most).map((box, index) => {
     const match = matches.get(index);
     const object = match ? `${match[1] + 1} ${prompt.truth.labels[match[1]]}` : "unmatched";
     const stated = rollout.confidences ? [number(rollout.confidences[index], 2)] : [];
@@ -103,7 +106,8 @@ function showMatches(prompt, side) {
   const stated = rollout.confidences ? ["confidence"] : [];
   const [kind, place, measure] = points ? ["point", "xy", "nearness"] : ["box", "xyxy", "IoU"];
   const heading = row([kind, "label", "outcome", ...stated, `${place}, original-image pixels`, "matched object", measure, "same label"], true);
-  fill(at("matches", side), ...(rows.length ? [heading, ...rows] : []));
+  const rest = rollout.boxes.length > most ? [row([button(`all ${rollout.boxes.length}`, () => showMatches(prompt, side, Infinity))])] : [];
+  fill(at("matches", side), ...(rows.length ? [heading, ...rows, ...rest] : []));
   const missed = rollout.missed.map((index) => `${index + 1} ${prompt.truth.labels[index]}`);
   fill(at("missed", side), missed.length ? "Missed objects: " + missed.join(", ") : "");
 }

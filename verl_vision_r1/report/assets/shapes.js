@@ -78,7 +78,8 @@ function predictionShape(prompt, rollout, index) {
 function outcomeShapes(prompt, rollout) {
   const objects = objectShapes(prompt, rollout, true);
   const predictions = rollout.outcomes.map((_, index) => predictionShape(prompt, rollout, index));
-  const rank = (shape) => ["truth", ...OUTCOMES, MISSED].indexOf(shape.outcome);
+  const order = ["truth", ...OUTCOMES, MISSED];
+  const rank = (shape) => order.indexOf(shape.outcome);
   const hidden = (shape) => STATE.off.has(shape.outcome) || (shape.outcome === "truth" && !STATE.truth);
   return [...objects, ...predictions].filter((shape) => !hidden(shape)).sort((a, b) => rank(a) - rank(b));
 }
