@@ -47,7 +47,7 @@ function makeTable() {
   const layout = { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: "paging" };
   table = new DataTable("#prompts", {
     data: DATA.prompts, columns: columnsOf(), layout, order: [[1, "desc"]], pageLength: LENGTH, deferRender: true, autoWidth: false,
-    language: { info: "_START_ to _END_ of _TOTAL_ prompts", infoFiltered: `(of ${DATA.prompts.filter((prompt) => prompt.listed).length})`, infoEmpty: "no prompt passes the filters", zeroRecords: "" },
+    language: { info: "_START_ to _END_ of _TOTAL_ prompts", infoFiltered: BOTH ? "" : "(of _MAX_)", infoEmpty: "no prompt passes the filters", zeroRecords: "" },
     createdRow: (line, prompt) => line.addEventListener("click", () => choosePrompt(prompt, firstPassing(prompt))),
     drawCallback: () => table && markChosen(),
   });
