@@ -1,11 +1,12 @@
 """Writes the pages that are made from the code: `make docs-generate`.
 
 The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
-`reference/metrics.md`, `guides/hardware.md`, `guides/rehearse.md`, `guides/training.md`, `background/ablations.md`,
-`background/demo_scale.md`, `get_started/demo.md`, `development/architecture.md` and `development/new_verl.md` between
-their two marks. The generators read the YAML files with their comments, the docstrings, the command line, the imports,
-the symbols of verl in the code, the names that a real sample logs, and the results of the last estimates, rehearsals,
-ablations and benchmark of trainers. A test fails where a page differs from what they make.
+`reference/metrics.md`, `guides/confidences.md`, `guides/hardware.md`, `guides/rehearse.md`, `guides/training.md`,
+`background/ablations.md`, `background/demo_scale.md`, `get_started/demo.md`, `development/architecture.md` and
+`development/new_verl.md` between their two marks. The generators read the YAML files with their comments, the
+docstrings, the command line, the imports, the symbols of verl in the code, the names that a real sample logs, and the
+results of the last estimates, rehearsals, ablations and benchmark of trainers. A test fails where a page differs from
+what they make.
 """
 
 import logging
@@ -19,6 +20,7 @@ from generators import (
     ablations,
     architecture,
     command_line,
+    confidences,
     demo,
     demo_scale,
     hardware,
@@ -46,6 +48,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "background/demo_scale.md": demo_scale.page,
     "get_started/demo.md": demo.page,
     "guides/training.md": trainers.page,
+    "guides/confidences.md": confidences.page,
     "images/architecture.svg": lambda written: architecture.picture(),
     "development/architecture.md": architecture.page,
     "development/new_verl.md": new_verl.page,

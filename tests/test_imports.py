@@ -85,7 +85,7 @@ OF_TRAINING = {
     f"training{name}"
     for name in (
         *("", ".trainer", ".metrics", ".advantages", ".groups", ".run_file", ".agent_loop", ".frozen"),
-        *(".sampler", ".steering"),
+        *(".sampler", ".steering", ".single_turn_loop"),
     )
 } | {"training.freeze_vision"}
 

@@ -9,6 +9,7 @@ With an unsupported verl, one line is printed and nothing is registered: other r
 
 import sys
 import traceback
+from typing import Any
 
 import wrapt
 
@@ -45,7 +46,14 @@ def _register_reward_manager(module: object) -> None:
 
 
 def _register_trainers(module: object) -> None:
-    import verl_vision_r1.training.trainer  # noqa: F401  Importing it registers it.
+    from verl_vision_r1.training.trainer import RewardMetrics  # Importing it registers the trainers.
+
+    def log_images(*arguments: Any) -> None:
+        from verl_vision_r1.report.image_log import log_validation
+
+        log_validation(*arguments)
+
+    RewardMetrics.log_images = staticmethod(log_images)
 
 
 def _register_agent_loop(module: object) -> None:

@@ -21,7 +21,7 @@ from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import evaluated
 
 MEASURES: Final = (
-    *("AP", "AP50", "AP75", "F1", "F1_50", "precision_50", "recall_50"),
+    *("AP", "AP_logprob", "AP50", "AP75", "F1", "F1_50", "precision_50", "recall_50"),
     *("count_error", "positives_refused", "negatives_refused"),
 )
 """The measures that are kept, of those that a data set has."""

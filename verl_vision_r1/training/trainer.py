@@ -6,12 +6,13 @@ the score, so `algorithm.adv_estimator=gdpo` finds none of its keys. Our modes, 
 verl's.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 import transfer_queue as tq
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import (
     PPOTrainerColocateAsync,
@@ -20,7 +21,6 @@ from verl.trainer.ppo.v1 import (
     register_trainer,
 )
 
-from verl_vision_r1.settings import Settings
 from verl_vision_r1.training.advantages import criteria_of_the_batch
 from verl_vision_r1.training.metrics import Rollouts, reward_metrics
 from verl_vision_r1.training.run_file import write_run_file
@@ -34,8 +34,19 @@ SECONDS_TO_ANSWER = 30
 """Timeout of the liveness check; a reward worker that does not answer is busy, a dead one raises at once."""
 
 
+LogImages = Callable[[list[dict[str, Any]], DictConfig, Mapping[str, Any], int], None]
+"""(lines of a predictions file, configuration of the run, verl's loggers by name, step)."""
+
+
 class RewardMetrics(SteeredTrainer):
-    """The additions to verl's trainer modes."""
+    """The additions to verl's trainer modes.
+
+    Attributes:
+        log_images: Logs images of a validation; `plugin` sets it, since a run without `vision_r1.log_images` loads
+            nothing that draws.
+    """
+
+    log_images: LogImages
 
     def __init__(self, config: DictConfig) -> None:
         # verl compares this name with its own in many places and uses it as a configuration key.
@@ -121,17 +132,10 @@ class RewardMetrics(SteeredTrainer):
                 reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in extras]
         if self.config.vision_r1.get("log_images") and dump_path == self.config.trainer.validation_data_dir:
             columns = {"input": inputs, "output": outputs, "gts": gts, "score": scores, **reward_extra_infos_dict}
-            self._log_images([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+            entries = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            self.log_images(entries, self.config, self.logger.logger, self.global_steps)
         write_run_file(Path(dump_path), self.config)
         super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
-
-    def _log_images(self, entries: list[dict[str, Any]]) -> None:
-        from verl_vision_r1.training.image_log import log_images, overlays
-
-        plain: Any = OmegaConf.to_container(self.config.vision_r1, resolve=True)
-        settings, files = Settings.from_config(plain), self.config.data.val_files
-        samples = [Path(file) for file in ([files] if isinstance(files, str) else files)]
-        log_images(self.logger.logger, overlays(entries, settings.log_images, settings, samples), self.global_steps)
 
 
 @register_trainer(MODE_PREFIX + "sync")

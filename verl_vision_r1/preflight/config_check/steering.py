@@ -6,7 +6,6 @@ from omegaconf import DictConfig
 
 from verl_vision_r1.data.difficulty import read_difficulty
 from verl_vision_r1.preflight.config_check.training import OURS
-from verl_vision_r1.training.image_log import LOGGERS
 
 if TYPE_CHECKING:
     from verl_vision_r1.settings import Settings
@@ -40,6 +39,8 @@ def check_steering(config: DictConfig, settings: "Settings") -> None:
 
 def _check_logged_images(config: DictConfig, count: int) -> None:
     """Check that images have a logger, and that verl hands over the completions."""
+    from verl_vision_r1.report.image_log import LOGGERS
+
     loggers = config.trainer.logger
     names = [loggers] if isinstance(loggers, str) else list(loggers)
     if not set(names) & set(LOGGERS):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from verl_vision_r1.evaluation.predictions.predictions_file import Line, line_of
@@ -80,6 +81,23 @@ def _overlay(line: Line, content: bytes | None, settings: Settings) -> Overlay:
     explanation = explain(line.text, line.target, rules, line.frame, stage)
     asked = f": {line.subject}" if line.subject else ""
     return Overlay(draw(explanation, image), f"{line.image_id}{asked}, reward {explanation.scores.total:.2f}")
+
+
+def log_validation(
+    entries: Sequence[Mapping[str, Any]], config: DictConfig, loggers: Mapping[str, Any], step: int
+) -> None:
+    """Log `vision_r1.log_images` images of a validation.
+
+    Args:
+        entries: The lines of the predictions file, before they are written.
+        config: The configuration of the run.
+        loggers: `Tracking.logger` of verl: the adapter of each logger by name.
+        step: The training step.
+    """
+    plain: Any = OmegaConf.to_container(config.vision_r1, resolve=True)
+    settings, files = Settings.from_config(plain), config.data.val_files
+    samples = [Path(file) for file in ([files] if isinstance(files, str) else files)]
+    log_images(loggers, overlays(entries, settings.log_images, settings, samples), step)
 
 
 def log_images(loggers: Mapping[str, Any], images: Sequence[Overlay], step: int) -> None:

@@ -12,10 +12,10 @@ from PIL import Image
 from run_on_disk import CURRICULUM, Run, boxes_text
 
 from verl_vision_r1.evaluation.presentation.style import OUTCOME_COLOURS
+from verl_vision_r1.report.image_log import NAME, Overlay, log_images, overlays
 from verl_vision_r1.rewards.presets import read_preset
 from verl_vision_r1.settings import Settings
 from verl_vision_r1.targets import Target
-from verl_vision_r1.training.image_log import NAME, Overlay, log_images, overlays
 
 TARGET = Target([[100, 60, 300, 240]], ["cat"], width=400, height=300)
 CONFIG = {"frame": "auto", "prompt": {}, "reward": read_preset("vision_r1"), "curriculum": CURRICULUM}
@@ -60,7 +60,7 @@ def test_a_missing_image_and_a_faulty_function_do_not_stop_a_run(
     def fail(*args: Any) -> None:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("verl_vision_r1.training.image_log.explain", fail)
+    monkeypatch.setattr("verl_vision_r1.report.image_log.explain", fail)
     assert overlays(lines, 2, settings(), []) == []
     assert "planted" in caplog.text
 
@@ -118,7 +118,7 @@ def test_the_trainer_logs_validations_alone(tmp_path: Path, monkeypatch: pytest.
     pytest.importorskip("transfer_queue", reason="verl's trainer needs TransferQueue")
     from verl.trainer.ppo.v1 import PPOTrainerSync
 
-    from verl_vision_r1.training import image_log
+    from verl_vision_r1.report import image_log
     from verl_vision_r1.training.trainer import VisionR1TrainerSync
 
     logged: list[tuple[int, int]] = []
