@@ -46,6 +46,7 @@ ENTRY_POINTS: Final = (
     "data.dataset",
     "reward_manager",
     "training.agent_loop",
+    "training.single_turn_loop",
     "training.trainer",
     "training.freeze_vision",
     "training.freeze_vision_tower",
@@ -152,14 +153,18 @@ def imports_of(name: str) -> frozenset[str]:
     return frozenset(known for full in ours if (known := _known(full)))
 
 
+OPTIONAL: Final = ("cpu", "report")
+"""Rooms that a run loads only if asked to: `VERL_PLATFORM=cpu`, and `vision_r1.log_images`."""
+
+
 @cache
 def inside_verl() -> frozenset[str]:
-    """The modules that a training run can load, without the CPU platform."""
+    """The modules that every training run can load."""
     found: set[str] = set()
     left = ["__init__", *ENTRY_POINTS]
     while left:
         name = left.pop()
-        if name in found or _room(name) == "cpu":
+        if name in found or _room(name) in OPTIONAL:
             continue
         found.add(name)
         # Importing a module runs the packages that it is in.
