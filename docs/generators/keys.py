@@ -15,6 +15,7 @@ from verl_vision_r1.rewards.matching import MATCHERS
 from verl_vision_r1.rewards.presets import names_in
 from verl_vision_r1.rewards.refinement import Curriculum, Stage
 from verl_vision_r1.rewards.scoring import TOTALS, TaskRules
+from verl_vision_r1.settings import Sampling, Settings
 from verl_vision_r1.targets import TASKS
 
 VALUES_ALONE: Final = re.compile(r"\w+( \| \w+)+")
@@ -49,6 +50,7 @@ KEYS: Final[dict[str, tuple[str, str]]] = {
     "sampler.difficulty": ("string", "path of a file"),
     "sampler.measure": ("string", "`acc` `mean` `spread`"),
     "sampler.range": ("list of two numbers", "the smaller one first"),
+    "log_images": ("integer", "at least 0"),
 }
 """Type and allowed values of every key under `vision_r1`; the YAML files have what it means."""
 
@@ -160,6 +162,9 @@ def _default(key: str) -> str:
         **{f"reward.{item.name}": item.default for item in fields(TaskRules)},
         **{f"curriculum.{item.name}": item.default for item in fields(Curriculum)},
         **{f"curriculum.stages[].{item.name}": item.default for item in fields(Stage)},
+        **{f"sampler.{item.name}": item.default for item in fields(Sampling)},
+        "sampler.range": "[0.0, 1.0]",
+        "log_images": Settings.log_images,
         "reward.tasks.TASK.frame": None,
         "reward.tasks.TASK.criteria.NAME.weight": 1.0,
         "reward.tasks.TASK.criteria.NAME.function": "NAME",
