@@ -3,14 +3,14 @@
 function refilter() {
   applyFilters();
   table.draw();
-  if (!STATE.prompt || !passing.has(STATE.prompt.index)) {
-    const [first] = listed();
-    if (first === undefined) choosePrompt(null);
-    else choosePrompt(DATA.prompts[first], firstPassing(DATA.prompts[first]));
-  } else {
+  const kept = STATE.prompt && passing.get(STATE.prompt.index);
+  if (kept?.has(STATE.rollouts[0])) {
     showDetail();
     remember();
+    return;
   }
+  const next = kept ? STATE.prompt : DATA.prompts[listed()[0]];
+  choosePrompt(next ?? null, next && firstPassing(next));
 }
 
 function changed(name) {
