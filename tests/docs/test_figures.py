@@ -43,7 +43,7 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
 """Page, pattern of the sentence with a group for each figure, and the figures."""
 
 
-@pytest.mark.parametrize(("page", "pattern", "figures"), CLAIMS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("page", "pattern", "figures"), CLAIMS, ids=[page for page, _, _ in CLAIMS])
 def test_a_figure_is_that_of_its_file(page: str, pattern: str, figures: Callable[[], tuple[str, ...]]) -> None:
     found = re.search(pattern, prose(page))
     assert found, f"{page}: expected a sentence like {pattern!r}"
