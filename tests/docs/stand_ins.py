@@ -146,7 +146,8 @@ def _lines(config: Any, step: int) -> Iterator[dict[str, Any]]:
         scores = score_completion(text, target, rules, FRAME, OFF)
         facts = {name: row["extra_info"][name] for name in ("image_id", "question", "subject")}
         place = {"data_source": row["data_source"], "image": row["images"][0]["image"]}
-        yield {**line(target, text, **facts, **place), **scores.as_dict(settings.preset.criteria), "step": step}
+        scored = {**scores.as_dict(settings.preset.criteria), "step": step, "box_log_probs": "[]"}
+        yield {**line(target, text, **facts, **place), **scored}
 
 
 def _answer(target: Target, step: int, *, tagged: bool) -> str:

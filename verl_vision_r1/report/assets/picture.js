@@ -28,6 +28,14 @@ function showImage(picture, prompt) {
   image.style.transform = `scale(${VIEW.scale}) translate(${-100 * VIEW.x}%, ${-100 * VIEW.y}%)`;
 }
 
+/** A box in pixels of the screen; that of a point is the one around its mark. */
+function onScreen(box, unit, left, upper) {
+  const [x1, y1, x2, y2] = box;
+  const margin = isPoint(box) ? ARM + 1 : 0;
+  return [(Math.min(x1, x2) - left) / unit - margin, (Math.min(y1, y2) - upper) / unit - margin,
+    (Math.max(x1, x2) - left) / unit + margin, (Math.max(y1, y2) - upper) / unit + margin];
+}
+
 function drawPicture(side) {
   const prompt = sides()[side];
   const picture = document.getElementById(at("picture", side));
@@ -42,8 +50,7 @@ function drawPicture(side) {
   const unit = seen / width;
   const canvas = svg("svg", { viewBox: visible(prompt).join(" "), preserveAspectRatio: "none" });
   const shapes = shapesOf(prompt, side);
-  const places = shapes.map(({ box: [x1, y1, x2, y2] }) =>
-    [(Math.min(x1, x2) - left) / unit, (Math.min(y1, y2) - upper) / unit, (Math.max(x1, x2) - left) / unit, (Math.max(y1, y2) - upper) / unit]);
+  const places = shapes.map(({ box }) => onScreen(box, unit, left, upper));
   for (const shape of shapes) {
     const group = svg("g", { "data-kind": shape.kind, ...(shape.outcome ? { "data-outcome": shape.outcome } : {}) });
     group.append(...elementsOf(shape, unit));

@@ -2,6 +2,8 @@
 
 const TRUTH_COLOUR = DATA.palette.truth;
 const COLOURS = ["#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#a6611a", "#e31a1c"];
+/** Half the width of the mark of a point in pixels of the screen. */
+const ARM = 6;
 const SVG = "http://www.w3.org/2000/svg";
 
 function colourOf(index) {
@@ -28,7 +30,7 @@ function elementsOf({ box, outline, colour, width, dashed, hit }, unit) {
   }
   const [x1, y1, x2, y2] = box;
   if (isPoint(box)) {
-    const arm = 6 * unit;
+    const arm = ARM * unit;
     if (hit) return [svg("circle", { cx: x1, cy: y1, r: arm, fill: colour, stroke: "white", "stroke-width": 1.5 })];
     const cross = `M${x1 - arm},${y1 - arm}L${x1 + arm},${y1 + arm}M${x1 - arm},${y1 + arm}L${x1 + arm},${y1 - arm}`;
     return [svg("path", { d: cross, stroke: "white", "stroke-width": 6 }), svg("path", { d: cross, ...stroke, "stroke-width": 3 })];
