@@ -136,3 +136,21 @@ def test_the_trainer_logs_validations_alone(tmp_path: Path, monkeypatch: pytest.
     for folder in ("train", "val"):
         made._dump_generations(*texts, columns, folder)
     assert logged == ([(2, 3)] if count else [])
+
+
+@pytest.mark.verl
+def test_a_rollout_file_has_the_values_of_every_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of the first one alone: an agent loop may add some to a few."""
+    pytest.importorskip("transfer_queue", reason="verl's trainer needs TransferQueue")
+    from verl.trainer.ppo.v1 import PPOTrainerSync
+
+    from verl_vision_r1.training.trainer import VisionR1TrainerSync
+
+    written: list[Any] = []
+    monkeypatch.setattr(PPOTrainerSync, "_dump_generations", lambda self, *args: written.append(args[4]))
+    monkeypatch.setattr("verl_vision_r1.training.trainer.write_run_file", lambda path, config: None)
+    made = object.__new__(VisionR1TrainerSync)
+    made.config = OmegaConf.create({"vision_r1": {}, "trainer": {"validation_data_dir": "val"}})
+    made.extras_by_key = {"a": {"total": 1.0}, "b": {"total": 2.0, "box_log_probs": "[]"}}
+    made._dump_generations([], [], [], [], {"uid": ["a", "b"]}, "train")
+    assert written == [{"uid": ["a", "b"], "total": [1.0, 2.0], "box_log_probs": [None, "[]"]}]

@@ -128,7 +128,7 @@ class RewardMetrics(SteeredTrainer):
         # verl writes `reward_extra_info` for validation samples, but only the `uid` for training samples.
         extras = [self.extras_by_key.get(key) for key in reward_extra_infos_dict.get("uid", ())]
         if extras and all(extras):
-            for key in extras[0] or ():
+            for key in dict.fromkeys(key for extra in extras for key in extra or ()):
                 reward_extra_infos_dict[key] = [(extra or {}).get(key) for extra in extras]
         if self.config.vision_r1.get("log_images") and dump_path == self.config.trainer.validation_data_dir:
             columns = {"input": inputs, "output": outputs, "gts": gts, "score": scores, **reward_extra_infos_dict}
