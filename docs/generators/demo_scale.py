@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
 
 from generators.ablations import RESULTS
 from generators.markdown import between_marks, table
+from verl_vision_r1.demo.ablation_table import half_width
 from verl_vision_r1.demo.refusal import OTHERS
 
 START: Final = "start"
@@ -140,8 +140,8 @@ def interval(changes: Sequence[float]) -> tuple[float, float]:
     """
     if len(changes) == 1:
         return -np.inf, np.inf
-    half = stats.t.ppf(0.975, len(changes) - 1) * np.std(changes, ddof=1) / np.sqrt(len(changes))
-    return float(np.mean(changes) - half), float(np.mean(changes) + half)
+    mean, half = float(np.mean(changes)), half_width(changes)
+    return mean - half, mean + half
 
 
 def compared(there: float, low: float, high: float) -> str:

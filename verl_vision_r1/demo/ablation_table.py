@@ -100,8 +100,12 @@ def with_interval(values: Sequence[float]) -> str:
     mean = f"{np.mean(values):.1f}"
     if len(values) == 1:
         return mean
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{mean} ± {half:.1f}"
+    return f"{mean} ± {half_width(values):.1f}"
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half the width of Student's 95 % confidence interval of the mean of at least two values."""
+    return float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def _short(where: str) -> str:

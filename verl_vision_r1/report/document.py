@@ -9,13 +9,12 @@ from statistics import fmean, pstdev
 from typing import Any, Final
 
 from verl_vision_r1.documents import is_regular_file
-from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.presentation.gallery import GROUND_TRUTH_COLOUR
 from verl_vision_r1.evaluation.presentation.style import OUTCOME_COLOURS
 from verl_vision_r1.frames import write_size
 from verl_vision_r1.points import flat
 from verl_vision_r1.report.pairs import pair
-from verl_vision_r1.report.prompts import Prompt
+from verl_vision_r1.report.prompts import Prompt, image_key
 from verl_vision_r1.report.rollout_files import RolloutFolder
 from verl_vision_r1.report.rollouts import MAX_CHARACTERS, describe
 from verl_vision_r1.report.thumbnails import embedded_images, thumbnail
@@ -47,17 +46,13 @@ def document(runs: Sequence[Shown], progress: Callable[..., Any]) -> dict[str, A
     for run, (prompts, folders) in enumerate(runs):
         rules = {folder.kind: folder.rules for folder in folders}
         for prompt in progress(prompts, unit="prompt"):
-            place = numbers.setdefault(_image(prompt.lines[0]), len(numbers))
+            place = numbers.setdefault(image_key(prompt.lines[0]), len(numbers))
             entry = _describe(prompt, rules[prompt.kind])
             described.append(entry | {"run": run, "image": place, "identity": prompt.identity})
     pair(described)
     prompts = [prompt for run in reversed(runs) for prompt in run[0]]
     folders = [folder for run in runs for folder in run[1]]
     return {"prompts": described, "images": _images(prompts, folders, list(numbers), progress), "palette": PALETTE}
-
-
-def _image(line: Line) -> tuple[str, str]:
-    return (line.data_source, line.image_id)
 
 
 def _describe(prompt: Prompt, rules: Any) -> dict[str, Any]:
@@ -84,7 +79,7 @@ def _images(
     keys: Sequence[tuple[str, str]],
     progress: Callable[..., Any],
 ) -> list[dict[str, str]]:
-    files = {_image(prompt.lines[0]): prompt.lines[0].image for prompt in prompts}
+    files = {image_key(prompt.lines[0]): prompt.lines[0].image for prompt in prompts}
     missing = [key for key in keys if not files[key] or not is_regular_file(Path(files[key]))]
     samples = dict.fromkeys(path for folder in folders for path in folder.samples)
     embedded = embedded_images(samples, missing) if missing else {}

@@ -18,7 +18,7 @@ from PIL import Image
 from verl_vision_r1.evaluation.predictions.predictions_file import Line, line_of
 from verl_vision_r1.evaluation.presentation.image_files import NoImageError, open_reduced
 from verl_vision_r1.report.drawing import SIDES, draw
-from verl_vision_r1.report.prompts import identity
+from verl_vision_r1.report.prompts import identity, image_key
 from verl_vision_r1.report.thumbnails import embedded_images
 from verl_vision_r1.rewards.explanation import explain
 from verl_vision_r1.settings import Settings
@@ -59,18 +59,14 @@ def overlays(
     lines = [line_of(dict(entry), number, Path("validation")) for number, entry in enumerate(entries, start=1)]
     drawable = [line for line in lines if line.target.task not in ("classification", "counting")]
     chosen = sorted(drawable, key=identity)[:count]
-    embedded = embedded_images(samples, [_key(line) for line in chosen if not line.image])
+    embedded = embedded_images(samples, [image_key(line) for line in chosen if not line.image])
     found = []
     for line in chosen:
         try:
-            found.append(_overlay(line, embedded.get(_key(line)), settings))
+            found.append(_overlay(line, embedded.get(image_key(line)), settings))
         except Exception as error:  # A custom function of the rewards: the flag of the score says so.
             logger.error("%s of %s could not be drawn for the loggers: %s", line.image_id, line.data_source, error)
     return found
-
-
-def _key(line: Line) -> tuple[str, str]:
-    return line.data_source, line.image_id
 
 
 def _overlay(line: Line, content: bytes | None, settings: Settings) -> Overlay:

@@ -33,6 +33,11 @@ class Prompt:
         return identity(self.lines[0])
 
 
+def image_key(line: Line) -> tuple[str, str]:
+    """Data source and image id: the same for all prompts about an image."""
+    return line.data_source, line.image_id
+
+
 def identity(line: Line) -> str:
     """The id of a completion's prompt: a 12-digit hash of data source, image, question and prompt text.
 

@@ -130,6 +130,11 @@ def test_token_spans_cover_the_text(text: str, special: bool) -> None:
     assert "".join(written[start:end] for start, end in dict.fromkeys(spans)) == written
 
 
+def test_a_token_that_is_left_out_has_no_characters() -> None:
+    ids = Bytes().encode("<|box|>猫")
+    assert token_spans(Bytes(), ids, "猫", False) == [(0, 0), *[(0, 1)] * 3]
+
+
 def test_tokens_of_another_text_have_no_spans() -> None:
     assert token_spans(Bytes(), Bytes().encode("abc"), "abd", False) is None
 

@@ -130,14 +130,14 @@ def read_detections(
         labels = answer.labels or (None,) * len(answer.boxes)
         found = [protocol.naming.category(label, line.subject, names) for label in labels]
         known = [index for index, category in enumerate(found) if category is not None]
-        stated = confidences(line, answer, protocol, confidence)
+        likely = confidences(line, answer, protocol, LOG_PROB) if log_probs else []
+        stated = likely if log_probs and confidence == LOG_PROB else confidences(line, answer, protocol, confidence)
         counts.boxes += len(known)
         counts.unknown_labels += len(found) - len(known)
         images += [place[line.image_id]] * len(known)
         categories += [found[index] for index in known]
         scores += [stated[index] for index in known]
         if log_probs:
-            likely = confidences(line, answer, protocol, LOG_PROB)
             ranked += [likely[index] for index in known]
         boxes.append(boxes_in_pixels(answer, line.target)[known])
     detections = Detections(

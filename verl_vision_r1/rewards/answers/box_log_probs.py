@@ -5,7 +5,6 @@ A vision-language model gives boxes no confidence, and average precision needs o
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -41,43 +40,38 @@ def token_spans(tokenizer: Any, ids: Sequence[int], text: str, special_tokens: b
         None if the pieces do not add up to the text.
     """
     skip = not special_tokens
-    pieces = tokenizer.batch_decode([[token] for token in ids], skip_special_tokens=skip)
-    if not text.startswith("".join(pieces)) or any(REPLACEMENT in piece for piece in pieces):
+    pieces = [(piece, 1) for piece in tokenizer.batch_decode([[token] for token in ids], skip_special_tokens=skip)]
+    if not _write(pieces, text) or any(REPLACEMENT in piece for piece, _ in pieces):
         pieces = _pieces_in_context(tokenizer, ids, skip)
-    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.intp).tolist()
-    # The tokens that end a completion with special tokens are not in its text.
-    if not "".join(pieces).startswith(text):
+    if not _write(pieces, text):
         return None
-    return _joined(list(pairwise([0, *ends])), pieces)
+    spans: list[Span] = []
+    end = 0
+    for piece, count in pieces:
+        start, end = end, end + len(piece)
+        spans += [(start, end)] * count
+    return spans
 
 
-def _pieces_in_context(tokenizer: Any, ids: Sequence[int], skip: bool) -> list[str]:
-    """The text that each token adds to those before it; a character in several tokens is with the last of them."""
-    pieces: list[str] = []
+def _write(pieces: Sequence[tuple[str, int]], text: str) -> bool:
+    """Whether pieces begin with a text; the tokens that end a completion with special tokens are not in it."""
+    return "".join(piece for piece, _ in pieces).startswith(text)
+
+
+def _pieces_in_context(tokenizer: Any, ids: Sequence[int], skip: bool) -> list[tuple[str, int]]:
+    """What each token adds to the text of those before it, and 1; a character in several tokens, and their number."""
+    pieces: list[tuple[str, int]] = []
     before: list[int] = []
     group: list[int] = []
-    for token in ids:
+    for place, token in enumerate(ids, start=1):
         group.append(token)
         known = tokenizer.decode(before, skip_special_tokens=skip)
         added = tokenizer.decode(before + group, skip_special_tokens=skip)[len(known) :]
-        if added.endswith(REPLACEMENT) and len(group) < MAX_PIECES:
-            pieces.append("")
-            continue
-        pieces.append(added)
+        if added.endswith(REPLACEMENT) and len(group) < MAX_PIECES and place < len(ids):
+            continue  # An unfinished character.
+        pieces.append((added, len(group)))
         before, group = group, []
-    if group:
-        known = tokenizer.decode(before, skip_special_tokens=skip)
-        pieces[-1] = tokenizer.decode(before + group, skip_special_tokens=skip)[len(known) :]
     return pieces
-
-
-def _joined(spans: list[Span], pieces: list[str]) -> list[Span]:
-    """Spans where a token without text before one with a character of several bytes has the span of that."""
-    joined = list(spans)
-    for place in range(len(pieces) - 2, -1, -1):
-        if not pieces[place] and pieces[place + 1] and not pieces[place + 1].isascii():
-            joined[place] = joined[place + 1]
-    return joined
 
 
 def box_log_probs(
