@@ -67,8 +67,15 @@ def has_box(
     return found
 
 
-def seconds_until_drawn(shown: Opened, act: Callable[[], None]) -> float:
-    """Seconds from the browser's event to the first frame after its effects."""
+def seconds_until_drawn(shown: Opened, act: Callable[[], None], repeats: int = 5) -> float:
+    """Seconds from the browser's event to the first frame after its effects: the least of several.
+
+    What else the machine does can only add to the time that the page takes.
+    """
+    return min(_seconds_once(shown, act) for _ in range(repeats))
+
+
+def _seconds_once(shown: Opened, act: Callable[[], None]) -> float:
     shown.tab.evaluate(
         """() => {
           window.taken = new Promise((done) => {
