@@ -82,6 +82,7 @@ def _boxes(out: Path) -> int:
         ({}, {"used": 6}),
         ({"max_boxes": 2}, {"used": 3, "more than 2 boxes": 3}),
         ({"ask": "category"}, {"used": 6}),
+        ({"ask": "category", "max_boxes_per_sample": 1}, {"used": 2, "more than 1 boxes in a sample": 4}),
         ({"ask": "class"}, {"used": 3, "no question about it": 3}),
         ({"ask": "referring"}, {"used": 4, "no question about it": 2}),
         ({"max_images": 1, "min_boxes": 2, "seed": 1}, {"used": 2, "fewer than 2 boxes": 1, LIMITED: 3}),

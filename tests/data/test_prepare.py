@@ -323,6 +323,7 @@ def test_samples_may_embed_their_images(coco: Callable[..., Path], tmp_path: Pat
         ({"hard_fraction": 1.5}, "hard_fraction: expected a number from 0 to 1, got 1.5"),
         ({"negatives": -1}, "negatives: expected a number of at least 0, got -1"),
         ({"max_samples": 0}, "max_samples: expected a number above 0, got 0"),
+        ({"max_boxes_per_sample": 0}, "max_boxes_per_sample: expected a number above 0, got 0"),
         (
             {"ask": "riddle"},
             "ask: expected one of categories, category, referring, class, count, points, got 'riddle'",

@@ -7,14 +7,13 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
-import prediction_lines
 import pytest
+from finished_demo import finished
 from PIL import Image
 from rich.console import Console
 
 from verl_vision_r1 import Target, score
 from verl_vision_r1.boxes import pairwise_iou
-from verl_vision_r1.data.parquet import make_row, write_rows
 from verl_vision_r1.data.prepare import Prepared
 from verl_vision_r1.demo import run
 from verl_vision_r1.demo.lessons import ANSWERS, Habit, draw_question
@@ -117,35 +116,6 @@ def test_a_correct_completion_scores_the_maximum_of_its_preset(prompt: str, pres
         _, question, target = draw_question(generator, prompt)
         assert target.labels[0] in question
         assert score(ANSWERS[prompt](target), target, preset, frame=(SIDE, SIDE)).total == pytest.approx(total)
-
-
-def finished(folder: Path) -> Demo:
-    """Write the files of a run of two steps, the second validation better than the first."""
-    demo, rows = Demo(folder, steps=2), []
-    for index in range(8):
-        image = folder / f"{index}.png"
-        Image.new("RGB", (50, 50), "white").save(image)
-        target = Target([[5, 5, 25, 25]], ["red circle"], width=50, height=50, categories=["red circle"])
-        facts = {"image_id": str(index), "split": "val", "index": index, "question": "categories"}
-        rows.append(make_row(data_source="shapes/detection", image=image, target=target, prompt="?", **facts))
-    demo.rows.mkdir()
-    (folder / "validation").mkdir()
-    write_rows(demo.rows / "val.parquet", rows)
-    for step, fraction in ((0, 0.0), (2, 1.0)):
-        answer = prediction_lines.narrowed(fraction, 0.9)
-        prediction_lines.write(folder / "validation" / f"{step}.jsonl", prediction_lines.lines_of(rows, answer))
-    entries = [
-        {"step": 0, "data": {"val-aux/shapes/detection/total/mean@1": 0.1}},
-        *(
-            {
-                "step": step,
-                "data": {f"critic/vision_r1/shapes/detection/{name}/mean": step / 4 for name in ("recall", "total")},
-            }
-            for step in (1, 2)
-        ),
-    ]
-    demo.metrics.write_text("\n".join(json.dumps(entry) for entry in entries))
-    return demo
 
 
 def test_the_result_is_evaluated_and_drawn(tmp_path: Path) -> None:

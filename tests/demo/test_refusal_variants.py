@@ -12,8 +12,7 @@ from verl_vision_r1 import Target
 from verl_vision_r1.demo import refusal
 from verl_vision_r1.demo.ablation_results import Point, Results, start_variant
 from verl_vision_r1.demo.ablation_table import ablation_table
-from verl_vision_r1.demo.ablation_variants import VARIANTS
-from verl_vision_r1.demo.ablations import NEVER_REFUSES
+from verl_vision_r1.demo.ablation_variants import NEVER_REFUSES, VARIANTS
 from verl_vision_r1.demo.refusal_table import COLUMNS, refusal_table
 from verl_vision_r1.demo.shapes import NAMES, OTHER_NAMES, draw_scene
 

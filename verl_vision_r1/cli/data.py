@@ -42,6 +42,7 @@ def prepare(
     difficulty_measure: options.DifficultyMeasure = "acc",
     max_images: options.MaxImages = None,
     max_samples: options.MaxSamples = None,
+    max_boxes_per_sample: options.MaxBoxesPerSample = None,
     min_pixels: options.MinPixels = MIN_PIXELS,
     max_pixels: options.MaxPixels = MAX_PIXELS,
     image_check: options.ImageCheck = "decode",
@@ -74,6 +75,7 @@ def prepare(
         others = {
             "category_list": category_list,
             "max_samples": max_samples,
+            "max_boxes_per_sample": max_boxes_per_sample,
             "alias": alias,
             "follow_symlinks": follow_symlinks,
         }

@@ -163,6 +163,15 @@ MaxSamples = Annotated[
     int | None, typer.Option(help="Maximum number of training samples.", show_default="all", rich_help_panel=SELECTION)
 ]
 
+MaxBoxesPerSample = Annotated[
+    int | None,
+    typer.Option(
+        help="Maximum boxes per sample: with --ask category, of one category.",
+        show_default="no limit",
+        rich_help_panel=SELECTION,
+    ),
+]
+
 MinPixels = Annotated[
     int, typer.Option(help="Minimum image area after the resize, in pixels.", rich_help_panel=IMAGES)
 ]

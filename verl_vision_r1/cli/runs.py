@@ -95,7 +95,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"),
     steps: Annotated[int, typer.Option(help="GRPO steps.", min=1)] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the scenes, their order and the rollouts.", min=0)] = 0,
-    teaching_steps: Annotated[int, typer.Option(help="With --data: supervised steps before GRPO.", min=1)] = 150,
+    teaching_steps: Annotated[
+        int, typer.Option(help="With --data: at most so many supervised steps before GRPO.", min=1)
+    ] = 700,
     as_json: AsJson = False,
 ) -> None:
     """Train a tiny model on the CPU with verl's trainer, and evaluate it before and after."""
@@ -123,25 +125,31 @@ def ablations(
     validations: Annotated[
         int, typer.Option(help="Validations per run; with several, the time to a given AP is measured.", min=1)
     ] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="COCO or VOC folder: the demo on it, beside supervised training.", show_default="variants"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run variants of the demo with one change each (hours), and write table.md with means and intervals."""
     from rich.console import Console
 
-    from verl_vision_r1.demo.ablation_table import ablation_table, time_table
-    from verl_vision_r1.demo.ablations import Ablations, run_ablations
-    from verl_vision_r1.demo.refusal_table import refusal_table
+    from verl_vision_r1.demo.ablations import Ablations, ablation_tables, run_ablations
+    from verl_vision_r1.demo.photograph_runs import PhotographRuns, run_photographs
+    from verl_vision_r1.demo.photograph_table import photograph_table
     from verl_vision_r1.evaluation.presentation.tables import markdown, show
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    plan = Ablations(out.absolute(), steps, seeds, names, validations, results)
+    variants = Ablations(out.absolute(), steps, seeds, names, validations, results)
     console = Console(stderr=as_json)
     try:
-        run_ablations(plan, console)
+        if data is None:
+            run_ablations(variants, console)
+        else:
+            run_photographs(PhotographRuns(out.absolute(), data, steps, seeds, variants.results), console)
     finally:  # The table of the finished runs, also after an interruption.
-        table, others = ablation_table(plan.results, steps), (time_table, refusal_table)
-        tables = [table, *(grid for grid in (make(plan.results, steps) for make in others) if grid.rows)]
+        tables = [photograph_table(variants.results, steps)] if data else ablation_tables(variants.results, steps)
         show(tables, console)
         if as_json:
-            typer.echo(json.dumps({"columns": table.heading, "rows": table.rows}, indent=2))
+            typer.echo(json.dumps({"columns": tables[0].heading, "rows": tables[0].rows}, indent=2))
         (out / "table.md").write_text("\n\n".join(map(markdown, tables)) + "\n", encoding="utf-8")

@@ -90,10 +90,19 @@ def _selected_questions(source: Source, samples: list[Sample], seed: int, ledger
     selected, reasons = select(samples, source.selection, seed)
     for reason, others in reasons.items():
         ledger.leave_out(others, reason)
-    questions = ask(selected, source.ask)
+    questions = _answerable(ask(selected, source.ask), source.max_boxes_per_sample, ledger)
     added = _negatives(source, selected + empty, questions, seed, ledger)
     ledger.left_out["no boxes"] += len(empty) - sum(question.question == "categories" for question in added)
     return questions + added
+
+
+def _answerable(questions: list[Sample], limit: int | None, ledger: Ledger) -> list[Sample]:
+    """The questions whose answers have at most so many boxes."""
+    if limit is None:
+        return questions
+    many = [question for question in questions if len(question.target.boxes) > limit]
+    ledger.leave_out(many, f"more than {limit} boxes in a sample")
+    return [question for question in questions if len(question.target.boxes) <= limit]
 
 
 def _negatives(

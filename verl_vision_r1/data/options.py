@@ -27,6 +27,8 @@ class Source:
         negatives: Negative samples per other sample.
         hard_negatives: How they are drawn, one of `hard_negatives.KINDS`: "none" draws at random.
         max_samples: Maximum number of samples in each file except `val.parquet`.
+        max_boxes_per_sample: Maximum boxes per sample. With `ask="category"`, an image with one dog and fifty sheep
+            keeps the question about the dog.
         selection: Which images to keep.
         alias: First part of `data_source`; by default the name.
         keep_empty: Whether to keep images without objects and categories with crowds, for evaluation: it covers every
@@ -47,6 +49,7 @@ class Source:
     negatives: float = 0.0
     hard_negatives: str = "none"
     max_samples: int | None = None
+    max_boxes_per_sample: int | None = None
     selection: Selection = field(default_factory=Selection)
     alias: str | None = None
     keep_empty: bool = False
@@ -71,8 +74,10 @@ class Source:
             raise ValueError(f"ask: expected one of {', '.join(ASK)}, got {self.ask!r}")
         if not 0 <= self.negatives < float("inf"):
             raise ValueError(f"negatives: expected a number of at least 0, got {self.negatives}")
-        if self.max_samples is not None and self.max_samples < 1:
-            raise ValueError(f"max_samples: expected a number above 0, got {self.max_samples}")
+        for name in ("max_samples", "max_boxes_per_sample"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise ValueError(f"{name}: expected a number above 0, got {limit}")
         if self.keep_empty and self.negatives:
             raise ValueError(
                 f"negatives: expected 0 with keep_empty, which keeps all images without objects, got {self.negatives}"
@@ -101,6 +106,7 @@ class Source:
         for name, value in (
             ("negatives", self.negatives),
             ("max_samples", self.max_samples),
+            ("max_boxes_per_sample", self.max_boxes_per_sample),
             ("selection", self.selection),
         ):
             if value not in (0, None, Selection()):

@@ -7,6 +7,8 @@ POOL: Final = 640
 """Training samples of the variants with a sampler: their difficulty is measured first."""
 DIFFICULTY: Final = "DIFFICULTY"
 """Stands for the difficulty file of the seed in the overrides of a variant."""
+NEVER_REFUSES: Final = "never_refuses"
+"""The initial model of the variants of refusal."""
 PRECISION: Final = "vision_r1.reward.tasks.detection.criteria.precision.weight"
 
 

@@ -16,13 +16,16 @@ import numpy as np
 from rich.console import Console
 
 from verl_vision_r1.demo.ablation_results import Point, Results, measures_of, points_of, start_variant
-from verl_vision_r1.demo.ablation_variants import DIFFICULTY, POOL, VARIANTS, Variant
+from verl_vision_r1.demo.ablation_table import ablation_table, time_table
+from verl_vision_r1.demo.ablation_variants import DIFFICULTY, NEVER_REFUSES, POOL, VARIANTS, Variant
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.refusal import prepare_with_negatives, teach_to_name_a_box
+from verl_vision_r1.demo.refusal_table import refusal_table
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes, say
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
 from verl_vision_r1.evaluation.difficulty import difficulty_of, write_difficulty
+from verl_vision_r1.evaluation.presentation.tables import Grid
 from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.training.process import quoted, train
 
@@ -34,8 +37,6 @@ ROLLOUTS: Final = 4
 """Completions per sample that measure its difficulty."""
 DONE: Final = "done"
 """File beside an initial model that is made and measured."""
-NEVER_REFUSES: Final = "never_refuses"
-"""The initial model of the variants of refusal."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,12 @@ def run_ablations(plan: Ablations, console: Console) -> None:
             if seed not in plan.results.of(name, plan.steps):
                 say(console, f"{time.strftime('%H:%M')} seed {seed}, {name}: {variant.title}")
                 plan.results.add(name, plan.steps, seed, _run(plan, name, seed))
+
+
+def ablation_tables(results: Results, steps: int) -> list[Grid]:
+    """The tables of the finished runs: the measures, and where there are such runs the times and the refusals."""
+    others = (make(results, steps) for make in (time_table, refusal_table))
+    return [ablation_table(results, steps), *(grid for grid in others if grid.rows)]
 
 
 def _run(plan: Ablations, name: str, seed: int) -> list[Point]:

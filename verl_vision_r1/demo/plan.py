@@ -14,8 +14,7 @@ class Demo(RunFolder):
         folder: Output folder.
         steps: GRPO steps.
         seed: Seed of the training scenes, their order and the rollouts.
-        teaching_steps: Supervised steps before GRPO on the user's images. The model then overfits a small dataset, but
-            with fewer steps it does not learn the output format, and without a correct rollout there is no gradient.
+        teaching_steps: Maximum number of supervised steps before GRPO on the user's images.
         overrides: Further overrides of the configuration.
         rows: Folder of train.parquet and val.parquet; by default in the output folder.
         model: Folder of the initial model; by default in the output folder.
@@ -23,7 +22,7 @@ class Demo(RunFolder):
 
     steps: int
     seed: int = 0
-    teaching_steps: int = 150
+    teaching_steps: int = 700
     overrides: tuple[str, ...] = ()
     rows: Path = None  # type: ignore[assignment]  # Set by __post_init__.
     model: Path = None  # type: ignore[assignment]

@@ -5,8 +5,7 @@ from typing import Final
 
 from verl_vision_r1.demo.ablation_results import MeasuredRun, Results
 from verl_vision_r1.demo.ablation_table import with_interval
-from verl_vision_r1.demo.ablation_variants import VARIANTS
-from verl_vision_r1.demo.ablations import NEVER_REFUSES
+from verl_vision_r1.demo.ablation_variants import NEVER_REFUSES, VARIANTS
 from verl_vision_r1.demo.refusal import ABSENT, OTHERS
 from verl_vision_r1.evaluation.presentation.tables import Grid
 

@@ -1,13 +1,14 @@
 """`vision-r1 demo`: prepares data and a tiny model, runs verl's trainer, and evaluates the result.
 
-On shapes, the initial model comes with the package (`examples/teach_the_demo_model.py` trains it). On the user's own
-images it is built and trained for a minute with supervision.
+The initial model comes with the package (`examples/teach_the_demo_model.py` trains it). For images of the user's own,
+it is first trained on them with supervision.
 """
 
 import importlib.util
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 MAX_PIXELS: Final = 50176
 """Images are resized to at most 64 visual tokens, which a CPU encodes quickly."""
-
-MAX_BOXES: Final = 6
-"""Images with more objects are dropped: their completions would exceed the demo's response length."""
 
 SCENES: Final = {"categories": (1600, 128), "category": (800, 64)}
 """Number of training and held-out scenes by kind of prompt; "category" gives about two samples per scene."""
@@ -70,7 +68,8 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
         console: For progress and results.
 
     Returns:
-        The measures before and after by name, and the paths of the pictures.
+        The measures before and after by name, the paths of the pictures, and the steps and seconds of the supervised
+        training, None without `data`.
 
     Raises:
         ValueError, OSError: The data is invalid or the machine is not supported.
@@ -84,21 +83,21 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
     note = TextColumn("{task.fields[note]}", markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(16), elapsed, note)
     with Progress(*columns, console=console) as progress:
-        if data is None:
-            shutil.copytree(TAUGHT_MODEL, demo.model, dirs_exist_ok=True)
-        else:
-            _teach(demo, progress)
+        shutil.copytree(TAUGHT_MODEL, demo.model, dirs_exist_ok=True)
+        supervised = _teach(demo, progress) if data else None
         _train(demo, progress)
     show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
     result = show_result(demo, console)
     for picture in result["pictures"]:
         say(console, f"drawn: {picture}")
     say(console, f"to see the rollouts: vision-r1 report {demo.folder}")
-    return result
+    return result | {"supervised": supervised}
 
 
 def _prepare(demo: Demo, data: Path | None, console: Console) -> None:
-    prepared = prepare_shapes(demo.folder, demo.seed) if data is None else _prepare_own(demo, data)
+    from verl_vision_r1.demo.photographs import prepare_photographs
+
+    prepared = prepare_photographs(demo.folder, data) if data else prepare_shapes(demo.folder, demo.seed)
     train, val = prepared.samples["train"], prepared.samples["val"]
     say(console, f"{demo.folder.name}: {train} training and {val} validation samples, {prepared.boxes} boxes")
 
@@ -124,35 +123,25 @@ def prepare_shapes(folder: Path, seed: int, asks: Sequence[str] = tuple(SCENES))
     return prepare(sources, folder / "rows", Writing(max_pixels=MAX_PIXELS))
 
 
-def _prepare_own(demo: Demo, data: Path) -> "Prepared":
-    from verl_vision_r1.data.options import Source, Writing
-    from verl_vision_r1.data.prepare import prepare
-    from verl_vision_r1.data.readers.sources import guess
-    from verl_vision_r1.data.selection import Selection
-
-    source = Source(guess(str(data)), str(data), selection=Selection(max_boxes=MAX_BOXES), alias=demo.folder.name)
-    return prepare([source], demo.rows, Writing(max_pixels=MAX_PIXELS))
-
-
-def _teach(demo: Demo, progress: Progress) -> None:
+def _teach(demo: Demo, progress: Progress) -> dict[str, float]:
+    """Teach the model the user's images; how many steps and seconds that took."""
     from transformers.utils.logging import disable_progress_bar
 
-    from verl_vision_r1.demo.teach import batches_of_rows, read_rows, teach, texts_of
-    from verl_vision_r1.demo.tiny_model import build_tiny_model
+    from verl_vision_r1.demo.photographs import teach_photographs
+    from verl_vision_r1.demo.teach import read_rows
 
     disable_progress_bar()  # That of transformers, which would break ours.
-    rows = read_rows(demo.rows / "train.parquet")
-    steps = demo.teaching_steps
+    steps, begin = demo.teaching_steps, time.monotonic()
     task = progress.add_task("supervised", total=steps, note="reading the images")
-    say(progress.console, "training a tiny Qwen2.5-VL on the output format (supervised)")
-    build_tiny_model(demo.model, texts_of(rows))
+    say(progress.console, f"teaching the model your images: at most {steps} supervised steps, with augmentation")
 
     def report(step: int, loss: float) -> None:
         progress.update(task, completed=step, note=f"step {step}/{steps}, loss {loss:.2f}")
         if not progress.console.is_terminal and step % 25 == 0:
             say(progress.console, f"supervised: step {step}/{steps}, loss {loss:.2f}")
 
-    teach(demo.model, lambda examples: batches_of_rows(examples, rows), steps, report)
+    made = teach_photographs(demo.model, read_rows(demo.rows / "train.parquet"), steps, demo.seed, report)
+    return {"steps": made, "seconds": round(time.monotonic() - begin, 1)}
 
 
 def _train(demo: Demo, progress: Progress) -> None:

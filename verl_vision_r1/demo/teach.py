@@ -24,6 +24,10 @@ WARM_UP: Final = 50
 """Steps of warm-up."""
 LEAST: Final = 0.05
 """Fraction of the learning rate at the end."""
+MEASURED: Final = 50
+"""Steps between two measurements of the loss on held-out examples."""
+PATIENCE: Final = 6
+"""Measurements without a lower loss, after which the training ends."""
 
 Example = dict[str, torch.Tensor]
 
@@ -79,7 +83,8 @@ def teach(
     steps: int,
     report: Callable[[int, float], None],
     rate: float = RATE,
-) -> None:
+    held_out: Callable[[Examples], list[Example]] | None = None,
+) -> int:
     """Train a model in place with supervision: AdamW with a short warm-up and a cosine schedule.
 
     Args:
@@ -88,6 +93,11 @@ def teach(
         steps: Number of updates, one batch each.
         report: Called with each step and its loss.
         rate: The maximum learning rate.
+        held_out: Returns examples that no batch contains. With it, the weights with the lowest loss on them are kept,
+            and the training ends early once that loss has not fallen for `PATIENCE` measurements.
+
+    Returns:
+        The number of updates that were made.
     """
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
@@ -95,16 +105,61 @@ def teach(
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate_factor(step, steps))
+    examples, pad = Examples(processor), processor.tokenizer.pad_token_id
+    best = Best(model, held_out(examples), pad) if held_out else None
+    step = 0
     model.train()
-    for step, batch in zip(range(1, steps + 1), batches(Examples(processor)), strict=False):
-        loss = model(**collate(batch, processor.tokenizer.pad_token_id)).loss
+    for step, batch in zip(range(1, steps + 1), batches(examples), strict=False):
+        loss = model(**collate(batch, pad)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         report(step, float(loss.detach()))
+        if best and (step % MEASURED == 0 or step == steps) and best.is_final():
+            break
+    if best:
+        best.restore()
     model.save_pretrained(folder)
+    return step
+
+
+class Best:
+    """The weights with the lowest loss on held-out examples.
+
+    Args:
+        model: The model in training.
+        examples: The examples.
+        pad: Id of the padding token.
+    """
+
+    def __init__(self, model: Any, examples: list[Example], pad: int) -> None:
+        self.model = model
+        self.batches = [collate(examples[start : start + BATCH], pad) for start in range(0, len(examples), BATCH)]
+        self.loss, self.waited = math.inf, 0
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def is_final(self) -> bool:
+        """Measure the loss and keep the weights if it is the lowest; whether it has not fallen for too long."""
+        loss = self._loss()
+        if loss < self.loss:
+            self.loss, self.waited = loss, 0
+            self.weights = {name: weight.clone() for name, weight in self.model.state_dict().items()}
+        else:
+            self.waited += 1
+        return self.waited >= PATIENCE
+
+    def _loss(self) -> float:
+        self.model.eval()
+        with torch.no_grad():
+            losses = [float(self.model(**batch).loss) for batch in self.batches]
+        self.model.train()
+        return sum(losses) / len(losses)
+
+    def restore(self) -> None:
+        """Give the model the kept weights."""
+        self.model.load_state_dict(self.weights)
 
 
 def _rate_factor(step: int, steps: int) -> float:
