@@ -8,6 +8,7 @@ from statistics import fmean, median
 
 import pytest
 from generators import demo, demo_scale
+from generators.ablations import RESULTS
 
 pytestmark = pytest.mark.verl
 
@@ -28,6 +29,24 @@ def demo_runs() -> tuple[str, ...]:
     return f"{after / before.ap:.1f}", f"{after:.1f}", f"{before.ap:.1f}", WORDS[len(runs)]
 
 
+def refused(name: str, where: str = "shapes_others", measure: str = "negatives_refused") -> str:
+    """Mean of a measure over the seeds of a variant of refusal, in percent."""
+    runs = RESULTS.of(name, 40) if name != "start" else {0: RESULTS.start("never_refuses")}
+    return f"{100 * fmean(run.measures[where][measure] for run in runs.values() if run):.1f}"
+
+
+def both_ap(name: str) -> tuple[str, str]:
+    """AP of the positive samples: all categories, one category."""
+    return refused(name, "shapes_categories", "AP"), refused(name, "shapes_category", "AP")
+
+
+def learnt_refusal() -> tuple[str, ...]:
+    """What is refused, and AP with negative samples, without and at the start."""
+    positives = refused("refusal", "shapes_categories", "positives_refused")
+    ap = (*both_ap("refusal"), *both_ap("refusal_none"), *both_ap("start"))
+    return WORDS[len(RESULTS.of("refusal", 40))], refused("refusal"), positives, *ap
+
+
 def seconds_per_step(name: str) -> float:
     rounds = json.loads((ROOT / "docs" / "benchmark_trainers.json").read_text(encoding="utf-8"))["rounds"]
     return median(made[name]["step"] for made in rounds)
@@ -39,11 +58,25 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
         rf"AP on held-out scenes was {NUMBER} times the start, {NUMBER} from {NUMBER}, mean of (\w+ seeds?)",
         demo_runs,
     ),
+    (
+        "docs/guides/refusal.md",
+        rf"means of (\w+ seeds?): .* {NUMBER} % of the held-out ones are refused, and {NUMBER} % of the positive"
+        rf" samples. AP of the positive samples is {NUMBER} with all categories and {NUMBER} with one, against"
+        rf" {NUMBER} and {NUMBER} without negative samples and {NUMBER} and {NUMBER} at the start",
+        learnt_refusal,
+    ),
+    (
+        "docs/guides/refusal.md",
+        rf"\*\*Undivided advantages\*\* refuse {NUMBER} %, at an AP of {NUMBER} and {NUMBER}:",
+        lambda: (refused("refusal_undivided"), *both_ap("refusal_undivided")),
+    ),
 ]
 """Page, pattern of the sentence with a group for each figure, and the figures."""
 
 
-@pytest.mark.parametrize(("page", "pattern", "figures"), CLAIMS, ids=[page for page, _, _ in CLAIMS])
+@pytest.mark.parametrize(
+    ("page", "pattern", "figures"), CLAIMS, ids=[f"{page}-{index}" for index, (page, _, _) in enumerate(CLAIMS)]
+)
 def test_a_figure_is_that_of_its_file(page: str, pattern: str, figures: Callable[[], tuple[str, ...]]) -> None:
     found = re.search(pattern, prose(page))
     assert found, f"{page}: expected a sentence like {pattern!r}"
