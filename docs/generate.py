@@ -2,8 +2,8 @@
 
 The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
 `reference/metrics.md`, `guides/confidences.md`, `guides/hardware.md`, `guides/rehearse.md`, `guides/training.md`,
-`background/ablations.md`, `background/demo_scale.md`, `get_started/demo.md`, `development/architecture.md` and
-`development/new_verl.md` between their two marks. The generators read the YAML files with their comments, the
+`background/ablations.md`, `background/demo_scale.md`, `background/photographs.md`, `get_started/demo.md`,
+`development/architecture.md` and `development/new_verl.md` between their two marks. The generators read the YAML files with their comments, the
 docstrings, the command line, the imports, the symbols of verl in the code, the names that a real sample logs, and the
 results of the last estimates, rehearsals, ablations and benchmark of trainers. A test fails where a page differs from
 what they make.
@@ -27,6 +27,7 @@ from generators import (
     keys,
     metrics,
     new_verl,
+    photographs,
     presets,
     prompts,
     recipes,
@@ -46,6 +47,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "guides/rehearse.md": rehearsals.page,
     "background/ablations.md": ablations.page,
     "background/demo_scale.md": demo_scale.page,
+    "background/photographs.md": photographs.page,
     "get_started/demo.md": demo.page,
     "guides/training.md": trainers.page,
     "guides/confidences.md": confidences.page,

@@ -9,7 +9,9 @@ from PIL import Image
 
 from verl_vision_r1 import Target
 from verl_vision_r1.data.parquet import Row, make_row
+from verl_vision_r1.demo import run
 from verl_vision_r1.demo.augmentation import HIDDEN, VISIBLE, augmented
+from verl_vision_r1.demo.plan import Demo
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 TARGET = Target([[20, 30, 80, 90], [120, 40, 180, 70], [60, 110, 100, 150]], tuple(COLOURS), width=200, height=160)
@@ -98,3 +100,10 @@ def test_one_image_is_learnt_and_held_out(tmp_path: Path) -> None:
     photographs = pytest.importorskip("verl_vision_r1.demo.photographs")
     made = photographs.Photographs(rows(tmp_path, images=1), seed=0)
     assert len(made.learnt) == len(made.held_out) == 2
+
+
+def test_the_boxes_of_photographs_move_slowly_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    pytest.importorskip("verl_vision_r1.demo.photographs")
+    own = "actor_rollout_ref.actor.optim.lr=1e-4"
+    rates = [part for part in run._on_photographs(Demo(tmp_path, 1, overrides=(own,))).command() if "optim.lr" in part]
+    assert rates == ["actor_rollout_ref.actor.optim.lr=3e-5", own]  # Hydra takes the last one.

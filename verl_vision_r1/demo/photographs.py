@@ -28,7 +28,10 @@ STORED_SIDE: Final = 420
 HELD_OUT: Final = 0.1
 """Fraction of the training images whose loss decides which weights are kept."""
 RATE: Final = 1e-3
-"""Maximum learning rate."""
+"""Maximum learning rate of the supervised training."""
+OVERRIDES: Final = ("actor_rollout_ref.actor.optim.lr=3e-5",)
+"""Of the training run. There is no habit to undo, only boxes to move by a few pixels: with the demo's learning rate of
+2e-4 they got worse (docs/background/photographs.md)."""
 
 
 def prepare_photographs(folder: Path, data: Path) -> "Prepared":

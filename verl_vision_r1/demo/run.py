@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,7 +86,7 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         shutil.copytree(TAUGHT_MODEL, demo.model, dirs_exist_ok=True)
         supervised = _teach(demo, progress) if data else None
-        _train(demo, progress)
+        _train(_on_photographs(demo) if data else demo, progress)
     show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
     result = show_result(demo, console)
     for picture in result["pictures"]:
@@ -142,6 +143,12 @@ def _teach(demo: Demo, progress: Progress) -> dict[str, float]:
 
     made = teach_photographs(demo.model, read_rows(demo.rows / "train.parquet"), steps, demo.seed, report)
     return {"steps": made, "seconds": round(time.monotonic() - begin, 1)}
+
+
+def _on_photographs(demo: Demo) -> Demo:
+    from verl_vision_r1.demo.photographs import OVERRIDES
+
+    return replace(demo, overrides=(*OVERRIDES, *demo.overrides))
 
 
 def _train(demo: Demo, progress: Progress) -> None:

@@ -1,0 +1,21 @@
+"""The generated part of docs/background/photographs.md: the runs of docs/photographs.jsonl."""
+
+from typing import Final
+
+from generators.markdown import DOCS, between_marks
+from verl_vision_r1.demo.ablation_results import Results
+from verl_vision_r1.demo.photograph_table import photograph_table
+from verl_vision_r1.evaluation.presentation.tables import markdown
+
+RESULTS: Final = Results(DOCS / "photographs.jsonl")
+STEPS: Final = 40
+"""Steps of GRPO in each run."""
+
+
+def page(written: str) -> str:
+    """The page with the table of all runs."""
+    runs = RESULTS.runs()
+    dates, machines = sorted({run.date for run in runs}), sorted({run.hardware for run in runs})
+    source = f"Runs from {dates[0]} to {dates[-1]} on {' or '.join(machines)}."
+    table = markdown(photograph_table(RESULTS, STEPS))
+    return between_marks(written, f"{table}\n\n{source}", "background/photographs.md")
