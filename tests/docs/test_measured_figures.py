@@ -29,22 +29,27 @@ def demo_runs() -> tuple[str, ...]:
     return f"{after / before.ap:.1f}", f"{after:.1f}", f"{before.ap:.1f}", WORDS[len(runs)]
 
 
-def refused(name: str, where: str = "shapes_others", measure: str = "negatives_refused") -> str:
-    """Mean of a measure over the seeds of a variant of refusal, in percent."""
+def mean(name: str, where: str = "shapes_others", measure: str = "negatives_refused") -> str:
+    """Mean of a measure over the seeds of a variant, in percent."""
     runs = RESULTS.of(name, 40) if name != "start" else {0: RESULTS.start("never_refuses")}
     return f"{100 * fmean(run.measures[where][measure] for run in runs.values() if run):.1f}"
 
 
 def both_ap(name: str) -> tuple[str, str]:
     """AP of the positive samples: all categories, one category."""
-    return refused(name, "shapes_categories", "AP"), refused(name, "shapes_category", "AP")
+    return mean(name, "shapes_categories", "AP"), mean(name, "shapes_category", "AP")
 
 
 def learnt_refusal() -> tuple[str, ...]:
     """What is refused, and AP with negative samples, without and at the start."""
-    positives = refused("refusal", "shapes_categories", "positives_refused")
+    positives = mean("refusal", "shapes_categories", "positives_refused")
     ap = (*both_ap("refusal"), *both_ap("refusal_none"), *both_ap("start"))
-    return WORDS[len(RESULTS.of("refusal", 40))], refused("refusal"), positives, *ap
+    return WORDS[len(RESULTS.of("refusal", 40))], mean("refusal"), positives, *ap
+
+
+def drawn_by_difficulty() -> tuple[str, ...]:
+    """AP with all categories by drop, by weight and in verl's order."""
+    return tuple(mean(f"sampler_{name}", "shapes_categories", "AP") for name in ("drop", "weight", "off"))
 
 
 def seconds_per_step(name: str) -> float:
@@ -68,7 +73,12 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
     (
         "docs/guides/refusal.md",
         rf"\*\*Undivided advantages\*\* refuse {NUMBER} %, at an AP of {NUMBER} and {NUMBER}:",
-        lambda: (refused("refusal_undivided"), *both_ap("refusal_undivided")),
+        lambda: (mean("refusal_undivided"), *both_ap("refusal_undivided")),
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"AP after 40 steps is {NUMBER} and {NUMBER}, against {NUMBER} in verl's order",
+        drawn_by_difficulty,
     ),
 ]
 """Page, pattern of the sentence with a group for each figure, and the figures."""
