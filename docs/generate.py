@@ -3,10 +3,10 @@
 The pages of `reference/configuration/`, `reference/command_line.md` and `images/architecture.svg` are generated whole;
 `reference/metrics.md`, `guides/confidences.md`, `guides/hardware.md`, `guides/rehearse.md`, `guides/training.md`,
 `background/ablations.md`, `background/demo_scale.md`, `background/photographs.md`, `get_started/demo.md`,
-`development/architecture.md` and `development/new_verl.md` between their two marks. The generators read the YAML files with their comments, the
-docstrings, the command line, the imports, the symbols of verl in the code, the names that a real sample logs, and the
-results of the last estimates, rehearsals, ablations and benchmark of trainers. A test fails where a page differs from
-what they make.
+`development/architecture.md` and `development/new_verl.md` between their two marks. The generators read the YAML files
+with their comments, the docstrings, the command line, the imports, the symbols of verl in the code, the names that a
+real sample logs, and the results of the last estimates, rehearsals, ablations and benchmark of trainers. A test fails
+where a page differs from what they make.
 """
 
 import logging

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 import pytest
-from generators import demo, demo_scale
+from generators import demo, demo_scale, photographs
 from generators.ablations import RESULTS
 
 pytestmark = pytest.mark.verl
@@ -98,6 +98,17 @@ def test_the_training_of_the_demo_takes_the_minutes_of_the_readme() -> None:
     minutes = 40 * seconds_per_step("verl-vision-r1") / 60
     assert f"{minutes:.0f}" == "3"
     assert "After 40 steps, three minutes on two CPU cores," in prose("README.md")
+
+
+def test_photographs_got_worse_at_the_learning_rate_of_the_demo_and_better_with_supervised_training_alone() -> None:
+    """What the page says without figures."""
+    results = photographs.RESULTS
+    fast = results.of("bccd/grpo_rate_2e-4", photographs.STEPS)
+    assert all(run.measures["bccd"]["AP_change_high"] < 0 for run in fast.values())
+    alone, grpo = (results.of(f"bccd/{name}", photographs.STEPS) for name in ("supervised", "grpo"))
+    assert fast
+    assert grpo
+    assert all(alone[seed].measures["bccd"]["AP"] > grpo[seed].measures["bccd"]["AP"] for seed in grpo)
 
 
 def test_a_sign_needs_an_interval_that_excludes_zero() -> None:
