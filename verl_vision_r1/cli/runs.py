@@ -97,7 +97,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the scenes, their order and the rollouts.", min=0)] = 0,
     teaching_steps: Annotated[
         int, typer.Option(help="With --data: at most so many supervised steps before GRPO.", min=1)
-    ] = 700,
+    ] = 1400,
     as_json: AsJson = False,
 ) -> None:
     """Train a tiny model on the CPU with verl's trainer, and evaluate it before and after."""

@@ -22,7 +22,7 @@ class Demo(RunFolder):
 
     steps: int
     seed: int = 0
-    teaching_steps: int = 700
+    teaching_steps: int = 1400
     overrides: tuple[str, ...] = ()
     rows: Path = None  # type: ignore[assignment]  # Set by __post_init__.
     model: Path = None  # type: ignore[assignment]
