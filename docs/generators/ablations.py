@@ -1,10 +1,10 @@
 """The generated part of docs/background/ablations.md: the tables of docs/ablations.jsonl (`make ablations`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from generators.markdown import DOCS, between_marks
-from verl_vision_r1.demo.ablation_results import Results
+from verl_vision_r1.demo.ablation_results import MeasuredRun, Results
 from verl_vision_r1.demo.ablation_table import ablation_table, time_table
 from verl_vision_r1.demo.refusal_table import refusal_table
 from verl_vision_r1.evaluation.presentation.tables import markdown
@@ -24,5 +24,10 @@ def tables() -> Iterator[str]:
         grids = (make(RESULTS, steps) for make in (ablation_table, time_table, refusal_table))
         # A table without a run has lines of initial models only.
         yield from (markdown(grid) for grid in grids if any(row[0] != "initial model" for row in grid.rows))
+    yield provenance(runs)
+
+
+def provenance(runs: Sequence[MeasuredRun]) -> str:
+    """How many runs there are, when they were made and on which machines."""
     dates, machines = sorted({run.date for run in runs}), sorted({run.hardware for run in runs})
-    yield f"{len(runs)} runs from {dates[0]} to {dates[-1]}, each on {' or '.join(machines)}."
+    return f"{len(runs)} runs from {dates[0]} to {dates[-1]}, each on {' or '.join(machines)}."

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from generators.ablations import provenance
 from generators.markdown import DOCS, between_marks
 from verl_vision_r1.demo.ablation_results import Results
 from verl_vision_r1.demo.photograph_table import photograph_table
@@ -14,8 +15,5 @@ STEPS: Final = 40
 
 def page(written: str) -> str:
     """The page with the table of all runs."""
-    runs = RESULTS.runs()
-    dates, machines = sorted({run.date for run in runs}), sorted({run.hardware for run in runs})
-    source = f"Runs from {dates[0]} to {dates[-1]} on {' or '.join(machines)}."
     table = markdown(photograph_table(RESULTS, STEPS))
-    return between_marks(written, f"{table}\n\n{source}", "background/photographs.md")
+    return between_marks(written, f"{table}\n\n{provenance(RESULTS.runs())}", "background/photographs.md")

@@ -204,7 +204,7 @@ def test_supervised_training_alone_is_measured_and_before_grpo_is_its_initial_mo
     monkeypatch.setattr(ablations, "read_rows", lambda path: list(rows))
     monkeypatch.setattr(ablations, "batches_of_rows", batches)
     monkeypatch.setattr(ablations, "teach", teach)
-    monkeypatch.setattr(ablations, "_measure", lambda demo: {"model": {demo.model.name: 1.0}})
+    monkeypatch.setattr(ablations, "measure", lambda demo: {"model": {demo.model.name: 1.0}})
     monkeypatch.setattr(ablations, "_train", lambda demo: trained.append(demo.model))
     monkeypatch.setattr(ablations, "points_of", lambda demo: [point(0.5)])
     (tmp_path / "first").mkdir()

@@ -10,7 +10,7 @@ from prediction_lines import lines_of, narrowed, write
 from rich.console import Console
 
 from verl_vision_r1.data.parquet import Row
-from verl_vision_r1.demo import photograph_runs
+from verl_vision_r1.demo import ablations, photograph_runs
 from verl_vision_r1.demo.ablation_results import Point, Results, start_variant
 from verl_vision_r1.demo.photograph_runs import PhotographRuns, run_photographs
 from verl_vision_r1.demo.photograph_table import HEADING, photograph_table
@@ -43,7 +43,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhotographRuns:
     teaching = pytest.importorskip("verl_vision_r1.demo.teach")
     read_rows = teaching.read_rows
     monkeypatch.setattr(photograph_runs, "run_demo", run_demo)
-    monkeypatch.setattr(photograph_runs, "train", train)
+    monkeypatch.setattr(ablations, "train", train)
     monkeypatch.setattr(photographs, "teach_photographs", teach)
     monkeypatch.setattr(teaching, "read_rows", lambda path: read_rows(path.with_name("val.parquet")))
     made = PhotographRuns(tmp_path / "runs", tmp_path / "shapes", 2, 2, Results(tmp_path / "results.jsonl"))

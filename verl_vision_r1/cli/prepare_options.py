@@ -162,7 +162,6 @@ MaxImages = Annotated[
 MaxSamples = Annotated[
     int | None, typer.Option(help="Maximum number of training samples.", show_default="all", rich_help_panel=SELECTION)
 ]
-
 MaxBoxesPerSample = Annotated[
     int | None,
     typer.Option(

@@ -15,10 +15,13 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import evaluated
+
+if TYPE_CHECKING:
+    from verl_vision_r1.evaluation.evaluate import Evaluation
 
 MEASURES: Final = (
     *("AP", "AP_logprob", "AP50", "AP75", "F1", "F1_50", "precision_50", "recall_50"),
@@ -136,7 +139,12 @@ def points_of(demo: Demo) -> list[Point]:
 
 def measures_of(demo: Demo, step: int) -> dict[str, dict[str, float]]:
     """The kept measures of a validation by data set, without those that it cannot have, such as AP of negatives."""
-    return {found.name.split("/")[0]: _kept(found.values) for found in evaluated(demo, step).sets}
+    return measures_in(evaluated(demo, step))
+
+
+def measures_in(evaluation: "Evaluation") -> dict[str, dict[str, float]]:
+    """The same of a validation that is already evaluated."""
+    return {found.name.split("/")[0]: _kept(found.values) for found in evaluation.sets}
 
 
 def _kept(values: Mapping[str, float]) -> dict[str, float]:

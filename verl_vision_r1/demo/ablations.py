@@ -121,7 +121,7 @@ def _run(plan: Ablations, name: str, seed: int) -> list[Point]:
     if variant.supervised:
         demo, seconds = _supervised(demo, variant)
         if not variant.then_grpo:
-            return [Point(demo.steps, seconds, _measure(demo))]
+            return [Point(demo.steps, seconds, measure(demo))]
     _train(demo)
     return points_of(demo)
 
@@ -153,7 +153,7 @@ def _start_without_refusals(plan: Ablations) -> Path:
 
 def _measure_start(plan: Ablations, name: str, demo: Demo) -> None:
     """Measure an initial model; the file `DONE` says that it need not be made again."""
-    plan.results.add(start_variant(name), 0, 0, [Point(0, 0.0, _measure(demo))])
+    plan.results.add(start_variant(name), 0, 0, [Point(0, 0.0, measure(demo))])
     (demo.folder / DONE).touch()
 
 
@@ -237,7 +237,7 @@ def _supervised(demo: Demo, variant: Variant) -> tuple[Demo, float]:
     return taught, round(time.monotonic() - begin, 1)
 
 
-def _measure(demo: Demo) -> dict[str, dict[str, float]]:
+def measure(demo: Demo) -> dict[str, dict[str, float]]:
     """Validate only; completions are generated as in training."""
     more = ("trainer.val_before_train=true", "trainer.val_only=true")
     _train(replace(demo, overrides=(*demo.overrides, *more)))

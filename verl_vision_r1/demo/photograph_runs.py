@@ -6,17 +6,18 @@ held-out images of `val.parquet` are the same. Its measures are added to a file 
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from verl_vision_r1.demo.ablation_results import Point, Results, measures_of, start_variant
+from verl_vision_r1.demo.ablation_results import Point, Results, measures_in, start_variant
+from verl_vision_r1.demo.ablations import measure
+from verl_vision_r1.demo.photograph_table import GRPO, SUPERVISED
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import evaluated
 from verl_vision_r1.demo.run import TAUGHT_MODEL, run_demo, say
 from verl_vision_r1.evaluation.compare import compare
-from verl_vision_r1.training.process import train
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,24 @@ def run_photographs(plan: PhotographRuns, console: Console) -> None:
     """
     for seed in range(plan.seeds):
         demo = Demo(plan.folder_of("grpo", seed), plan.steps, seed)
-        if seed not in plan.results.of(f"{plan.name}/grpo", plan.steps):
+        if seed not in plan.results.of(plan.name + GRPO, plan.steps):
             _grpo(plan, demo, console)
-        if seed not in plan.results.of(f"{plan.name}/supervised", plan.steps):
+        if seed not in plan.results.of(plan.name + SUPERVISED, plan.steps):
             _supervised(plan, demo, console)
 
 
 def _grpo(plan: PhotographRuns, demo: Demo, console: Console) -> None:
     begin = time.monotonic()
     result = run_demo(demo, plan.data, console)
-    seconds, before, after = round(time.monotonic() - begin, 1), measures_of(demo, 0), measures_of(demo, demo.steps)
-    for where, differences in compare(evaluated(demo, 0), evaluated(demo, demo.steps)).items():
+    seconds = round(time.monotonic() - begin, 1)
+    first, last = evaluated(demo, 0), evaluated(demo, demo.steps)
+    before, after = measures_in(first), measures_in(last)
+    for where, differences in compare(first, last).items():
         if (change := differences.get("AP")) and where.split("/")[0] in after:
             after[where.split("/")[0]] |= {"AP_change_low": change.low, "AP_change_high": change.high}
     start = Point(result["supervised"]["steps"], result["supervised"]["seconds"], before)
     plan.results.add(start_variant(plan.name), 0, demo.seed, [start])
-    plan.results.add(f"{plan.name}/grpo", demo.steps, demo.seed, [Point(demo.steps, seconds, after)])
+    plan.results.add(plan.name + GRPO, demo.steps, demo.seed, [Point(demo.steps, seconds, after)])
 
 
 def _supervised(plan: PhotographRuns, demo: Demo, console: Console) -> None:
@@ -83,7 +86,7 @@ def _supervised(plan: PhotographRuns, demo: Demo, console: Console) -> None:
     from verl_vision_r1.demo.photographs import teach_photographs
     from verl_vision_r1.demo.teach import read_rows
 
-    grpo, start = plan.results.of(f"{plan.name}/grpo", plan.steps), plan.results.of(start_variant(plan.name), 0)
+    grpo, start = plan.results.of(plan.name + GRPO, plan.steps), plan.results.of(start_variant(plan.name), 0)
     taught, total = start[demo.seed].points[-1], grpo[demo.seed].points[-1].seconds
     steps = round(taught.step * total / taught.seconds)
     alone = Demo(plan.folder_of("supervised", demo.seed), demo.steps, demo.seed, steps, rows=demo.rows)
@@ -92,7 +95,4 @@ def _supervised(plan: PhotographRuns, demo: Demo, console: Console) -> None:
     rows, begin = read_rows(demo.rows / "train.parquet"), time.monotonic()
     made = teach_photographs(alone.model, rows, steps, demo.seed, lambda step, loss: None)
     seconds = round(time.monotonic() - begin, 1)
-    validated = replace(alone, overrides=("trainer.val_before_train=true", "trainer.val_only=true"))
-    for _ in train(validated, validated.command()):
-        pass
-    plan.results.add(f"{plan.name}/supervised", demo.steps, demo.seed, [Point(made, seconds, measures_of(alone, 0))])
+    plan.results.add(plan.name + SUPERVISED, demo.steps, demo.seed, [Point(made, seconds, measure(alone))])

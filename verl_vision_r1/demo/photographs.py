@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from verl_vision_r1.demo.shapes import SIDE
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, perfect_answer, teach
 from verl_vision_r1.targets import Target
 
 if TYPE_CHECKING:
     from verl_vision_r1.data.prepare import Prepared
 
-MAX_PIXELS: Final = 19600
-"""As many as a drawn scene has: 140 by 140."""
+MAX_PIXELS: Final = SIDE * SIDE
+"""As many as a drawn scene has."""
 MAX_BOXES: Final = 6
 """Samples with more objects are dropped: their completions would exceed the demo's response length."""
 STORED_SIDE: Final = 420
