@@ -4,7 +4,8 @@
 
 The trainers take turns on all cores, each as a command of its own. TRL and the floor run in the environment
 build/trainers, which `make bench-trainers` installs. In the first round each trains on until its steps have taken as
-long as ours, and both models are evaluated by vLLM as the demo's are.
+long as ours, and both models are evaluated by vLLM as the demo's are. Of ours, the processor time by kind of process
+is measured as well.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import shutil
 import statistics
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,8 @@ WARM_UP: Final = 2
 """Steps at the beginning that do not count."""
 TOKENS: Final = 48
 PARTS: Final = ("step", "generation", "update")
+ENGINE: Final = "engine and others"
+"""Processes without a title of Ray: vLLM's engine, which computes in a process of its own, and the command itself."""
 
 
 class Watch:
@@ -66,6 +70,19 @@ class Watch:
         self.peak = max(self.peak, total)
 
 
+def processor_seconds(parent: int) -> Counter[str]:
+    """Processor time of a process and its descendants so far, by the class of the Ray actor."""
+    found: Counter[str] = Counter()
+    for process in (psutil.Process(parent), *psutil.Process(parent).children(recursive=True)):
+        try:
+            title, used = process.cmdline()[0], process.cpu_times()
+        except (psutil.NoSuchProcess, psutil.AccessDenied, IndexError):
+            continue
+        kind = title.strip().removeprefix("ray::").split(".")[0] if title.startswith("ray::") else ENGINE
+        found[kind] += used.user + used.system
+    return found
+
+
 def rival(name: str, rows: Path, out: Path, steps: int, seconds: float) -> dict[str, Any]:
     """Train by TRL or the floor, for the steps and until the steps have taken the seconds."""
     arguments = [rows / "train.parquet", TAUGHT_MODEL, out, steps, seconds]
@@ -79,16 +96,23 @@ def ours(rows: Path, out: Path, steps: int) -> dict[str, Any]:
     """Train by verl with the recipe of the demo."""
     more = ("trainer.val_before_train=false", "trainer.save_freq=-1", f"data.max_response_length={TOKENS}")
     demo = Demo(out, steps, overrides=more, rows=rows, model=TAUGHT_MODEL)
-    watch, entries = Watch(), []
+    watch, entries, used = Watch(), [], []
     for line in train(demo, demo.command()):
         if " - global_seqlen" in line:
             entries.append(time.time())
+            used.append(processor_seconds(os.getpid()))
             watch.look(os.getpid())
     logged = [json.loads(line)["data"] for line in demo.metrics.read_text(encoding="utf-8").splitlines()]
     timings = [entry for entry in logged if "timing_s/step" in entry]
     parts = {"step": "step", "generation": "gen", "update": "update_actor"}
     found = [{part: entry[f"timing_s/{key}"] for part, key in parts.items()} for entry in timings]
-    return summary([{**step, "end": end} for step, end in zip(found, entries, strict=True)], watch)
+    measured = summary([{**step, "end": end} for step, end in zip(found, entries, strict=True)], watch)
+    return {**measured, **per_step(used[WARM_UP - 1 :])}
+
+
+def per_step(used: list[Counter[str]]) -> dict[str, float]:
+    """Processor seconds of a step by kind of process, from what each had used after every step."""
+    return {f"CPU, {kind}": (total - used[0][kind]) / (len(used) - 1) for kind, total in used[-1].items()}
 
 
 def summary(steps: list[dict[str, float]], watch: Watch) -> dict[str, Any]:

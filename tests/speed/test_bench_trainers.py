@@ -1,7 +1,9 @@
 """The benchmark of trainers: its sums, its page, and a step of the floor."""
 
 import json
+import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,20 @@ def test_the_summary_leaves_out_the_first_steps() -> None:
         **{"step": 3.0, "generation": 1.0, "update": 1.5, "rest": 0.5},
         **{"to the first step": 20.0, "GiB": 2.0, "all steps": 27.0},
     }
+
+
+def test_processor_time_is_that_of_the_steps_alone() -> None:
+    after = [Counter(AgentLoopWorker=7.0, engine=2.0), Counter(AgentLoopWorker=9.0, engine=2.5)]
+    after.append(Counter(AgentLoopWorker=10.0, engine=3.0, RewardLoopWorker=0.5))
+    assert bench_trainers.per_step(after) == {
+        **{"CPU, AgentLoopWorker": 1.5, "CPU, engine": 0.5, "CPU, RewardLoopWorker": 0.25}
+    }
+
+
+def test_a_process_of_its_own_counts_under_the_engine() -> None:
+    before = bench_trainers.processor_seconds(os.getpid())
+    sum(index * index for index in range(2_000_000))
+    assert bench_trainers.processor_seconds(os.getpid())[bench_trainers.ENGINE] > before[bench_trainers.ENGINE]
 
 
 def test_the_medians_take_what_each_round_has() -> None:
