@@ -4,10 +4,13 @@ The first stage (three quarters of an hour on one core) teaches detection: the b
 second (a minute) adds a habit: most completions have only the first object, in a box that is too large. `make demo`
 removes the habit by reinforcement learning.
 
-Run: python examples/teach_the_demo_model.py FOLDER, then copy FOLDER/start to verl_vision_r1/demo/model.
+Run: python examples/teach_the_demo_model.py FOLDER, then copy FOLDER/start to verl_vision_r1/demo/model and
+FOLDER/measured.json, what both stages detect, to docs/demo_model.json.
 """
 
 import argparse
+import datetime
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
 from verl_vision_r1 import Target
 from verl_vision_r1.boxes import pairwise_iou
+from verl_vision_r1.demo.ablation_results import hardware
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, draw_question, lessons, texts
 from verl_vision_r1.demo.shapes import MOST, SIDE
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, collate, teach
@@ -36,11 +40,15 @@ def main(folder: Path, ability_steps: int, habit_steps: int) -> None:
         learning = build_tiny_model(folder / "learning", texts(np.random.default_rng(1)))
         teach(learning, seeing, ability_steps, report)
         learning.rename(ability)
-    print("ability:", measure(ability), flush=True)
+    measured = {"ability": measure(ability)}
+    print(measured, flush=True)
     shutil.copytree(ability, start, dirs_exist_ok=True)
     teach(start, habit, habit_steps, report, rate=HABIT_RATE)
     in_half_precision(start)
-    print("start:", measure(start), flush=True)
+    measured["start"] = measure(start)
+    print(measured, flush=True)
+    made = {"date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(), "machine": hardware()}
+    (folder / "measured.json").write_text(json.dumps({**made, **measured}, indent=1) + "\n", encoding="utf-8")
 
 
 def seeing(examples: Examples) -> Iterator[list[Example]]:
@@ -64,8 +72,8 @@ def report(step: int, loss: float) -> None:
         print(f"step {step}, loss {loss:.3f}", flush=True)
 
 
-def measure(folder: Path, scenes: int = 256) -> str:
-    """F1 of a model on held-out scenes: greedy completions, boxes with the correct label."""
+def measure(folder: Path, scenes: int = 256) -> dict[str, float]:
+    """F1 of a model on held-out scenes, and boxes per scene: greedy completions, boxes with the correct label."""
     generator, hits, predicted, objects = np.random.default_rng(4), np.zeros(len(THRESHOLDS)), 0, 0
     drawn = [draw_question(generator, "vision_r1") for _ in range(scenes)]
     for text, (_, _, target) in zip(answers(folder, drawn), drawn, strict=True):
@@ -74,8 +82,8 @@ def measure(folder: Path, scenes: int = 256) -> str:
         hits += (iou[assigned(iou)][:, None] >= THRESHOLDS).sum(axis=0)
         predicted, objects = predicted + len(answer.boxes), objects + len(target.boxes)
     f1 = 2 * hits / (predicted + objects)
-    boxes = f"{predicted / scenes:.2f} boxes said of {objects / scenes:.2f}"
-    return f"held-out F1 at IoU 0.5 {f1[0]:.3f}, over 0.5:0.95 {f1.mean():.3f}; {boxes}"
+    figures = {"F1_50": f1[0], "F1": f1.mean(), "predicted": predicted / scenes, "objects": objects / scenes}
+    return {"scenes": scenes, **{name: round(float(value), 5) for name, value in figures.items()}}
 
 
 def answers(folder: Path, drawn: list[tuple[Any, str, Target]], batch: int = 32) -> Iterator[str]:

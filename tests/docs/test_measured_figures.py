@@ -10,6 +10,8 @@ import pytest
 from generators import demo, demo_scale, photographs
 from generators.ablations import RESULTS
 
+from verl_vision_r1.data.readers.sources import SOURCES
+
 pytestmark = pytest.mark.verl
 
 ROOT = Path(__file__).parents[2]
@@ -52,10 +54,26 @@ def drawn_by_difficulty() -> tuple[str, ...]:
     return tuple(mean(f"sampler_{name}", "shapes_categories", "AP") for name in ("drop", "weight", "off"))
 
 
+def gap(stage: str) -> tuple[str, ...]:
+    """F1 of a stage of the demo's model, and its boxes per scene of those that are there."""
+    found = json.loads((ROOT / "docs" / "demo_model.json").read_text(encoding="utf-8"))[stage]
+    percent = (f"{100 * found[name]:.1f}" for name in ("F1_50", "F1"))
+    return (*percent, *(f"{found[name]:.2f}" for name in ("predicted", "objects")))
+
+
 def seconds_per_step(name: str) -> float:
     rounds = json.loads((ROOT / "docs" / "benchmark_trainers.json").read_text(encoding="utf-8"))["rounds"]
     return median(made[name]["step"] for made in rounds)
 
+
+def recipes() -> tuple[str, ...]:
+    """Number of recipes that train by GRPO on GPUs."""
+    names = [path.stem for path in (ROOT / "verl_vision_r1" / "config" / "recipe").glob("*.yaml")]
+    return (str(sum(not re.match("eval_|vision_r1_(cpu|sft)", name) for name in names)),)
+
+
+GAP = rf" \| {NUMBER} \| {NUMBER} \| {NUMBER} of {NUMBER} \|"
+"""A line of the table of the demo's model."""
 
 CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
     (
@@ -63,6 +81,10 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
         rf"AP on held-out scenes was {NUMBER} times the start, {NUMBER} from {NUMBER}, mean of (\w+ seeds?)",
         demo_runs,
     ),
+    ("README.md", rf"There are {NUMBER} \[Recipes\]", recipes),
+    ("docs/background/comparison.md", rf"for {NUMBER} named sources", lambda: (str(len(SOURCES)),)),
+    ("docs/get_started/demo.md", rf"\| after the first stage{GAP}", lambda: gap("ability")),
+    ("docs/get_started/demo.md", rf"\| after the second, where `make demo` starts{GAP}", lambda: gap("start")),
     (
         "docs/guides/refusal.md",
         rf"means of (\w+ seeds?): .* {NUMBER} % of the held-out ones are refused, and {NUMBER} % of the positive"

@@ -1,6 +1,6 @@
 """Every example runs, and the README shows one of them with what it prints."""
 
-import re
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +29,10 @@ def test_example_runs_and_prints(path: Path) -> None:
 
 @pytest.mark.verl
 def test_the_demo_model_is_made_by_its_script(tmp_path: Path) -> None:
-    printed = run(TEACHING, str(tmp_path), "--ability-steps", "4", "--habit-steps", "2")
-    assert [line.split(":")[0] for line in printed.splitlines()] == ["ability", "start"]
-    assert "of 1.8" in printed  # Objects in a held-out scene; so little teaching says none of them.
+    run(TEACHING, str(tmp_path), "--ability-steps", "4", "--habit-steps", "2")
+    measured = json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
+    for stage in ("ability", "start"):
+        assert measured[stage] == {"scenes": 256, "F1_50": 0, "F1": 0, "predicted": 0, "objects": 1.82031}
     shipped = ROOT / "verl_vision_r1" / "demo" / "model"
     assert {path.name for path in (tmp_path / "start").iterdir()} == {path.name for path in shipped.iterdir()}
     assert (tmp_path / "start" / "tokenizer.json").read_text() == (shipped / "tokenizer.json").read_text()
@@ -42,13 +43,10 @@ def test_the_demo_model_sees_a_little_and_says_less(monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(str(TEACHING.parent))
     from teach_the_demo_model import measure
 
-    said = measure(ROOT / "verl_vision_r1" / "demo" / "model", scenes=64)
-    found = re.fullmatch(r"held-out F1 at IoU 0.5 (\S+), over 0.5:0.95 (\S+); (\S+) boxes said of (\S+)", said)
-    assert found, said
-    f1_50, f1, boxes, there = map(float, found.groups())
-    assert 0.4 < f1_50 < 0.6
-    assert 0.2 < f1 < 0.4
-    assert boxes < 0.75 * there
+    found = measure(ROOT / "verl_vision_r1" / "demo" / "model", scenes=64)
+    assert 0.4 < found["F1_50"] < 0.6
+    assert 0.2 < found["F1"] < 0.4
+    assert found["predicted"] < 0.75 * found["objects"]
 
 
 def test_readme_shows_the_first_example_and_its_output() -> None:
