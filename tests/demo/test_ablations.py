@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import prediction_lines
@@ -215,6 +216,23 @@ def test_supervised_training_alone_is_measured_and_before_grpo_is_its_initial_mo
     assert ablations._run(plan, "supervised_then_grpo", 0) == [point(0.5)]
     assert trained == [tmp_path / "4_steps" / "supervised_then_grpo" / "0" / "model"]
     assert taught == [(2, 32), (32, 100), (2, 32)]
+
+
+def test_another_format_is_taught_by_correct_completions_and_then_with_the_habit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes: list[tuple[int, float, int]] = []
+
+    def teach(model: Path, draw: Any, steps: int, report: object, rate: float) -> None:
+        examples = SimpleNamespace(make=lambda image, question, answer: answer)
+        drawn = [answer for _, batch in zip(range(20), draw(examples), strict=False) for answer in batch]
+        assert all(answer.startswith("<think> </think> <answer>[{'Position': [") for answer in drawn)
+        boxes.append((steps, rate, sum(answer.count("Position") for answer in drawn)))
+
+    monkeypatch.setattr(ablations, "teach", teach)
+    ablations._teach_format(tmp_path, "visual_rft")
+    assert tuple(row[:2] for row in boxes) == ablations.FORMAT_STAGES
+    assert boxes[1][2] < boxes[0][2]  # The habit names one of several objects.
 
 
 def test_an_unknown_variant_is_an_error(tmp_path: Path) -> None:

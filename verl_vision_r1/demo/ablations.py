@@ -7,8 +7,8 @@ docs/background/ablations.md discusses the results.
 import random
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,14 +23,14 @@ from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.refusal import prepare_with_negatives, teach_to_name_a_box
 from verl_vision_r1.demo.refusal_table import refusal_table
 from verl_vision_r1.demo.run import SCENES, TAUGHT_MODEL, check_engine, prepare_shapes, say
-from verl_vision_r1.demo.teach import BATCH, Example, Examples, batches_of_rows, read_rows, teach
+from verl_vision_r1.demo.teach import BATCH, batches_of_rows, read_rows, teach
 from verl_vision_r1.evaluation.difficulty import difficulty_of, write_difficulty
 from verl_vision_r1.evaluation.presentation.tables import Grid
 from verl_vision_r1.rewards.presets import load_prompts
 from verl_vision_r1.training.process import quoted, train
 
-FORMAT_STEPS: Final = 300
-"""Supervised steps that teach the demo's model another output format, with the habit."""
+FORMAT_STAGES: Final = ((1000, 1e-3), (150, HABIT_RATE))
+"""Steps and learning rates that teach the demo's model another output format: correct completions, then the habit."""
 PROMPTS: Final = 8
 """Prompts per step of the recipe."""
 ROLLOUTS: Final = 4
@@ -212,10 +212,9 @@ def _start(plan: Ablations, prompt: str) -> Path:
 
 
 def _teach_format(model: Path, prompt: str) -> None:
-    def lessons_of(examples: Examples) -> Iterator[list[Example]]:
-        return lessons(examples, np.random.default_rng(5), BATCH, prompt=prompt, habit=Habit())
-
-    teach(model, lessons_of, FORMAT_STEPS, lambda step, loss: None, HABIT_RATE)
+    for habit, (steps, rate) in zip((None, Habit()), FORMAT_STAGES, strict=True):
+        draw = partial(lessons, generator=np.random.default_rng(steps), batch=BATCH, prompt=prompt, habit=habit)
+        teach(model, draw, steps, lambda step, loss: None, rate)
 
 
 def _supervised(demo: Demo, variant: Variant) -> tuple[Demo, float]:
