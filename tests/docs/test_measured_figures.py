@@ -31,9 +31,9 @@ def demo_runs() -> tuple[str, ...]:
     return f"{after / before.ap:.1f}", f"{after:.1f}", f"{before.ap:.1f}", WORDS[len(runs)]
 
 
-def mean(name: str, where: str = "shapes_others", measure: str = "negatives_refused") -> str:
+def mean(name: str, where: str = "shapes_others", measure: str = "negatives_refused", steps: int = 40) -> str:
     """Mean of a measure over the seeds of a variant, in percent."""
-    runs = RESULTS.of(name, 40) if name != "start" else {0: RESULTS.start("never_refuses")}
+    runs = RESULTS.of(name, steps) if name != "start" else {0: RESULTS.start("never_refuses")}
     return f"{100 * fmean(run.measures[where][measure] for run in runs.values() if run):.1f}"
 
 
@@ -52,6 +52,13 @@ def learnt_refusal() -> tuple[str, ...]:
 def drawn_by_difficulty() -> tuple[str, ...]:
     """AP with all categories by drop, by weight and in verl's order."""
     return tuple(mean(f"sampler_{name}", "shapes_categories", "AP") for name in ("drop", "weight", "off"))
+
+
+def labels_unlearnt() -> tuple[str, ...]:
+    """AP of the seed of `vision_r1` that unlearnt the labels, at its end and at step 10."""
+    worst = min(RESULTS.of("vision_r1", 40).values(), key=lambda run: run.measures["shapes_categories"]["AP"])
+    points = {point.step: f"{100 * point.measures['shapes_categories']['AP']:.1f}" for point in worst.points}
+    return points[40], points[10]
 
 
 def gap(stage: str) -> tuple[str, ...]:
@@ -95,6 +102,16 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
         "docs/guides/refusal.md",
         rf"\*\*Undivided advantages\*\* refuse {NUMBER} %, at an AP of {NUMBER} and {NUMBER}:",
         lambda: (mean("refusal_undivided"), *both_ap("refusal_undivided")),
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"In the third seed AP with all categories fell to {NUMBER} within 40 steps, after {NUMBER} at step 10",
+        labels_unlearnt,
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"In 200 steps with `halfway` it fell to {NUMBER}\.",
+        lambda: (mean("halfway", "shapes_categories", "AP", 200),),
     ),
     (
         "docs/background/ablations.md",
