@@ -5,8 +5,7 @@ from typing import Final
 
 from generators.markdown import DOCS, between_marks
 from verl_vision_r1.demo.ablation_results import MeasuredRun, Results
-from verl_vision_r1.demo.ablation_table import ablation_table, time_table
-from verl_vision_r1.demo.refusal_table import refusal_table
+from verl_vision_r1.demo.ablations import ablation_tables
 from verl_vision_r1.evaluation.presentation.tables import markdown
 
 RESULTS: Final = Results(DOCS / "ablations.jsonl")
@@ -21,9 +20,7 @@ def tables() -> Iterator[str]:
     """The tables by number of steps, and where the figures come from."""
     runs = RESULTS.runs()
     for steps in sorted({run.steps for run in runs if run.steps}):
-        grids = (make(RESULTS, steps) for make in (ablation_table, time_table, refusal_table))
-        # A table without a run has lines of initial models only.
-        yield from (markdown(grid) for grid in grids if any(row[0] != "initial model" for row in grid.rows))
+        yield from map(markdown, ablation_tables(RESULTS, steps))
     yield provenance(runs)
 
 

@@ -14,8 +14,10 @@ import pytest
 from omegaconf import OmegaConf
 from prediction_lines import line
 from rich.console import Console
+from typer.testing import CliRunner
 
 from verl_vision_r1 import Target
+from verl_vision_r1.cli import app
 from verl_vision_r1.data.difficulty import read_difficulty
 from verl_vision_r1.demo import ablation_results, ablations
 from verl_vision_r1.demo.ablation_results import Point, Results, points_of, start_variant
@@ -252,6 +254,22 @@ def test_the_table_has_initial_models_and_means_of_finished_runs(tmp_path: Path)
     assert rows[VARIANTS["robust"].title][1:3] == ("3", "30.0 ± 24.8")  # 10 * 4.303 / sqrt(3).
     assert rows[VARIANTS["kl"].title][1:3] == ("1", "50.0")
     assert set(rows) == {"initial model", VARIANTS["robust"].title, VARIANTS["kl"].title}
+
+
+def test_the_command_prints_the_tables_with_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablations, "run_ablations", lambda plan, console: None)
+    results = Results(tmp_path / "results.jsonl")
+    results.add(start_variant("vision_r1"), 0, 0, [point(0.1, 0)])
+    command = ["ablations", "--out", str(tmp_path), "--steps", "3", "--json"]
+    assert json.loads(CliRunner().invoke(app, command).stdout) == []  # An initial model is no run.
+    results.add("kl", 3, 0, [point(0.5)])
+    (table,) = json.loads(CliRunner().invoke(app, command).stdout)
+    assert table["title"] == "after 3 steps: mean and 95 % CI over the seeds"
+    assert [row[:4] for row in table["rows"]] == [
+        ["initial model", "vision_r1", "", "10.0"],
+        [VARIANTS["kl"].title, "vision_r1", "1", "50.0"],
+    ]
+    assert VARIANTS["kl"].title in (tmp_path / "table.md").read_text(encoding="utf-8")
 
 
 def test_the_time_to_the_ap_of_the_baseline(tmp_path: Path) -> None:

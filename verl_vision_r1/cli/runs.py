@@ -151,5 +151,6 @@ def ablations(
         tables = [photograph_table(variants.results, steps)] if data else ablation_tables(variants.results, steps)
         show(tables, console)
         if as_json:
-            typer.echo(json.dumps({"columns": tables[0].heading, "rows": tables[0].rows}, indent=2))
+            made = [{"title": table.title, "columns": table.heading, "rows": table.rows} for table in tables]
+            typer.echo(json.dumps(made, indent=2))
         (out / "table.md").write_text("\n\n".join(map(markdown, tables)) + "\n", encoding="utf-8")

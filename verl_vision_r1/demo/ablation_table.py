@@ -19,6 +19,8 @@ SHOWN: Final = (
     ("shapes_category", "F1_50"),
 )
 """Data set and measure of each column, in percent."""
+INITIAL: Final = "initial model"
+"""First cell of the lines that are no run."""
 
 
 def ablation_table(results: Results, steps: int) -> Grid:
@@ -26,7 +28,7 @@ def ablation_table(results: Results, steps: int) -> Grid:
     heading = ("", "prompt", "seeds", *(f"{name}, {_short(where)}" for where, name in SHOWN))
     prompts = dict.fromkeys(variant.prompt for variant in VARIANTS.values())
     initial = ((prompt, results.start(prompt)) for prompt in prompts)
-    rows = [("initial model", prompt, "", *_cells([start])) for prompt, start in initial if start is not None]
+    rows = [(INITIAL, prompt, "", *_cells([start])) for prompt, start in initial if start is not None]
     detected = {name: variant for name, variant in VARIANTS.items() if variant.negatives is None}
     rows += [
         (variant.title, variant.prompt, str(len(runs)), *_cells(runs.values()))

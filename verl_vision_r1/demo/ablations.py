@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from verl_vision_r1.demo.ablation_results import Point, Results, measures_of, points_of, start_variant
-from verl_vision_r1.demo.ablation_table import ablation_table, time_table
+from verl_vision_r1.demo.ablation_table import INITIAL, ablation_table, time_table
 from verl_vision_r1.demo.ablation_variants import DIFFICULTY, NEVER_REFUSES, POOL, VARIANTS, Variant
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, lessons
 from verl_vision_r1.demo.plan import Demo
@@ -100,9 +100,9 @@ def run_ablations(plan: Ablations, console: Console) -> None:
 
 
 def ablation_tables(results: Results, steps: int) -> list[Grid]:
-    """The tables of the finished runs: the measures, and where there are such runs the times and the refusals."""
-    others = (make(results, steps) for make in (time_table, refusal_table))
-    return [ablation_table(results, steps), *(grid for grid in others if grid.rows)]
+    """The tables of the finished runs: measures, times and refusals. A table without a run is left out."""
+    grids = (make(results, steps) for make in (ablation_table, time_table, refusal_table))
+    return [grid for grid in grids if any(row[0] != INITIAL for row in grid.rows)]
 
 
 def _run(plan: Ablations, name: str, seed: int) -> list[Point]:

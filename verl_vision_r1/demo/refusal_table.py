@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from verl_vision_r1.demo.ablation_results import MeasuredRun, Results
-from verl_vision_r1.demo.ablation_table import with_interval
+from verl_vision_r1.demo.ablation_table import INITIAL, with_interval
 from verl_vision_r1.demo.ablation_variants import NEVER_REFUSES, VARIANTS
 from verl_vision_r1.demo.refusal import ABSENT, OTHERS
 from verl_vision_r1.evaluation.presentation.tables import Grid
@@ -23,7 +23,7 @@ COLUMNS: Final = {
 def refusal_table(results: Results, steps: int) -> Grid:
     """The finished runs of the variants of refusal; a line for each seed, and one for their mean."""
     start = results.start(NEVER_REFUSES)
-    rows = [("initial model", "", *_cells([start]))] if start is not None else []
+    rows = [(INITIAL, "", *_cells([start]))] if start is not None else []
     for name in (name for name, variant in VARIANTS.items() if variant.negatives is not None):
         runs = results.of(name, steps)
         rows += [(VARIANTS[name].title, str(seed), *_cells([run])) for seed, run in runs.items()]
