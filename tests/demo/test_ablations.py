@@ -296,12 +296,15 @@ def test_the_points_of_a_run_are_its_validations_with_the_time_of_the_steps(
     demo.validations.mkdir()
     for step in (2, 4):
         (demo.validations / f"{step}.jsonl").write_text("")
-    entries = [{"step": step, "data": {"timing_s/step": 1.5}} for step in (1, 2, 3, 4)]
+    stages = {1: 0.0, 2: 0.0, 3: 1.0, 4: 1.0}
+    logged = {step: {"timing_s/step": 1.5, "critic/vision_r1/stage": stage} for step, stage in stages.items()}
+    entries = [{"step": 0, "data": {}}, *({"step": step, "data": data} for step, data in logged.items())]
     demo.metrics.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     monkeypatch.setattr(ablation_results, "measures_of", lambda demo, step: {"shapes_categories": {"AP": step / 10}})
     points = points_of(demo)
     assert [(found.step, found.seconds) for found in points] == [(2, 3.0), (4, 6.0)]
     assert points[1].measures["shapes_categories"]["AP"] == 0.4
+    assert [found.measures["training"] for found in points] == [{"stage_since": 1}, {"stage_since": 3}]
 
 
 def test_validations_divide_the_steps(tmp_path: Path) -> None:

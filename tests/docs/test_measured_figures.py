@@ -49,6 +49,13 @@ def learnt_refusal() -> tuple[str, ...]:
     return WORDS[len(RESULTS.of("refusal", 40))], mean("refusal"), positives, *ap
 
 
+def refusal_changes() -> list[float]:
+    """Change of AP with all categories by negative samples, by seed, in percent."""
+    found, without = RESULTS.of("refusal", 40), RESULTS.of("refusal_none", 40)
+    where = "shapes_categories"
+    return [100 * (run.measures[where]["AP"] - without[seed].measures[where]["AP"]) for seed, run in found.items()]
+
+
 def drawn_by_difficulty() -> tuple[str, ...]:
     """AP with all categories by drop, by weight and in verl's order."""
     return tuple(mean(f"sampler_{name}", "shapes_categories", "AP") for name in ("drop", "weight", "off"))
@@ -59,6 +66,17 @@ def labels_unlearnt() -> tuple[str, ...]:
     worst = min(RESULTS.of("vision_r1", 40).values(), key=lambda run: run.measures["shapes_categories"]["AP"])
     points = {point.step: f"{100 * point.measures['shapes_categories']['AP']:.1f}" for point in worst.points}
     return points[40], points[10]
+
+
+def waited() -> tuple[str, ...]:
+    """AP with a curriculum that waits and by the clock, and the steps at which the wait ended."""
+    ap = (mean(f"robust_{name}", "shapes_categories", "AP", 200) for name in ("when_ready", "halfway"))
+    return (*ap, *(since("robust_when_ready", seed) for seed in range(3)), since("robust_halfway", 0))
+
+
+def since(name: str, seed: int) -> str:
+    """The first step of the last stage in a run of 200 steps."""
+    return str(RESULTS.of(name, 200)[seed].measures["training"]["stage_since"])
 
 
 def gap(stage: str) -> tuple[str, ...]:
@@ -100,6 +118,11 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
     ),
     (
         "docs/guides/refusal.md",
+        rf"by seed it is between {NUMBER} points down and {NUMBER} up,",
+        lambda: tuple(f"{abs(change):.0f}" for change in (min(refusal_changes()), max(refusal_changes()))),
+    ),
+    (
+        "docs/guides/refusal.md",
         rf"\*\*Undivided advantages\*\* refuse {NUMBER} %, at an AP of {NUMBER} and {NUMBER}:",
         lambda: (mean("refusal_undivided"), *both_ap("refusal_undivided")),
     ),
@@ -112,6 +135,17 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
         "docs/background/ablations.md",
         rf"In 200 steps with `halfway` it fell to {NUMBER}\.",
         lambda: (mean("halfway", "shapes_categories", "AP", 200),),
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"AP with all categories is {NUMBER} with `when_ready` and {NUMBER} with `halfway`. The wait ended at step"
+        rf" {NUMBER}, {NUMBER} and {NUMBER}, earlier than the clock's {NUMBER}:",
+        waited,
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"the stage began at its latest step, {NUMBER}\.",
+        lambda: (since("when_ready", 0),),
     ),
     (
         "docs/background/ablations.md",

@@ -38,7 +38,7 @@ class Point:
     Attributes:
         step: After so many steps.
         seconds: Time of these steps, without validations.
-        measures: Measures in [0, 1], or counts, by data set.
+        measures: Measures in [0, 1], or counts, by data set; under "training" the first step of its stage, from 1.
     """
 
     step: int
@@ -131,10 +131,19 @@ def _processor() -> str:
 
 
 def points_of(demo: Demo) -> list[Point]:
-    """The validations of a finished run of GRPO."""
-    seconds = _seconds(demo.metrics)
+    """The validations of a finished run of GRPO, each with the step that began the stage of the curriculum."""
+    entries = _training_steps(demo.metrics)
+    seconds = [float(entry["timing_s/step"]) for entry in entries]
+    stages = [entry.get("critic/vision_r1/stage", 0.0) for entry in entries]
     steps = sorted(int(path.stem) for path in demo.validations.glob("*.jsonl"))
-    return [Point(step, round(sum(seconds[:step]), 1), measures_of(demo, step)) for step in steps]
+    return [
+        Point(step, round(sum(seconds[:step]), 1), measures_of(demo, step) | _stage_since(stages[:step]))
+        for step in steps
+    ]
+
+
+def _stage_since(stages: list[float]) -> dict[str, dict[str, float]]:
+    return {"training": {"stage_since": 1 + stages.index(stages[-1])}}
 
 
 def measures_of(demo: Demo, step: int) -> dict[str, dict[str, float]]:
@@ -151,10 +160,10 @@ def _kept(values: Mapping[str, float]) -> dict[str, float]:
     return {key: round(values[key], 5) for key in MEASURES if math.isfinite(values.get(key, math.nan))}
 
 
-def _seconds(metrics: Path) -> list[float]:
-    """Time of each training step."""
+def _training_steps(metrics: Path) -> list[dict[str, float]]:
+    """What each training step logged."""
     entries = (json.loads(line)["data"] for line in metrics.read_text(encoding="utf-8").splitlines())
-    return [float(entry["timing_s/step"]) for entry in entries if "timing_s/step" in entry]
+    return [entry for entry in entries if "timing_s/step" in entry]
 
 
 def reached(points: Sequence[tuple[float, float]], value: float) -> float | None:
