@@ -108,6 +108,7 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
     ),
     ("README.md", rf"There are {NUMBER} \[Recipes\]", recipes),
     ("docs/background/comparison.md", rf"for {NUMBER} named sources", lambda: (str(len(SOURCES)),)),
+    ("docs/get_started/demo.md", rf"\| after the first stage{GAP}", lambda: gap("ability")),
     ("docs/get_started/demo.md", rf"\| after the second, where `make demo` starts{GAP}", lambda: gap("start")),
     (
         "docs/guides/refusal.md",
