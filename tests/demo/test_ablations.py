@@ -22,10 +22,11 @@ from verl_vision_r1.data.difficulty import read_difficulty
 from verl_vision_r1.demo import ablation_results, ablations
 from verl_vision_r1.demo.ablation_results import Point, Results, points_of, start_variant
 from verl_vision_r1.demo.ablation_table import SHOWN, ablation_table, time_table, with_interval
-from verl_vision_r1.demo.ablation_variants import VARIANTS
+from verl_vision_r1.demo.ablation_variants import DIFFICULTY, VARIANTS
 from verl_vision_r1.demo.ablations import Ablations, run_ablations
 from verl_vision_r1.demo.lessons import ANSWERS
 from verl_vision_r1.demo.plan import Demo
+from verl_vision_r1.preflight.config_check import check_keys
 from verl_vision_r1.rewards.presets import load_prompts, preset_from_config
 
 
@@ -98,6 +99,26 @@ def test_a_variant_changes_one_thing_of_its_baseline(
     changed = differing(composed(baseline), composed(name))
     assert changed
     assert all(key.startswith(where) for key in changed)
+
+
+@pytest.mark.verl
+@pytest.mark.parametrize("name", [name for name in VARIANTS if DIFFICULTY not in str(VARIANTS[name].overrides)])
+def test_the_configuration_of_a_variant_is_valid(
+    base: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    check_keys(OmegaConf.create(composed(name)))
+
+
+@pytest.mark.verl
+@pytest.mark.parametrize(("name", "baseline"), [("gdpo", "robust"), ("vision_r1_gdpo", "vision_r1")])
+def test_gdpo_weighs_the_criteria_as_the_sum_does(base: dict[str, Any], name: str, baseline: str) -> None:
+    algorithm = composed(name)["algorithm"]
+    keys = algorithm["gdpo_reward_keys"]
+    weights = algorithm["gdpo_reward_weights"] or [1.0] * len(keys)
+    criteria = preset_from_config(composed(baseline)["vision_r1"]["reward"]).tasks["detection"].criteria
+    weighted = {item.name: item.weight for item in criteria if item.weight}
+    assert dict(zip(keys, weights, strict=True)) == weighted
 
 
 @pytest.mark.verl

@@ -63,6 +63,11 @@ def _refusal(change: str, negatives: float, absent: float = 0.0, *more: str) -> 
     return Variant(f"never refuses at first, {change}", more, negatives=(negatives, absent))
 
 
+def _by_criterion(keys: str) -> tuple[str, ...]:
+    return "algorithm.adv_estimator=vision_r1_gdpo", f"algorithm.gdpo_reward_keys={keys}"
+
+
+BY_CRITERION: Final = "advantages by criterion (GDPO)"
 HALF: Final = (
     "+vision_r1.reward.tasks.detection.criteria.half_found="
     "{weight: 0.0, function: 'verl_vision_r1.demo.half_found:half_found'}"
@@ -91,8 +96,8 @@ VARIANTS: Final[dict[str, Variant]] = {
     "sampler_off": _robust(f"{POOL} samples, no sampler", pool=True),
     "sampler_drop": _sampled("drop"),
     "sampler_weight": _sampled("weight"),
-    "gdpo": _robust("advantages by criterion (GDPO)", "algorithm.adv_estimator=vision_r1_gdpo"),
-    "vision_r1_gdpo": _vision_r1("advantages by criterion (GDPO)", "algorithm.adv_estimator=vision_r1_gdpo"),
+    "gdpo": _robust(BY_CRITERION, *_by_criterion("[format,f1]"), "algorithm.gdpo_reward_weights=[0.1,0.9]"),
+    "vision_r1_gdpo": _vision_r1(BY_CRITERION, *_by_criterion("[format,recall,precision]")),
     "kl": _vision_r1("KL to the initial model, 0.01", "actor_rollout_ref.actor.use_kl_loss=true"),
     "refusal_none": _refusal("no negative samples", 0.0),
     "refusal": _refusal("negative samples: scenes of other colours", 1.0),
