@@ -137,3 +137,14 @@ def test_with_json_only_json_is_printed(tmp_path: Path) -> None:
     sheets = json.loads(RUN.invoke(app, ["view", str(tmp_path / "rows"), "--json"]).stdout)
     assert len(sheets) == 2
     assert all(Path(sheet).is_file() for sheet in sheets)
+
+
+def test_the_lines_of_a_failed_run_stay_lines_without_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(*arguments: object) -> None:
+        raise ChildProcessError("the training ended with status 1; the end of train.log:\nfirst\x1b[2J\nsecond\n")
+
+    monkeypatch.setattr("verl_vision_r1.demo.ablations.run_ablations", failed)
+    result = RUN.invoke(app, ["ablations", "--json"])
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-3:]
+    assert last == ["error: the training ended with status 1; the end of train.log:", "first\\x1b[2J", "second"]

@@ -57,6 +57,9 @@ class _Commands(TyperGroup):
             # The reader closed the pipe, as in `vision-r1 attacks | head`, so the output cannot be flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from error
+        except ChildProcessError as error:  # Its message ends with the last lines of a log.
+            _print_error(*f"error: {error}".splitlines())
+            raise typer.Exit(1) from error
         except (ValueError, OSError) as error:
             _print_error(f"error: {error}")
             raise typer.Exit(1) from error
@@ -71,11 +74,11 @@ def _refuse_old_options(command: str, arguments: list[str]) -> None:
             raise ValueError(f"vision-r1 {command}: expected {new}, got its old name {old}")
 
 
-def _print_error(message: str) -> None:
+def _print_error(*lines: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text(one_line(message), style="red"))
+    Console(stderr=True, soft_wrap=True).print(Text("\n".join(map(one_line, lines)), style="red"))
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")

@@ -147,10 +147,13 @@ def ablations(
             run_ablations(variants, console)
         else:
             run_photographs(PhotographRuns(out.absolute(), data, steps, seeds, variants.results), console)
-    finally:  # The table of the finished runs, also after an interruption.
-        tables = [photograph_table(variants.results, steps)] if data else ablation_tables(variants.results, steps)
+    finally:  # The tables of the finished runs, also after an interruption.
+        made = [photograph_table(variants.results, steps)] if data else ablation_tables(variants.results, steps)
+        tables = [table for table in made if table.rows]
         show(tables, console)
         if as_json:
-            made = [{"title": table.title, "columns": table.heading, "rows": table.rows} for table in tables]
-            typer.echo(json.dumps(made, indent=2))
-        (out / "table.md").write_text("\n\n".join(map(markdown, tables)) + "\n", encoding="utf-8")
+            shown = [{"title": table.title, "columns": table.heading, "rows": table.rows} for table in tables]
+            typer.echo(json.dumps(shown, indent=2))
+        if tables:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "table.md").write_text("\n\n".join(map(markdown, tables)) + "\n", encoding="utf-8")
