@@ -9,7 +9,6 @@ FOLDER/measured.json, what both stages detect, to docs/demo_model.json.
 """
 
 import argparse
-import datetime
 import json
 import shutil
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
 from verl_vision_r1 import Target
 from verl_vision_r1.boxes import pairwise_iou
-from verl_vision_r1.demo.ablation_results import hardware
+from verl_vision_r1.demo.ablation_results import hardware, today
 from verl_vision_r1.demo.lessons import HABIT_RATE, Habit, draw_question, lessons, texts
 from verl_vision_r1.demo.shapes import MOST, SIDE
 from verl_vision_r1.demo.teach import BATCH, Example, Examples, collate, teach
@@ -47,8 +46,8 @@ def main(folder: Path, ability_steps: int, habit_steps: int) -> None:
     in_half_precision(start)
     measured["start"] = measure(start)
     print(measured, flush=True)
-    made = {"date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(), "machine": hardware()}
-    (folder / "measured.json").write_text(json.dumps({**made, **measured}, indent=1) + "\n", encoding="utf-8")
+    made = {"date": today(), "machine": hardware(), **measured}
+    (folder / "measured.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
 def seeing(examples: Examples) -> Iterator[list[Example]]:

@@ -11,6 +11,7 @@ from generators import demo, demo_scale, photographs
 from generators.ablations import RESULTS
 
 from verl_vision_r1.data.readers.sources import SOURCES
+from verl_vision_r1.demo.ablation_results import MeasuredRun, Point
 
 pytestmark = pytest.mark.verl
 
@@ -37,6 +38,11 @@ def mean(name: str, where: str = "shapes_others", measure: str = "negatives_refu
     return f"{100 * fmean(run.measures[where][measure] for run in runs.values() if run):.1f}"
 
 
+def ap(measured: MeasuredRun | Point) -> float:
+    """AP with all categories, in percent."""
+    return 100 * measured.measures["shapes_categories"]["AP"]
+
+
 def both_ap(name: str) -> tuple[str, str]:
     """AP of the positive samples: all categories, one category."""
     return mean(name, "shapes_categories", "AP"), mean(name, "shapes_category", "AP")
@@ -60,8 +66,7 @@ def supervised_first() -> tuple[str, ...]:
 def refusal_changes() -> list[float]:
     """Change of AP with all categories by negative samples, by seed, in percent."""
     found, without = RESULTS.of("refusal", 40), RESULTS.of("refusal_none", 40)
-    where = "shapes_categories"
-    return [100 * (run.measures[where]["AP"] - without[seed].measures[where]["AP"]) for seed, run in found.items()]
+    return [ap(run) - ap(without[seed]) for seed, run in found.items()]
 
 
 def drawn_by_difficulty() -> tuple[str, ...]:
@@ -71,15 +76,15 @@ def drawn_by_difficulty() -> tuple[str, ...]:
 
 def labels_unlearnt() -> tuple[str, ...]:
     """AP of the seed of `vision_r1` that unlearnt the labels, at its end and at step 10."""
-    worst = min(RESULTS.of("vision_r1", 40).values(), key=lambda run: run.measures["shapes_categories"]["AP"])
-    points = {point.step: f"{100 * point.measures['shapes_categories']['AP']:.1f}" for point in worst.points}
+    worst = min(RESULTS.of("vision_r1", 40).values(), key=ap)
+    points = {point.step: f"{ap(point):.1f}" for point in worst.points}
     return points[40], points[10]
 
 
 def waited() -> tuple[str, ...]:
     """AP with a curriculum that waits and by the clock, and the steps at which the wait ended."""
-    ap = (mean(f"robust_{name}", "shapes_categories", "AP", 200) for name in ("when_ready", "halfway"))
-    return (*ap, *(since("robust_when_ready", seed) for seed in range(3)), since("robust_halfway", 0))
+    reached = (mean(f"robust_{name}", "shapes_categories", "AP", 200) for name in ("when_ready", "halfway"))
+    return (*reached, *(since("robust_when_ready", seed) for seed in range(3)), since("robust_halfway", 0))
 
 
 def since(name: str, seed: int) -> str:

@@ -9,7 +9,7 @@ is measured as well.
 """
 
 import argparse
-import datetime
+import contextlib
 import json
 import os
 import shutil
@@ -17,14 +17,14 @@ import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psutil
 
-from verl_vision_r1.demo.ablation_results import hardware, measures_of
+from verl_vision_r1.demo.ablation_results import hardware, measures_of, today
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.run import TAUGHT_MODEL, prepare_shapes
 from verl_vision_r1.training.process import train
@@ -41,6 +41,8 @@ TOKENS: Final = 48
 PARTS: Final = ("step", "generation", "update")
 ENGINE: Final = "engine and others"
 """Processes without a title of Ray: vLLM's engine, which computes in a process of its own, and the command itself."""
+
+Read = TypeVar("Read")
 
 
 class Watch:
@@ -61,24 +63,23 @@ class Watch:
 
     def look(self, parent: int) -> None:
         """Add up the proportional memory of a process and its descendants."""
-        total = 0
-        for process in (psutil.Process(parent), *psutil.Process(parent).children(recursive=True)):
-            try:
-                total += process.memory_full_info().pss
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        self.peak = max(self.peak, total)
+        memory = read_each(parent, lambda process: process.memory_full_info().pss)
+        self.peak = max(self.peak, sum(memory))
+
+
+def read_each(parent: int, read: Callable[[psutil.Process], Read]) -> Iterator[Read]:
+    """What a process and its descendants tell of themselves, without those that have ended meanwhile."""
+    for process in (psutil.Process(parent), *psutil.Process(parent).children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            yield read(process)
 
 
 def processor_seconds(parent: int) -> Counter[str]:
     """Processor time of a process and its descendants so far, by the class of the Ray actor."""
     found: Counter[str] = Counter()
-    for process in (psutil.Process(parent), *psutil.Process(parent).children(recursive=True)):
-        try:
-            title, used = process.cmdline()[0], process.cpu_times()
-        except (psutil.NoSuchProcess, psutil.AccessDenied, IndexError):
-            continue
-        kind = title.strip().removeprefix("ray::").split(".")[0] if title.startswith("ray::") else ENGINE
+    for words, used in read_each(parent, lambda process: (process.cmdline(), process.cpu_times())):
+        title = " ".join(words).strip()
+        kind = title.removeprefix("ray::").split(".")[0] if title.startswith("ray::") else ENGINE
         found[kind] += used.user + used.system
     return found
 
@@ -170,7 +171,7 @@ def main() -> None:
         made.append(found)
         print(json.dumps(found), flush=True)
     result = {
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "date": today(),
         "machine": hardware(),
         "steps": options.steps,
         "rounds": made,

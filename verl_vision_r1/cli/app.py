@@ -57,11 +57,8 @@ class _Commands(TyperGroup):
             # The reader closed the pipe, as in `vision-r1 attacks | head`, so the output cannot be flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from error
-        except ChildProcessError as error:  # Its message ends with the last lines of a log.
-            _print_error(*f"error: {error}".splitlines())
-            raise typer.Exit(1) from error
         except (ValueError, OSError) as error:
-            _print_error(f"error: {error}")
+            _print_error(error)
             raise typer.Exit(1) from error
 
 
@@ -74,10 +71,13 @@ def _refuse_old_options(command: str, arguments: list[str]) -> None:
             raise ValueError(f"vision-r1 {command}: expected {new}, got its old name {old}")
 
 
-def _print_error(*lines: str) -> None:
+def _print_error(error: Exception) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    message = f"error: {error}"
+    # The message of a failed process ends with the last lines of its log.
+    lines = message.splitlines() if isinstance(error, ChildProcessError) else [message]
     Console(stderr=True, soft_wrap=True).print(Text("\n".join(map(one_line, lines)), style="red"))
 
 

@@ -101,8 +101,7 @@ class Results:
     def add(self, variant: str, steps: int, seed: int, points: Sequence[Point]) -> None:
         """Append a run that has just ended. Several processes may do so at once."""
         found = {name: version(name) for name in PACKAGES}
-        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-        run = MeasuredRun(variant, steps, seed, tuple(points), today, hardware(), found)
+        run = MeasuredRun(variant, steps, seed, tuple(points), today(), hardware(), found)
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -116,6 +115,11 @@ def start_variant(name: str) -> str:
 
 def _read(line: dict[str, Any]) -> MeasuredRun:
     return MeasuredRun(**line | {"points": tuple(Point(**point) for point in line["points"])})
+
+
+def today() -> str:
+    """The date in UTC, in ISO 8601."""
+    return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
 
 
 def hardware() -> str:
