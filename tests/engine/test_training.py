@@ -84,17 +84,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     teach(demo.model, lambda examples: batches_of_rows(examples, rows), demo.teaching_steps, lambda step, loss: None)
     write_difficulty(demo.folder / "difficulty.json", _difficulties(rows))
     run = Run(demo, [], [], [])
-    full = demo.folder / "checkpoints" / "global_step_3" / "actor" / "optim_world_size_1_rank_0.pt"
+    unsaved = demo.folder / "checkpoints" / "global_step_3" / "actor" / "optim_world_size_1_rank_0.pt"
+    unsaved.parent.mkdir(parents=True)
+    os.mkfifo(unsaved)  # Saving waits for a reader that never comes: a fast machine is killed before it has saved.
     for disturb in (_kill_in_the_third_step, *[lambda line: None] * (2 if DRILLS else 1)):
         finished = _train(demo, disturb)
         run.logs.append(finished.log)
         run.statuses.append(finished.status)
         run.metrics.append(demo.metrics.rename(demo.folder / f"metrics-{len(run.logs)}.jsonl"))
+        unsaved.unlink()
         if DRILLS and len(run.logs) == 1:
-            full.parent.mkdir(parents=True)
-            full.symlink_to("/dev/full")  # The device to which every write fails for want of space.
-        elif len(run.logs) == 2:
-            full.unlink()
+            unsaved.symlink_to("/dev/full")  # The device to which every write fails for want of space.
     return run
 
 
