@@ -4,25 +4,24 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import hydra
-import numpy as np
+import psutil
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from verl_vision_r1.cpu.patches import instantiated, remembered
+from verl_vision_r1.cpu.patches import instantiated, once_per_images
 
 pytestmark = [pytest.mark.verl, pytest.mark.process]
 
 LOOK = """
 import importlib.metadata
 import json
+import psutil
 import torch
 import verl
 from verl.plugin.platform import get_platform
@@ -45,6 +44,8 @@ print(json.dumps({
     "no_op": [device.empty_cache(), device.ipc_collect(), device.synchronize(), device.set_device(0)],
     "threads": torch.get_num_threads(),
     "available": device.is_available(),
+    "cores": [psutil.cpu_count(logical=False) for _ in range(2)],
+    "counted": psutil.cpu_count.cache_info().misses,
 }))
 """
 
@@ -79,6 +80,11 @@ def test_a_training_worker_uses_all_cores(seen: dict[str, Any]) -> None:
     assert seen["threads"] == len(os.sched_getaffinity(0))  # In spite of OMP_NUM_THREADS=1, which Ray sets.
 
 
+def test_the_cores_are_counted_once(seen: dict[str, Any]) -> None:
+    assert seen["cores"] == [psutil.cpu_count(logical=False)] * 2
+    assert seen["counted"] == 1
+
+
 def test_offloading_does_not_pin_memory(seen: dict[str, Any]) -> None:
     assert seen["pinned"] is False
 
@@ -93,50 +99,41 @@ def test_the_version_of_vllm_is_that_of_the_cpu_build(seen: dict[str, Any]) -> N
     assert seen["vllm"] == f"{installed}+cpu"
 
 
-class Processor:
+class Worker:
     """Counts its calls, and returns a dictionary that the caller may change."""
 
+    processor: Any = SimpleNamespace(get_rope_index=None)
     calls = 0
 
-    def __call__(self, images: list[Image.Image], **options: Any) -> dict[str, Any]:
+    def compute(self, output: Any, input_ids: list[int]) -> dict[str, Any]:
         self.calls += 1
-        return {"colour": images[0].getpixel((0, 0)), "options": options}
+        return {"pixels": output.multi_modal_data["images"], "text": input_ids}
 
 
-def test_a_processed_image_is_cached() -> None:
-    call, processor = remembered(Processor.__call__, most=2), Processor()
+def rollout(*images: Image.Image) -> Any:
+    return SimpleNamespace(multi_modal_data={"images": list(images)})
+
+
+def test_the_images_of_a_prompt_are_processed_for_one_of_its_rollouts() -> None:
+    compute, worker = once_per_images(Worker.compute, most=2), Worker()
     red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
-    first = call(processor, [red], size=1)
-    first.pop("colour")
-    assert call(processor, [red.copy()], size=1) == {"colour": (255, 0, 0), "options": {"size": 1}}
-    assert processor.calls == 1
-    assert call(processor, [red], size=2)["options"] == {"size": 2}
-    assert call(processor, [blue], size=2)["colour"] == (0, 0, 255)
-    assert processor.calls == 3
-    call(processor, [red], size=1)  # The oldest of three, of which two are cached.
-    assert processor.calls == 4
-    call(Processor(), [red], size=1)
-    assert processor.calls == 4
+    compute(worker, rollout(red), [1]).pop("pixels")
+    assert compute(worker, rollout(red), [2]) == {"pixels": [red], "text": [1]}
+    assert worker.calls == 1
+    assert compute(worker, rollout(red, blue), [1])["pixels"] == [red, blue]
+    assert compute(worker, rollout(red.copy()), [1])["pixels"] == [red]
+    assert worker.calls == 3
+    compute(worker, rollout(red), [1])  # The oldest of three, of which two are cached.
+    assert worker.calls == 4
 
 
-def test_rollouts_that_start_together_process_their_image_once() -> None:
-    both = threading.Barrier(2)
-
-    class Slow(Processor):
-        def __call__(self, images: list[Image.Image], **options: Any) -> dict[str, Any]:
-            time.sleep(0.05)
-            return super().__call__(images, **options)
-
-    call, processor = remembered(Slow.__call__), Slow()
-
-    def rollout(_: int) -> dict[str, Any]:
-        both.wait()
-        return dict(call(processor, [Image.new("RGB", (4, 4), "red")]))
-
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(rollout, range(2))
-    assert first == second
-    assert processor.calls == 1
+def test_inputs_that_depend_on_the_text_are_not_cached() -> None:
+    compute, worker = once_per_images(Worker.compute), Worker()
+    image = Image.new("RGB", (4, 4))
+    worker.processor = SimpleNamespace()
+    assert [compute(worker, rollout(image), [text])["text"] for text in (1, 2)] == [[1], [2]]
+    worker.processor = Worker.processor
+    assert [compute(worker, rollout(), [text])["text"] for text in (1, 2)] == [[1], [2]]
 
 
 def test_an_agent_loop_is_built_as_by_hydra_without_copies_of_its_arguments() -> None:
@@ -144,12 +141,3 @@ def test_an_agent_loop_is_built_as_by_hydra_without_copies_of_its_arguments() ->
     assert instantiated(config, denominator=3) == hydra.utils.instantiate(config, denominator=3) == Fraction(1, 3)
     large: dict[str, int] = {}
     assert instantiated({"_target_": "types.SimpleNamespace"}, large=large).large is large
-
-
-def test_other_inputs_are_not_cached() -> None:
-    call, processor = remembered(Processor.__call__), Processor()
-    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
-    for _ in range(2):
-        with pytest.raises(AttributeError, match="getpixel"):
-            call(processor, [pixels])
-    assert processor.calls == 2

