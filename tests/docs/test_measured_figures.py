@@ -187,10 +187,15 @@ def test_a_figure_is_that_of_its_file(page: str, pattern: str, figures: Callable
 
 
 def test_the_training_of_the_demo_takes_the_minutes_of_the_readme() -> None:
-    """Forty steps of the benchmark, with the same samples, group size and batch."""
+    """Forty steps of the benchmark, with the same samples, group size and batch; twice as long on an older machine."""
     minutes = 40 * seconds_per_step("verl-vision-r1") / 60
-    assert f"{minutes:.0f}" == "3"
-    assert "After 40 steps, three minutes on two CPU cores," in prose("README.md")
+    assert 1 < minutes < 2
+    assert "After 40 steps, two minutes on two CPU cores," in prose("README.md")
+
+
+def test_the_training_of_the_demo_beside_trl() -> None:
+    ratio = seconds_per_step("verl-vision-r1") / seconds_per_step("TRL")
+    assert f"a step takes {ratio:.2f} times as long here" in prose("docs/guides/training.md")
 
 
 def test_photographs_got_worse_at_the_learning_rate_of_the_demo_and_better_with_supervised_training_alone() -> None:
