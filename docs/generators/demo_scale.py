@@ -80,6 +80,13 @@ CLAIMS: Final = (
         ("halfway", "third"),
     ),
     Claim(
+        "a length penalty on the reward AP of a single sample, against none",
+        "VLM-R1, blog of 2025-03-20",
+        (11.4, 18.8),
+        "AP on a subset of COCO",
+        ("vlm_r1_od_ap", "vlm_r1_od_length"),
+    ),
+    Claim(
         "training with negative samples, against none: empty predictions for negatives",
         "GroundingME (arXiv 2512.17495), supervised",
         (0.0, 27.9),
