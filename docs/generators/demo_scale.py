@@ -121,21 +121,23 @@ def _row(claim: Claim) -> tuple[str, ...]:
 
 
 def _changes(claim: Claim) -> tuple[int, list[float]]:
-    """The difference for each seed in the longest runs that both variants have, in percent."""
+    """The steps of the runs of which both variants have the most seeds, then the longest, and the changes by seed."""
+    found = [(steps, _changes_after(steps, claim)) for steps in {run.steps for run in RESULTS.runs() if run.steps}]
+    return max(found, key=lambda one: (len(one[1]), one[0]))
+
+
+def _changes_after(steps: int, claim: Claim) -> list[float]:
+    """The difference for each seed that both variants have, in percent."""
     where, measure = claim.measure
-    for steps in sorted({run.steps for run in RESULTS.runs() if run.steps}, reverse=True):
-        after = RESULTS.of(claim.variants[1], steps)
-        start = RESULTS.start("vision_r1")
-        before = dict.fromkeys(after, start) if claim.variants[0] == START else RESULTS.of(claim.variants[0], steps)
-        pairs = [(before[seed], after[seed]) for seed in after if before.get(seed)]
-        changes = [
-            100 * (second.measures[where][measure] - first.measures[where][measure])
-            for first, second in pairs
-            if first and where in first.measures and where in second.measures
-        ]
-        if changes:
-            return steps, changes
-    return 0, []
+    after = RESULTS.of(claim.variants[1], steps)
+    start = RESULTS.start("vision_r1")
+    before = dict.fromkeys(after, start) if claim.variants[0] == START else RESULTS.of(claim.variants[0], steps)
+    pairs = [(before[seed], after[seed]) for seed in after if before.get(seed)]
+    return [
+        100 * (second.measures[where][measure] - first.measures[where][measure])
+        for first, second in pairs
+        if first and where in first.measures and where in second.measures
+    ]
 
 
 def interval(changes: Sequence[float]) -> tuple[float, float]:

@@ -74,6 +74,12 @@ def drawn_by_difficulty() -> tuple[str, ...]:
     return tuple(mean(f"sampler_{name}", "shapes_categories", "AP") for name in ("drop", "weight", "off"))
 
 
+def ap_of_the_seed(name: str) -> str:
+    """AP after 200 steps with all categories of a variant that has one seed."""
+    (run,) = RESULTS.of(name, 200).values()
+    return f"{ap(run):.1f}"
+
+
 BLIND = ("vision_r1", "vision_r1_release_2025", "vision_r1_gdpo", "no_precision", "beginner_only", "kl")
 """Variants of 40 steps whose reward does not depend on the label of a box."""
 CHECKED = ("robust", "with_label", "gdpo", "vlm_r1_od_ap", "vlm_r1_od_length")
@@ -214,8 +220,8 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
     ),
     (
         "docs/background/ablations.md",
-        rf"in 200 steps with `halfway` it fell to {NUMBER}\.",
-        lambda: (mean("halfway", "shapes_categories", "AP", 200),),
+        rf"in one seed of 200 steps it fell to {NUMBER}, and with `halfway` to {NUMBER}\.",
+        lambda: (ap_of_the_seed("vision_r1"), ap_of_the_seed("halfway")),
     ),
     (
         "docs/background/ablations.md",
