@@ -17,8 +17,6 @@ FIGURES: Final = {
     "memory at most, GiB": "GiB",
 }
 """What a line shows, and its key in a round."""
-CPU: Final = "CPU, "
-"""Beginning of the keys of the processor time of a kind of process."""
 
 
 def page(written: str) -> str:
@@ -34,7 +32,7 @@ def parts(result: dict[str, Any]) -> Iterator[str]:
         " brackets times the floor."
     )
     yield table(("", *NAMES), [*_medians(rounds), *_accuracies(rounds[0])])
-    if used := _processor_seconds([made[NAMES[0]] for made in rounds]):
+    if used := _processor_seconds([made[NAMES[0]]["processor seconds"] for made in rounds]):
         yield f"Processor seconds of one of our steps, by the title of the process: {used}."
 
 
@@ -46,10 +44,9 @@ def _medians(rounds: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
 
 def _processor_seconds(rounds: list[dict[str, float]]) -> str:
     """Median of each kind of process, the busiest first, from a tenth of a second on."""
-    kinds = [key for key in rounds[0] if key.startswith(CPU)]
-    found = {kind: statistics.median(made.get(kind, 0.0) for made in rounds) for kind in kinds}
+    found = {kind: statistics.median(made.get(kind, 0.0) for made in rounds) for kind in rounds[0]}
     busiest = sorted(found.items(), key=lambda item: -item[1])
-    return ", ".join(f"{kind.removeprefix(CPU)} {value:.1f}" for kind, value in busiest if value >= 0.1)
+    return ", ".join(f"{kind} {value:.1f}" for kind, value in busiest if value >= 0.1)
 
 
 def _accuracies(first: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -18,13 +18,13 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psutil
 
 from verl_vision_r1.demo.ablation_results import hardware, measures_of, today
+from verl_vision_r1.demo.ablations import measure
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.run import TAUGHT_MODEL, prepare_shapes
 from verl_vision_r1.training.process import train
@@ -35,6 +35,8 @@ TRAINERS: Final = Path(__file__).with_name("trainers")
 PYTHON: Final = ROOT / "build" / "trainers" / "bin" / "python"
 RIVALS: Final = {"TRL": TRAINERS / "trl_grpo.py", "floor": TRAINERS / "floor.py"}
 OURS: Final = "verl-vision-r1"
+PROCESSORS: Final = "processor seconds"
+"""Key of the processor time of one of our steps, by kind of process."""
 WARM_UP: Final = 2
 """Steps at the beginning that do not count."""
 TOKENS: Final = 48
@@ -108,12 +110,12 @@ def ours(rows: Path, out: Path, steps: int) -> dict[str, Any]:
     parts = {"step": "step", "generation": "gen", "update": "update_actor"}
     found = [{part: entry[f"timing_s/{key}"] for part, key in parts.items()} for entry in timings]
     measured = summary([{**step, "end": end} for step, end in zip(found, entries, strict=True)], watch)
-    return {**measured, **per_step(used[WARM_UP - 1 :])}
+    return {**measured, PROCESSORS: per_step(used[WARM_UP - 1 :])}
 
 
 def per_step(used: list[Counter[str]]) -> dict[str, float]:
     """Processor seconds of a step by kind of process, from what each had used after every step."""
-    return {f"CPU, {kind}": (total - used[0][kind]) / (len(used) - 1) for kind, total in used[-1].items()}
+    return {kind: (total - used[0][kind]) / (len(used) - 1) for kind, total in used[-1].items()}
 
 
 def summary(steps: list[dict[str, float]], watch: Watch) -> dict[str, Any]:
@@ -130,12 +132,9 @@ def summary(steps: list[dict[str, float]], watch: Watch) -> dict[str, Any]:
 
 def accuracy(rows: Path, model: Path, folder: Path) -> float:
     """AP of a model on the held-out scenes, all categories in one question."""
-    more = ("trainer.val_before_train=true", "trainer.val_only=true", f"data.max_response_length={TOKENS}")
-    demo = replace(Demo(folder, 1, rows=rows, model=model), overrides=more)
     folder.mkdir(parents=True)
-    for _ in train(demo, demo.command()):
-        pass
-    return measures_of(demo, 0)["shapes_categories"]["AP"]
+    demo = Demo(folder, 1, overrides=(f"data.max_response_length={TOKENS}",), rows=rows, model=model)
+    return measure(demo)["shapes_categories"]["AP"]
 
 
 def rounds(folder: Path, count: int, steps: int) -> Iterator[dict[str, dict[str, Any]]]:
@@ -182,8 +181,8 @@ def main() -> None:
 
 
 def medians(made: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
-    """The median over the rounds of each figure, by trainer."""
-    names = {name: {key: None for found in made for key in found[name]} for name in made[0]}
+    """The median over the rounds of each figure, by trainer; without the processor time by process."""
+    names = {name: {key: None for found in made for key in found[name] if key != PROCESSORS} for name in made[0]}
     return {
         name: {key: statistics.median(found[name][key] for found in made if key in found[name]) for key in keys}
         for name, keys in names.items()
