@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # The pinned set is for Linux on x86-64 with Python 3.11, the one machine that vLLM's CPU build and the list are made for.
 ENGINE := $(shell $(PYTHON) -c 'import platform, sys; print(int((platform.system(), platform.machine(), sys.version_info[:2]) == ("Linux", "x86_64", (3, 11))))' 2>/dev/null)
 
-.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation bench-trainers fuzz versions gpu-check rehearse hardware lock clean
+.PHONY: install demo ablations test test-fast test-unit test-process test-engine drills lint docs docs-generate attacks bench bench-data bench-evaluation bench-trainers bench-cold-start fuzz versions gpu-check rehearse hardware lock clean
 
 install: $(VENV)/installed
 
@@ -107,6 +107,10 @@ bench-evaluation: install
 # go together, so it gets an environment of its own. Needs uv, which `make install` installs.
 bench-trainers: install build/trainers/installed
 	$(RUN) tests/speed/bench_trainers.py --write
+
+# As root: it empties the memory's copies of files.
+bench-cold-start: install build/trainers/installed
+	$(RUN) tests/speed/bench_cold_start.py --write
 
 build/trainers/installed: requirements/cpu.txt requirements/trainers.txt
 	$(VENV)/bin/uv venv --quiet --clear --python $(RUN) build/trainers

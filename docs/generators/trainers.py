@@ -1,4 +1,4 @@
-"""The generated part of docs/guides/training.md: docs/benchmark_trainers.json, which `make bench-trainers` writes."""
+"""The generated part of docs/guides/training.md, from what `make bench-trainers` and `make bench-cold-start` write."""
 
 import json
 import statistics
@@ -8,6 +8,7 @@ from typing import Any, Final
 from generators.markdown import DOCS, between_marks, table
 
 RESULTS: Final = DOCS / "benchmark_trainers.json"
+COLD_START: Final = DOCS / "benchmark_cold_start.json"
 NAMES: Final = ("verl-vision-r1", "TRL", "floor")
 FIGURES: Final = {
     "a step, seconds": "step",
@@ -21,7 +22,18 @@ FIGURES: Final = {
 
 def page(written: str) -> str:
     """The page with the table of the last benchmark."""
-    return between_marks(written, "\n\n".join(parts(json.loads(RESULTS.read_text(encoding="utf-8")))), "training.md")
+    result, cold = (json.loads(file.read_text(encoding="utf-8")) for file in (RESULTS, COLD_START))
+    return between_marks(written, "\n\n".join((*parts(result), cold_start(cold))), "training.md")
+
+
+def cold_start(result: dict[str, Any]) -> str:
+    """A sentence with the medians."""
+    rounds = result["rounds"]
+    seconds = (f"{name} {statistics.median(found[name] for found in rounds):.0f} seconds" for name in NAMES)
+    return (
+        "With empty caches (no file in memory, no bytecode), from the command to the end of the first trained step:"
+        f" {', '.join(seconds)} ({result['date']}, {result['machine']}, medians of {len(rounds)})."
+    )
 
 
 def parts(result: dict[str, Any]) -> Iterator[str]:
