@@ -283,7 +283,7 @@ def on_photographs(name: str) -> dict[str, list[float]]:
 
 
 def test_grpo_on_photographs_missed_its_aim() -> None:
-    """ "The factor is reached in one of six runs, and every interval contains zero"; which training got further."""
+    """The factor was reached in one of six runs, and every interval contains zero; which training got further."""
     cells, raccoons = on_photographs("bccd"), on_photographs("raccoon")
     pairs = [pair for found in (cells, raccoons) for pair in zip(found["start"], found["grpo"], strict=True)]
     assert sum(after >= 1.2 * before for before, after in pairs) == 1
