@@ -25,12 +25,14 @@ def page(written: str) -> str:
 
 def tried(runs: list[MeasuredRun]) -> Grid:
     """A line for each run with other settings."""
-    return Grid("other settings of GRPO", ("", "seed", *CHANGE), tuple(sorted(_tried(runs))))
+    rows = ((f"{name}: {settings}", seed, *change(*measures)) for name, settings, seed, *measures in tried_runs(runs))
+    return Grid("other settings of GRPO", ("", "seed", *CHANGE), tuple(sorted(rows)))
 
 
-def _tried(runs: list[MeasuredRun]) -> Iterator[tuple[str, ...]]:
+def tried_runs(runs: list[MeasuredRun]) -> Iterator[tuple[str, str, str, dict[str, float], dict[str, float]]]:
+    """Dataset, settings, seed, and the measures before and after GRPO, of each run with other settings."""
     for run in runs:
         name, other, settings = run.variant.partition(TRIED)
         if other:
             first, last = (point.measures[name] for point in run.points)
-            yield (f"{name}: {settings}", str(run.seed), *change(first, last))
+            yield name, settings, str(run.seed), first, last

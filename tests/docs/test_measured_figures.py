@@ -296,13 +296,8 @@ def test_grpo_on_photographs_missed_its_aim() -> None:
 
 def change_of_tried(settings: str) -> list[tuple[float, dict[str, float]]]:
     """The change of AP in points by other settings of GRPO, with the last measures, of each run."""
-    found = []
-    for run in photographs.RESULTS.runs():
-        name, _, tried = run.variant.partition(photographs.TRIED)
-        if tried == settings:
-            first, last = (point.measures[name] for point in run.points)
-            found.append((100 * (last["AP"] - first["AP"]), last))
-    return found
+    runs = photographs.tried_runs(photographs.RESULTS.runs())
+    return [(100 * (last["AP"] - first["AP"]), last) for _, tried, _, first, last in runs if tried == settings]
 
 
 def test_what_other_settings_of_grpo_did_on_photographs() -> None:
