@@ -27,4 +27,5 @@ def tables() -> Iterator[str]:
 def provenance(runs: Sequence[MeasuredRun]) -> str:
     """How many runs there are, when they were made and on which machines."""
     dates, machines = sorted({run.date for run in runs}), sorted({run.hardware for run in runs})
-    return f"{len(runs)} runs from {dates[0]} to {dates[-1]}, each on {' or '.join(machines)}."
+    when = f"of {dates[0]}" if len(dates) == 1 else f"from {dates[0]} to {dates[-1]}"
+    return f"{len(runs)} runs {when}, each on {' or '.join(machines)}."

@@ -148,3 +148,9 @@ def test_the_lines_of_a_failed_run_stay_lines_without_control_characters(monkeyp
     assert result.exit_code == 1
     last = result.stderr.splitlines()[-3:]
     assert last == ["error: the training ended with status 1; the end of train.log:", "first\\x1b[2J", "second"]
+
+
+def test_settings_of_grpo_need_data_to_run_on() -> None:
+    result = RUN.invoke(app, ["ablations", "actor_rollout_ref.rollout.n=4"])
+    assert result.exit_code == 1
+    assert "expected --data with overrides, got actor_rollout_ref.rollout.n=4 alone" in result.stderr

@@ -13,7 +13,7 @@ from verl_vision_r1.data.parquet import Row
 from verl_vision_r1.demo import ablations, photograph_runs
 from verl_vision_r1.demo.ablation_results import Point, Results, start_variant
 from verl_vision_r1.demo.photograph_runs import PhotographRuns, run_photographs
-from verl_vision_r1.demo.photograph_table import HEADING, photograph_table
+from verl_vision_r1.demo.photograph_table import HEADING, photograph_table, photograph_tables
 from verl_vision_r1.demo.plan import Demo
 
 
@@ -23,7 +23,8 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhotographRuns:
     calls: list[Any] = []
 
     def run_demo(demo: Demo, data: Path, console: Console) -> dict[str, Any]:
-        demo.folder.mkdir(parents=True)
+        demo.model.mkdir(parents=True)
+        (demo.model / "config.json").touch()
         finished(demo.folder)
         calls.append(("demo", demo.seed))
         return {"supervised": {"steps": 100, "seconds": 0.5}}
@@ -33,7 +34,10 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhotographRuns:
         return steps
 
     def train(demo: Demo, command: list[str]) -> list[str]:
-        assert "trainer.val_only=true" in command
+        if "trainer.val_only=true" not in command:
+            calls.append(("grpo", demo.seed, demo.overrides))
+            finished(demo.folder)
+            return []
         demo.validations.mkdir(parents=True)
         rows = read_rows(demo.rows / "val.parquet")
         write(demo.validations / "0.jsonl", lines_of(rows, narrowed(0.5, 0.9)))
@@ -69,6 +73,24 @@ def test_a_line_has_the_gain_with_its_interval(plan: PhotographRuns) -> None:
     low, high = map(float, found["change, 95 % CI"].split(" to "))
     assert low <= after - before <= high
     assert before < float(found["AP, supervised for as long"]) < after
+
+
+def test_other_settings_start_from_the_same_supervised_model(plan: PhotographRuns) -> None:
+    other = PhotographRuns(plan.folder, plan.data, plan.steps, 1, plan.results, ("actor_rollout_ref.rollout.n=4",))
+    for _ in range(2):  # The second time nothing is left to do.
+        run_photographs(other, Console(file=StringIO()))
+    first, (kind, seed, overrides) = plan.calls  # type: ignore[attr-defined]
+    assert (first, kind, seed) == (("demo", 0), "grpo", 0)
+    assert overrides.index("actor_rollout_ref.rollout.n=16") < overrides.index("actor_rollout_ref.rollout.n=4")
+    (default,), (tried,) = (table.rows for table in photograph_tables(plan.results, plan.steps))
+    assert tried == ("shapes: rollout.n=4", *default[1:6])
+
+
+def test_other_settings_need_the_supervised_model(plan: PhotographRuns) -> None:
+    run_photographs(plan, Console(file=StringIO()))
+    elsewhere = PhotographRuns(plan.folder / "none", plan.data, plan.steps, 1, plan.results, ("trainer.save_freq=1",))
+    with pytest.raises(FileNotFoundError, match="expected the supervised model of seed 0, got none; --out: give the"):
+        run_photographs(elsewhere, Console(file=StringIO()))
 
 
 def test_supervised_training_has_the_updates_of_the_time(plan: PhotographRuns) -> None:

@@ -12,6 +12,7 @@ from generators.ablations import RESULTS
 
 from verl_vision_r1.data.readers.sources import SOURCES
 from verl_vision_r1.demo.ablation_results import MeasuredRun, Point
+from verl_vision_r1.demo.photograph_table import tried_runs
 
 pytestmark = pytest.mark.verl
 
@@ -296,17 +297,26 @@ def test_grpo_on_photographs_missed_its_aim() -> None:
 
 def change_of_tried(settings: str) -> list[tuple[float, dict[str, float]]]:
     """The change of AP in points by other settings of GRPO, with the last measures, of each run."""
-    runs = photographs.tried_runs(photographs.RESULTS.runs())
-    return [(100 * (last["AP"] - first["AP"]), last) for _, tried, _, first, last in runs if tried == settings]
+    runs = tried_runs(photographs.RESULTS, photographs.STEPS)
+    return [(100 * (last["AP"] - first["AP"]), last) for _, tried, _, (first, last) in runs if tried == settings]
+
+
+def eight_completions(rate: str, *, sampled: bool = False) -> str:
+    """The settings of runs with 8 completions at a temperature of 1; AP of greedy completions or of sampled ones."""
+    rollout = "actor_rollout_ref.rollout"
+    validation = f" {rollout}.val_kwargs.do_sample=true {rollout}.val_kwargs.temperature=1"
+    settings = f"{rollout}.n=8 {rollout}.temperature=1 actor_rollout_ref.actor.optim.lr={rate}"
+    return settings + (validation if sampled else "")
 
 
 def test_what_other_settings_of_grpo_did_on_photographs() -> None:
-    (_, fast), *more = change_of_tried("8 completions, rate 2e-4, after 700 supervised steps")
-    assert fast["AP_change_high"] < 0
-    assert not more
-    slow = "8 completions, rate 3e-5"
+    fast = change_of_tried(eight_completions("2e-4"))
+    assert len(fast) == 2
+    assert all(change < 0 for change, _ in fast)
+    assert [last["AP_change_high"] < 0 for _, last in fast] == [False, True]
     greedy, sampled = (
-        [change for change, _ in change_of_tried(slow + end)] for end in ("", ", AP of sampled completions")
+        [change for change, _ in change_of_tried(eight_completions("3e-5", sampled=sampled))]
+        for sampled in (False, True)
     )
     assert len(greedy) == len(sampled) == 3
     found = on_photographs("bccd"), on_photographs("raccoon")

@@ -114,6 +114,12 @@ def demo(
 
 @app.command(epilog="Example: vision-r1 ablations --only robust,vision_r1 --seeds 3", rich_help_panel="Runs")
 def ablations(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="With --data: other settings of GRPO, run from the same supervised models.", metavar="[KEY=VALUE ...]"
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("demo/ablations"),
     results: Annotated[
         Path | None,
@@ -136,20 +142,24 @@ def ablations(
 
     from verl_vision_r1.demo.ablations import Ablations, ablation_tables, run_ablations
     from verl_vision_r1.demo.photograph_runs import PhotographRuns, run_photographs
-    from verl_vision_r1.demo.photograph_table import photograph_table
+    from verl_vision_r1.demo.photograph_table import photograph_tables
     from verl_vision_r1.evaluation.presentation.tables import markdown, show
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
     variants = Ablations(out.absolute(), steps, seeds, names, validations, results)
     console = Console(stderr=as_json)
+    if overrides and data is None:
+        raise ValueError(
+            f"ablations: expected --data with overrides, got {' '.join(overrides)} alone; --only names variants"
+        )
     try:
         if data is None:
             run_ablations(variants, console)
         else:
-            run_photographs(PhotographRuns(out.absolute(), data, steps, seeds, variants.results), console)
+            settings = tuple(overrides or ())
+            run_photographs(PhotographRuns(out.absolute(), data, steps, seeds, variants.results, settings), console)
     finally:  # The tables of the finished runs, also after an interruption.
-        made = [photograph_table(variants.results, steps)] if data else ablation_tables(variants.results, steps)
-        tables = [table for table in made if table.rows]
+        tables = (photograph_tables if data else ablation_tables)(variants.results, steps)
         show(tables, console)
         if as_json:
             shown = [{"title": table.title, "columns": table.heading, "rows": table.rows} for table in tables]

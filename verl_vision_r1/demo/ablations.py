@@ -122,7 +122,7 @@ def _run(plan: Ablations, name: str, seed: int) -> list[Point]:
         demo, seconds = _supervised(demo, variant)
         if not variant.then_grpo:
             return [Point(demo.steps, seconds, measure(demo))]
-    _train(demo)
+    run_trainer(demo)
     return points_of(demo)
 
 
@@ -184,7 +184,7 @@ def _measured_difficulty(plan: Ablations, seed: int) -> Path:
         )
         demo = Demo(folder, 1, seed, overrides=more, rows=rows, model=_start(plan, "vision_r1"))
         folder.mkdir(parents=True)
-        _train(demo)
+        run_trainer(demo)
         write_difficulty(file, difficulty_of([demo.validations / "0.jsonl"]))
     return file
 
@@ -239,10 +239,15 @@ def _supervised(demo: Demo, variant: Variant) -> tuple[Demo, float]:
 def measure(demo: Demo) -> dict[str, dict[str, float]]:
     """Validate only; completions are generated as in training."""
     more = ("trainer.val_before_train=true", "trainer.val_only=true")
-    _train(replace(demo, overrides=(*demo.overrides, *more)))
+    run_trainer(replace(demo, overrides=(*demo.overrides, *more)))
     return measures_of(demo, 0)
 
 
-def _train(demo: Demo) -> None:
+def run_trainer(demo: Demo) -> None:
+    """Make a training run to its end.
+
+    Raises:
+        ChildProcessError: It failed; the message names its log.
+    """
     for _ in train(demo, demo.command()):
         pass

@@ -1,18 +1,25 @@
-"""Table of the runs on photographs: GRPO beside the supervised model it starts from, and supervised training alone."""
+"""Tables of the runs on photographs: GRPO beside supervised training alone, and other settings of GRPO."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from verl_vision_r1.demo.ablation_results import Results, start_variant
+from verl_vision_r1.demo.ablation_results import MeasuredRun, Results, start_variant
 from verl_vision_r1.evaluation.presentation.tables import Grid
 
 GRPO: Final = "/grpo"
 SUPERVISED: Final = "/supervised"
+TRIED: Final = "/tried: "
+"""Between the dataset and other settings of GRPO. The first point of such a run is its supervised model."""
 CHANGE: Final = ("AP, supervised", "AP, then GRPO", "times", "change, 95 % CI")
 HEADING: Final = (
     *("", "seed", *CHANGE),
     *("AP, supervised for as long", "minutes", "supervised, of these"),
 )
+
+
+def photograph_tables(results: Results, steps: int) -> list[Grid]:
+    """The tables of the finished runs: the demo's own settings, and others. A table without a run is left out."""
+    return [grid for make in (photograph_table, tried_table) if (grid := make(results, steps)).rows]
 
 
 def photograph_table(results: Results, steps: int) -> Grid:
@@ -23,6 +30,23 @@ def photograph_table(results: Results, steps: int) -> Grid:
         HEADING,
         tuple(row for name in names for row in _rows(results, name, steps)),
     )
+
+
+def tried_table(results: Results, steps: int) -> Grid:
+    """A line for each run with other settings of GRPO."""
+    rows = (
+        (f"{name}: {settings.replace('actor_rollout_ref.', '')}", str(run.seed), *change(*measures))
+        for name, settings, run, measures in tried_runs(results, steps)
+    )
+    return Grid("other settings of GRPO", ("", "seed", *CHANGE), tuple(sorted(rows)))
+
+
+def tried_runs(results: Results, steps: int) -> Iterator[tuple[str, str, MeasuredRun, list[dict[str, float]]]]:
+    """Dataset, settings, and the measures before and after GRPO, of each run with other settings."""
+    for run in results.runs():
+        name, tried, settings = run.variant.partition(TRIED)
+        if tried and run.steps == steps:
+            yield name, settings, run, [point.measures[name] for point in run.points]
 
 
 def _rows(results: Results, name: str, steps: int) -> Iterator[tuple[str, ...]]:

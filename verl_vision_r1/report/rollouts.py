@@ -8,8 +8,8 @@ import numpy as np
 from verl_vision_r1.evaluation.predictions.detections import boxes_in_pixels
 from verl_vision_r1.evaluation.predictions.predictions_file import Line
 from verl_vision_r1.evaluation.predictions.published_parsers import read_any
+from verl_vision_r1.report.completion_outcomes import CompletionOutcomes, completion_outcomes
 from verl_vision_r1.report.curves import criteria_of
-from verl_vision_r1.report.judged import Judged, judge
 from verl_vision_r1.rewards.answers.points import parse_points
 from verl_vision_r1.rewards.matching import NO_PAIRS, Match
 from verl_vision_r1.rewards.presets import Unevaluated
@@ -42,7 +42,7 @@ class Parsed:
         labels: A label for each box, or None; empty for formats without labels.
         confidences: A confidence for each box; None for formats without confidences.
         matches: (prediction index, object index, IoU, whether the labels are equal).
-        judged: The outcome of each box, whatever the reward configuration.
+        outcomes: The outcome of each box, whatever the reward configuration.
         total: The total reward, computed again; None if the reward configuration is unknown or not evaluated.
     """
 
@@ -50,7 +50,7 @@ class Parsed:
     labels: list[str | None]
     confidences: list[float] | None
     matches: list[tuple[int, int, float, bool]]
-    judged: Judged
+    outcomes: CompletionOutcomes
     total: float | None
 
 
@@ -75,7 +75,7 @@ def parse(line: Line, rules: TaskRules | None, stage: Stage | None) -> Parsed:
         [label if label is None else label[:MAX_LABEL] for label in answer.labels],
         None if answer.confidences is None else answer.confidences.tolist(),
         _matches(match),
-        judge(answer, boxes, line.target),
+        completion_outcomes(answer, boxes, line.target),
         total,
     )
 
@@ -112,10 +112,10 @@ def describe(line: Line, kind: str, rules: Rules | None) -> dict[str, Any]:
         "confidences": parsed.confidences and parsed.confidences[:MAX_BOXES],
         "predicted": len(parsed.boxes),
         "pairs": parsed.matches[:MAX_BOXES],
-        "outcomes": parsed.judged.codes[:MAX_BOXES],
-        "nearest": parsed.judged.nearest[:MAX_BOXES],
-        "missed": parsed.judged.missed,
-        "refusal": parsed.judged.refusal,
+        "outcomes": parsed.outcomes.codes[:MAX_BOXES],
+        "nearest": parsed.outcomes.nearest[:MAX_BOXES],
+        "missed": parsed.outcomes.missed,
+        "refusal": parsed.outcomes.refusal,
     }
 
 

@@ -21,7 +21,7 @@ REFUSALS: Final = (RIGHTLY, WRONGLY, ANSWERED)
 
 
 @dataclass(frozen=True)
-class Judged:
+class CompletionOutcomes:
     """The outcomes of a completion.
 
     Attributes:
@@ -38,8 +38,8 @@ class Judged:
     refusal: str
 
 
-def judge(answer: Answer, boxes: Boxes, target: Target) -> Judged:
-    """Judge a completion.
+def completion_outcomes(answer: Answer, boxes: Boxes, target: Target) -> CompletionOutcomes:
+    """The outcomes of a completion.
 
     Args:
         answer: The parsed completion.
@@ -49,17 +49,17 @@ def judge(answer: Answer, boxes: Boxes, target: Target) -> Judged:
     Example:
         >>> target = Target([[0, 0, 100, 100]], ["cat"], width=200, height=100)
         >>> boxes = np.array([[0.0, 0.0, 100.0, 90.0], [120.0, 0.0, 150.0, 50.0]])
-        >>> judge(Answer(boxes, ("cat", "cat"), frame=(200, 100)), boxes, target)
-        Judged(codes=[0, 4], nearest=[(0, 0.9), None], missed=[], refusal='')
+        >>> completion_outcomes(Answer(boxes, ("cat", "cat"), frame=(200, 100)), boxes, target)
+        CompletionOutcomes(codes=[0, 4], nearest=[(0, 0.9), None], missed=[], refusal='')
     """
     if target.task not in WITH_BOXES:
-        return Judged([], [], [], _refusal(answer, target))
+        return CompletionOutcomes([], [], [], _refusal(answer, target))
     overlap = (
         target.regions.nearness(boxes[:, :2]) > 0 if target.task == "pointing" else pairwise_iou(boxes, target.boxes)
     )
     iou = np.asarray(overlap, dtype=np.float64)
     codes, found = outcomes(iou, _same(answer, target))
-    return Judged(codes.tolist(), _nearest(iou), np.flatnonzero(~found).tolist(), _refusal(answer, target))
+    return CompletionOutcomes(codes.tolist(), _nearest(iou), np.flatnonzero(~found).tolist(), _refusal(answer, target))
 
 
 def _same(answer: Answer, target: Target) -> NDArray[np.bool_]:
