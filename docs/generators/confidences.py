@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from generators.ablations import RESULTS
+from generators.demo import STEPS
 from generators.markdown import between_marks, table
 from verl_vision_r1.demo.ablation_results import MeasuredRun
 from verl_vision_r1.demo.ablation_table import with_interval
@@ -20,10 +21,10 @@ def page(written: str) -> str:
 
 
 def measured() -> dict[str, list[MeasuredRun]]:
-    """The runs that recorded log-probabilities, by variant."""
+    """The runs of the demo's number of steps that recorded log-probabilities, by variant."""
     found: dict[str, list[MeasuredRun]] = {}
     for run in RESULTS.runs():
-        if run.steps and all("AP_logprob" in run.measures.get(name, {}) for name in SETS):
+        if run.steps == STEPS and all("AP_logprob" in run.measures.get(name, {}) for name in SETS):
             found.setdefault(run.variant, []).append(run)
     return found
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import fmean, median
 
 import pytest
-from generators import demo, demo_scale, photographs
+from generators import confidences, demo, demo_scale, photographs
 from generators.ablations import RESULTS
 
 from verl_vision_r1.data.readers.sources import SOURCES
 from verl_vision_r1.demo.ablation_results import MeasuredRun, Point
+from verl_vision_r1.demo.ablation_table import time_table
 from verl_vision_r1.demo.photograph_table import tried_runs
 
 pytestmark = pytest.mark.verl
@@ -75,14 +76,11 @@ def drawn_by_difficulty() -> tuple[str, ...]:
     return tuple(mean(f"sampler_{name}", "shapes_categories", "AP") for name in ("drop", "weight", "off"))
 
 
-def ap_of_the_seed(name: str) -> str:
-    """AP after 200 steps with all categories of a variant that has one seed."""
-    (run,) = RESULTS.of(name, 200).values()
-    return f"{ap(run):.1f}"
-
-
-BLIND = ("vision_r1", "vision_r1_release_2025", "vision_r1_gdpo", "no_precision", "beginner_only", "kl")
-"""Variants of 40 steps whose reward does not depend on the label of a box."""
+BLIND = (
+    *("vision_r1", "vision_r1_release_2025", "vision_r1_gdpo", "no_precision", "beginner_only", "kl"),
+    *("halfway", "third", "when_ready"),
+)
+"""Variants whose reward does not depend on the label of a box."""
 CHECKED = ("robust", "with_label", "gdpo", "vlm_r1_od_", "filter_", "sampler_")
 """Beginnings of the names of those whose reward does, from a start with the habit."""
 
@@ -93,12 +91,26 @@ def degraded(runs: list[MeasuredRun]) -> int:
 
 
 def labels_degraded() -> tuple[str, ...]:
-    """Runs that degrade without a look at the labels, how many there are; then the number of the others."""
-    found = [run for run in RESULTS.runs() if run.steps == 40 and len(run.points) > 1]
-    blind = [run for run in found if run.variant in BLIND]
-    others = [run for run in found if run.variant.startswith(CHECKED)]
-    assert not degraded(others)
-    return str(degraded(blind)), str(len(blind)), str(len(others))
+    """For 40 and 200 steps: runs that degrade if labels are not compared, and how many there are; then the others."""
+    validated = [run for run in RESULTS.runs() if len(run.points) > 1]
+    blind = [[run for run in validated if run.steps == steps and run.variant in BLIND] for steps in (40, 200)]
+    others = [
+        [run for run in validated if run.steps == steps and run.variant.startswith(CHECKED)] for steps in (40, 200)
+    ]
+    assert not any(map(degraded, others))
+    start = RESULTS.start("vision_r1")
+    assert start
+    below = sum(ap(run) < ap(start) for run in blind[1])
+    pairs = ((degraded(runs), len(runs)) for runs in blind)
+    return tuple(map(str, (*(figure for pair in pairs for figure in pair), below, *map(len, others))))
+
+
+def robust_against_vision_r1(steps: int) -> tuple[str, ...]:
+    """How much higher AP with all categories is with `robust`, its interval, and the number of seeds."""
+    robust, other = RESULTS.of("robust", steps), RESULTS.of("vision_r1", steps)
+    changes = [ap(run) - ap(other[seed]) for seed, run in robust.items()]
+    low, high = demo_scale.interval(changes)
+    return f"{fmean(changes):.1f}", f"{low:.1f}", f"{high:.1f}", WORDS[len(changes)]
 
 
 def labels_unlearnt() -> tuple[str, ...]:
@@ -124,15 +136,30 @@ def other_rewards() -> tuple[str, ...]:
     )
 
 
+def refined() -> tuple[str, ...]:
+    """AP after 200 steps without refinement and with each curriculum."""
+    names = ("robust", "robust_halfway", "robust_when_ready", "vision_r1", "beginner_only", "halfway", "third")
+    assert {len(RESULTS.of(name, 200)) for name in names} == {3}
+    return tuple(mean(name, "shapes_categories", "AP", 200) for name in names)
+
+
 def waited() -> tuple[str, ...]:
-    """AP with a curriculum that waits and by the clock, and the steps at which the wait ended."""
-    reached = (mean(f"robust_{name}", "shapes_categories", "AP", 200) for name in ("when_ready", "halfway"))
-    return (*reached, *(since("robust_when_ready", seed) for seed in range(3)), since("robust_halfway", 0))
+    """The steps at which the wait of a curriculum ended, and that of the clock."""
+    return (*(since("robust_when_ready", seed) for seed in range(3)), since("robust_halfway", 0))
 
 
 def since(name: str, seed: int) -> str:
     """The first step of the last stage in a run of 200 steps."""
     return str(RESULTS.of(name, 200)[seed].measures["training"]["stage_since"])
+
+
+def filtered_by_acc() -> tuple[str, ...]:
+    """Seeds that reach the final AP of the run without a filter, all seeds, and the steps with and without it."""
+    table = time_table(RESULTS, 40)
+    (row,) = (row for row in table.rows if row[0].endswith("filtered by acc"))
+    found = dict(zip(table.heading, row, strict=True))
+    steps = (f"{float(found[name].split()[0]):.0f}" for name in ("steps", "steps of the baseline"))
+    return found["reached"], found["seeds"], *steps
 
 
 def gap(stage: str) -> tuple[str, ...]:
@@ -193,9 +220,33 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
     ),
     (
         "docs/background/ablations.md",
-        rf"In {NUMBER} of {NUMBER} runs of 40 steps with it, or with a variant of it .* Of the {NUMBER} runs"
-        r" whose reward depends on the label, none did so",
+        rf"in {NUMBER} of {NUMBER} runs of 40 steps and in {NUMBER} of {NUMBER} runs of 200, of which {NUMBER} ended"
+        rf" below the initial model: .* Of the {NUMBER} runs of 40 steps and {NUMBER} of 200 whose reward depends on"
+        r" the label, none did so",
         labels_degraded,
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"After 200 steps AP with all categories is {NUMBER} points higher with `robust` than with `vision_r1`"
+        rf" \(95 % CI {NUMBER} to {NUMBER}, (\w+ seeds?)\);",
+        lambda: robust_against_vision_r1(200),
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"after 40 steps it is {NUMBER} points higher \((-{NUMBER[1:-1]}) to {NUMBER}, (\w+ seeds?)\)",
+        lambda: robust_against_vision_r1(40),
+    ),
+    (
+        "docs/background/robust.md",
+        rf"After 200 steps it is {NUMBER} points higher \(95 % CI {NUMBER} to {NUMBER}, (\w+ seeds?)\)",
+        lambda: robust_against_vision_r1(200),
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"With `robust` AP with all categories after 200 steps is {NUMBER} without refinement, {NUMBER} with"
+        rf" `halfway` and {NUMBER} with `when_ready`, three seeds each. With `vision_r1` it is {NUMBER} without,"
+        rf" {NUMBER} with `beginner_only`, {NUMBER} with `halfway` and {NUMBER} with `third`",
+        refined,
     ),
     (
         "docs/background/ablations.md",
@@ -222,19 +273,18 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
     ),
     (
         "docs/background/ablations.md",
-        rf"in one seed of 200 steps it fell to {NUMBER}, and with `halfway` to {NUMBER}\.",
-        lambda: (ap_of_the_seed("vision_r1"), ap_of_the_seed("halfway")),
-    ),
-    (
-        "docs/background/ablations.md",
-        rf"AP with all categories is {NUMBER} with `when_ready` and {NUMBER} with `halfway`. The wait ended at step"
-        rf" {NUMBER}, {NUMBER} and {NUMBER}, earlier than the clock's {NUMBER}:",
+        rf"the wait ended at step {NUMBER}, {NUMBER} and {NUMBER}, earlier than the clock's {NUMBER},",
         waited,
     ),
     (
         "docs/background/ablations.md",
         rf"the stage began at its latest step, {NUMBER}\.",
         lambda: (since("when_ready", 0),),
+    ),
+    (
+        "docs/background/ablations.md",
+        rf"in {NUMBER} of {NUMBER} seeds, after {NUMBER} steps instead of {NUMBER}, and not at all in the others",
+        filtered_by_acc,
     ),
     (
         "docs/background/ablations.md",
@@ -252,6 +302,13 @@ def test_a_figure_is_that_of_its_file(page: str, pattern: str, figures: Callable
     found = re.search(pattern, prose(page))
     assert found, f"{page}: expected a sentence like {pattern!r}"
     assert found.groups() == figures(), f"{page}: the figures are not those of docs/*.json*"
+
+
+def test_ap_by_log_probabilities_is_that_after_the_steps_of_the_page() -> None:
+    runs = [run for own in confidences.measured().values() for run in own]
+    assert "AP after 40 steps, in percent" in prose("docs/guides/confidences.md")
+    assert runs
+    assert {run.steps for run in runs} == {40}
 
 
 def test_the_training_of_the_demo_takes_the_minutes_of_the_readme() -> None:
