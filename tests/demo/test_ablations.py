@@ -140,7 +140,7 @@ def test_the_difficulty_is_that_of_the_initial_model_and_the_seed(
         sample = {**line(Target([], [], 64, 64), "[]", image_id="7"), "total": 1.0, "acc": 1.0}
         prediction_lines.write(demo.validations / "0.jsonl", [sample])
 
-    monkeypatch.setattr(ablations, "_train", train)
+    monkeypatch.setattr(ablations, "run_trainer", train)
     monkeypatch.setattr(ablations, "_rows", lambda plan, prompt, seed: tmp_path / "rows" / str(seed))
     monkeypatch.setattr(ablations, "_start", lambda plan, prompt: tmp_path / "model")
     plan, wanted = Ablations(tmp_path, 4, 1), VARIANTS["sampler_drop"].overrides
@@ -229,7 +229,7 @@ def test_supervised_training_alone_is_measured_and_before_grpo_is_its_initial_mo
     monkeypatch.setattr(ablations, "batches_of_rows", batches)
     monkeypatch.setattr(ablations, "teach", teach)
     monkeypatch.setattr(ablations, "measure", lambda demo: {"model": {demo.model.name: 1.0}})
-    monkeypatch.setattr(ablations, "_train", lambda demo: trained.append(demo.model))
+    monkeypatch.setattr(ablations, "run_trainer", lambda demo: trained.append(demo.model))
     monkeypatch.setattr(ablations, "points_of", lambda demo: [point(0.5)])
     (tmp_path / "first").mkdir()
     plan = Ablations(tmp_path, steps=4, seeds=1)
