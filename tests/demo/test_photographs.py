@@ -105,6 +105,6 @@ def test_one_image_is_learnt_and_held_out(tmp_path: Path) -> None:
 def test_training_on_photographs_has_its_own_settings_unless_the_user_says_otherwise(tmp_path: Path) -> None:
     pytest.importorskip("verl_vision_r1.demo.photographs")
     own = "actor_rollout_ref.actor.optim.lr=2e-4"
-    command = run._on_photographs(Demo(tmp_path, 1, overrides=(own,))).command()
+    command = run.on_photographs(Demo(tmp_path, 1, overrides=(own,))).command()
     rates = [part for part in command if "optim.lr" in part]
     assert rates == ["actor_rollout_ref.actor.optim.lr=1e-4", own]  # Hydra takes the last one.

@@ -17,7 +17,7 @@ from verl_vision_r1.demo.ablations import measure, run_trainer
 from verl_vision_r1.demo.photograph_table import GRPO, SUPERVISED, TRIED
 from verl_vision_r1.demo.plan import Demo
 from verl_vision_r1.demo.result import evaluated
-from verl_vision_r1.demo.run import TAUGHT_MODEL, run_demo, say
+from verl_vision_r1.demo.run import TAUGHT_MODEL, on_photographs, run_demo, say
 from verl_vision_r1.evaluation.compare import compare
 
 
@@ -96,18 +96,16 @@ def _before_and_after(demo: Demo) -> tuple[dict[str, dict[str, float]], dict[str
 
 def _tried(plan: PhotographRuns, demo: Demo, console: Console) -> None:
     """Other settings of GRPO, from the supervised model of the demo with this seed."""
-    from verl_vision_r1.demo.photographs import OVERRIDES
-
     if not (demo.model / "config.json").is_file():
         raise FileNotFoundError(
             f"{demo.model}: expected the supervised model of seed {demo.seed}, got none; --out:"
             f" give the folder of the runs that {plan.results.file} lists"
         )
-    folder, overrides = plan.folder_of("tried", demo.seed), (*OVERRIDES, *plan.overrides, "trainer.save_freq=-1")
+    folder, overrides = plan.folder_of("tried", demo.seed), (*plan.overrides, "trainer.save_freq=-1")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     say(console, f"{time.strftime('%H:%M')} {plan.name}, seed {demo.seed}: {' '.join(plan.overrides)}")
-    begin, other = time.monotonic(), replace(demo, folder=folder, overrides=overrides)
+    begin, other = time.monotonic(), on_photographs(replace(demo, folder=folder, overrides=overrides))
     run_trainer(other)
     seconds = round(time.monotonic() - begin, 1)
     before, after = _before_and_after(other)

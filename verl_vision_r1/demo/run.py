@@ -86,7 +86,7 @@ def run_demo(demo: Demo, data: Path | None, console: Console) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         shutil.copytree(TAUGHT_MODEL, demo.model, dirs_exist_ok=True)
         supervised = _teach(demo, progress) if data else None
-        _train(_on_photographs(demo) if data else demo, progress)
+        _train(on_photographs(demo) if data else demo, progress)
     show_table(demo.metrics, f"{demo.folder.name}: validation, greedy", console)
     result = show_result(demo, console)
     for picture in result["pictures"]:
@@ -145,7 +145,8 @@ def _teach(demo: Demo, progress: Progress) -> dict[str, float]:
     return {"steps": made, "seconds": round(time.monotonic() - begin, 1)}
 
 
-def _on_photographs(demo: Demo) -> Demo:
+def on_photographs(demo: Demo) -> Demo:
+    """The demo with the settings of GRPO for photographs, before its own overrides."""
     from verl_vision_r1.demo.photographs import OVERRIDES
 
     return replace(demo, overrides=(*OVERRIDES, *demo.overrides))
