@@ -1,7 +1,7 @@
 """A faster update of verl's actor without a GPU: its vision tower encodes the image of a prompt once.
 
 The rollouts of a prompt have the same image, and verl encodes it in each of them. With images of some hundred patches
-and completions of some tokens, that is half of an update. Values and gradients stay the same.
+and completions of some tokens, that is much of an update. Values and gradients stay the same.
 """
 
 from collections.abc import Callable
