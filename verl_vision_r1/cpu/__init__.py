@@ -5,7 +5,7 @@ solves one problem of verl 0.9 on a CPU:
 
 - `platform`: verl has no CPU platform. Ray gets a virtual GPU, because verl requests GPUs by name.
 - `patches`: some calls of verl to torch and to the package metadata are wrong or slow without a GPU.
-- `rollouts`: verl's work per rollout takes longer than a small model needs to generate the completion.
+- `faster_rollouts`: verl's work per rollout takes longer than a small model needs to generate the completion.
 - `shared_images`: an update encodes the image of a prompt in each of its rollouts.
 - `preloaded`, `interpreter`: a dozen processes import the same modules, which takes minutes.
 - `vllm_plugin`: vLLM's CPU build packs its weights at load, so new weights cannot be written into them.

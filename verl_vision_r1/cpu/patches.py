@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import torch
 
-from verl_vision_r1.cpu import rollouts, shared_images
+from verl_vision_r1.cpu import faster_rollouts, shared_images
 
 
 @functools.cache
@@ -21,7 +21,7 @@ def apply() -> None:
     CPUOffloadPolicy.__init__ = _without_pinned_memory(CPUOffloadPolicy.__init__)  # type: ignore[method-assign]
     # TransferQueue asks for it in every transfer, and psutil reads files of each core.
     psutil.cpu_count = functools.cache(psutil.cpu_count)
-    rollouts.speed_up()
+    faster_rollouts.speed_up()
     shared_images.speed_up()
 
 

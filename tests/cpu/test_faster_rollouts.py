@@ -14,7 +14,7 @@ from PIL import Image
 from tensordict import NonTensorStack
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from verl_vision_r1.cpu.rollouts import JoinedPuts, instantiated, once_per_images, the_only_server, unless_alone
+from verl_vision_r1.cpu.faster_rollouts import JoinedPuts, instantiated, once_per_images, the_only_server, unless_alone
 
 pytestmark = [pytest.mark.verl, pytest.mark.process]
 

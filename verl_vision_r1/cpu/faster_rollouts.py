@@ -11,7 +11,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import hydra
 import wrapt
@@ -116,12 +116,19 @@ def _join_puts(module: Any) -> None:
     module.async_kv_batch_put = JoinedPuts(module.async_kv_batch_put)
 
 
+class _Put(NamedTuple):
+    keys: list[str]
+    fields: Any
+    tags: list[dict[str, Any]]
+    done: "asyncio.Future[Any]"
+
+
 @dataclass
 class _Waiting:
     """Puts of the same fields that wait for the one that is under way."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    puts: list[tuple[list[str], Any, list[dict[str, Any]], asyncio.Future[Any]]] = field(default_factory=list)
+    puts: list[_Put] = field(default_factory=list)
 
 
 class JoinedPuts:
@@ -142,26 +149,26 @@ class JoinedPuts:
             Exception: What the original raises, in every call whose samples it was given.
         """
         waiting = self.waiting[partition_id, frozenset(fields.keys())]
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        waiting.puts.append((keys, fields, tags, done))
+        put = _Put(keys, fields, tags, asyncio.get_running_loop().create_future())
+        waiting.puts.append(put)
         async with waiting.lock:
-            if not done.done():
+            if not put.done.done():
                 await self._put_all(partition_id, waiting)
-        return await done
+        return await put.done
 
     async def _put_all(self, partition_id: str, waiting: _Waiting) -> None:
         puts, waiting.puts = waiting.puts, []
-        keys = [key for put in puts for key in put[0]]
-        tags = [tag for put in puts for tag in put[2]]
+        keys = [key for put in puts for key in put.keys]
+        tags = [tag for put in puts for tag in put.tags]
         try:
-            fields = puts[0][1] if len(puts) == 1 else joined([put[1] for put in puts])
+            fields = puts[0].fields if len(puts) == 1 else joined([put.fields for put in puts])
             result = await self.put(keys=keys, partition_id=partition_id, fields=fields, tags=tags)
         except BaseException as error:  # If this call is cancelled, its samples are put by no other.
-            for *_, done in puts:
-                done.set_exception(error)
+            for put in puts:
+                put.done.set_exception(error)
         else:
-            for *_, done in puts:
-                done.set_result(result)
+            for put in puts:
+                put.done.set_result(result)
 
 
 def joined(batches: list[Any]) -> Any:
