@@ -139,11 +139,12 @@ def test_no_module_imports_itself_by_a_circle() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_the_trainer_and_preflight_know_of_the_transfer_queue(path: Path) -> None:
+def test_only_the_trainer_preflight_and_a_patch_know_of_the_transfer_queue(path: Path) -> None:
     place = path.relative_to(PACKAGE)
     if place.parts[0] != "preflight" and str(place) != "training/trainer.py":
         text = path.read_text(encoding="utf-8").lower()
-        assert "transfer_queue" not in text or place == Path("demo/run.py")  # It asks whether the package is there.
+        # One asks whether the package is there, the other patches it when verl has imported it.
+        assert "transfer_queue" not in text or str(place) in {"demo/run.py", "cpu/faster_rollouts.py"}
         assert "transfer_queue" not in {name.split(".")[0] for name in imported_by(path)}
 
 
