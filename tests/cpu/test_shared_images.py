@@ -80,11 +80,12 @@ def test_the_tower_is_left_as_it_was() -> None:
 
 def test_images_are_the_same_only_with_the_same_shape_and_pixels() -> None:
     pixels, grid = rollouts()
-    assert distinct(pixels, grid) == ([0, 1, 3], [0, 1, 0, 2, 2, 1])
-    same = torch.zeros(16, 6)
-    assert distinct(same, torch.tensor([[1, 2, 4], [1, 4, 2]])) == ([0, 1], [0, 1])
-    same[15, 5] = 1e-6
-    assert distinct(same, torch.tensor([[1, 2, 4], [1, 2, 4]])) == ([0, 1], [0, 1])
+    assert distinct(torch.split(pixels, grid.prod(1).tolist()), grid) == ([0, 1, 3], [0, 1, 0, 2, 2, 1])
+    same = torch.zeros(8, 6)
+    assert distinct([same, same], torch.tensor([[1, 2, 4], [1, 4, 2]])) == ([0, 1], [0, 1])
+    other = same.clone()
+    other[7, 5] = 1e-6
+    assert distinct([same, other], torch.tensor([[1, 2, 4], [1, 2, 4]])) == ([0, 1], [0, 1])
 
 
 def test_tensors_without_values_are_encoded_as_on_a_gpu() -> None:

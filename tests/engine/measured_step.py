@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ class Counted(TorchDispatchMode):
         return result
 
 
-def all_differ(pixels: torch.Tensor, grid: torch.Tensor) -> tuple[list[int], list[int]]:
+def all_differ(images: Sequence[torch.Tensor], grid: torch.Tensor) -> tuple[list[int], list[int]]:
     """A GPU encodes the image of every rollout, and so does a rehearsal."""
-    images = list(range(len(grid)))
-    return images, images
+    each = list(range(len(images)))
+    return each, each
 
 
 shared_images.distinct = all_differ

@@ -8,7 +8,7 @@ messages to other processes.
 import asyncio
 import functools
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -173,16 +173,9 @@ class JoinedPuts:
 
 def joined(batches: list[Any]) -> Any:
     """One `TensorDict` of the samples of several with the same keys, as verl makes it of a list of samples."""
-    from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+    from verl.utils.tensordict_utils import list_of_dict_to_tensordict, unwrap_non_tensor_data
 
-    return list_of_dict_to_tensordict([sample for batch in batches for sample in _samples(batch)])
-
-
-def _samples(batch: Any) -> Iterator[dict[str, Any]]:
-    from tensordict import NonTensorStack
-
-    for index in range(len(batch)):
-        yield {
-            key: value[index].data if isinstance(value, NonTensorStack) else value[index]
-            for key, value in batch.items()
-        }
+    rows = ((batch, index) for batch in batches for index in range(len(batch)))
+    return list_of_dict_to_tensordict(
+        [{key: unwrap_non_tensor_data(value[index]) for key, value in batch.items()} for batch, index in rows]
+    )

@@ -4,7 +4,7 @@ The rollouts of a prompt have the same image, and verl encodes it in each of the
 and completions of some tokens, that is much of an update. Values and gradients stay the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,21 +31,22 @@ def with_each_image_once(embed: Callable[..., Any]) -> Callable[..., Any]:
     def patched(model: Any, *arguments: Any, **options: Any) -> Any:
         repeats: list[list[int]] = []
 
-        def reduce(tower: Any, given: tuple[torch.Tensor], options: dict[str, torch.Tensor]) -> Any:
-            pixels, grid = given[0], options["grid_thw"]
-            # The tensors of `vision-r1 rehearse` have no values, and stand for a GPU, which encodes every image.
-            first, which = distinct(pixels, grid) if type(pixels) is torch.Tensor else ([], [])
-            if len(first) == len(which):
+        def reduce(tower: Any, given: tuple[torch.Tensor], named: dict[str, torch.Tensor]) -> Any:
+            pixels, grid = given[0], named["grid_thw"]
+            if type(pixels) is not torch.Tensor:  # Those of `vision-r1 rehearse` have no values and stand for a GPU's.
                 return None
             images = torch.split(pixels, grid.prod(1).tolist())
+            first, which = distinct(images, grid)
+            if len(first) == len(which):
+                return None
             repeats.append(which)
             return (torch.cat([images[index] for index in first]),), {"grid_thw": grid[first]}
 
-        def repeat(tower: Any, given: Any, options: dict[str, torch.Tensor], output: Any) -> Any:
+        def repeat(tower: Any, given: Any, named: dict[str, torch.Tensor], output: Any) -> Any:
             if not repeats:
                 return None
             features = getattr(output, "pooler_output", output)
-            sizes = options["grid_thw"].prod(1)
+            sizes = named["grid_thw"].prod(1)
             images = torch.split(features, (sizes * len(features) // sizes.sum()).tolist())
             return torch.cat([images[index] for index in repeats.pop()])
 
@@ -59,17 +60,17 @@ def with_each_image_once(embed: Callable[..., Any]) -> Callable[..., Any]:
     return patched
 
 
-def distinct(pixels: torch.Tensor, grid: torch.Tensor) -> tuple[list[int], list[int]]:
+def distinct(images: Sequence[torch.Tensor], grid: torch.Tensor) -> tuple[list[int], list[int]]:
     """Which images differ.
 
     Args:
-        pixels: (patches, values) of all images.
+        images: (patches, values) of each image.
         grid: (images, 3) patches of each image by time, height and width.
 
     Returns:
         The index of the first of each kind of image, and for each image the place of its kind among these.
     """
-    shapes, images = grid.tolist(), torch.split(pixels, grid.prod(1).tolist())
+    shapes = grid.tolist()
     first: list[int] = []
     which: list[int] = []
     for index, image in enumerate(images):
