@@ -11,13 +11,17 @@ import pytest
 from hypothesis import settings
 from parsed_once import parsed_once
 
-collect_ignore = ["speed/trainers"]  # Programs of the benchmark of trainers, which need TRL.
-
 # No deadline: it measures how busy the machine is. tests/speed/ measures the code.
 settings.register_profile("full", settings.default, deadline=None)
 settings.load_profile("full")
 settings.register_profile("fast", settings.default, max_examples=settings.default.max_examples // 5)
 """The profile of `make test-fast`: a fifth of the random examples of each property test."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Helpers without a doctest are not imported here: some need TRL, others change verl in their own process."""
+    is_helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if is_helper and ">>> " not in collection_path.read_text() else None
 
 
 @pytest.fixture(autouse=True)
