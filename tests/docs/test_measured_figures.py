@@ -65,6 +65,12 @@ def supervised_first() -> tuple[str, ...]:
     return (*(figure for pair in pairs for figure in pair), *both["robust"], seeds)
 
 
+def refused_absent(where: str, measure: str) -> str:
+    """What is refused after training with absent categories, in percent by seed."""
+    percents = [f"{100 * run.measures[where][measure]:.0f}" for run in RESULTS.of("refusal_absent", 40).values()]
+    return f"{', '.join(percents[:-1])} and {percents[-1]}"
+
+
 def refusal_changes() -> list[float]:
     """Change of AP with all categories by negative samples, by seed, in percent."""
     found, without = RESULTS.of("refusal", 40), RESULTS.of("refusal_none", 40)
@@ -217,6 +223,14 @@ CLAIMS: list[tuple[str, str, Callable[[], tuple[str, ...]]]] = [
         "docs/guides/refusal.md",
         rf"\*\*Undivided advantages\*\* refuse {NUMBER} %, at an AP of {NUMBER} and {NUMBER}:",
         lambda: (mean("refusal_undivided"), *both_ap("refusal_undivided")),
+    ),
+    (
+        "docs/guides/refusal.md",
+        r"whether a category is there refused ([0-9, and]+) % of the absent ones, and ([0-9, and]+) % of the present",
+        lambda: (
+            refused_absent("shapes_absent", "negatives_refused"),
+            refused_absent("shapes_category", "positives_refused"),
+        ),
     ),
     (
         "docs/background/ablations.md",
