@@ -1,5 +1,6 @@
 """What several files share."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,13 @@ settings.load_profile("full")
 settings.register_profile("fast", settings.default, max_examples=settings.default.max_examples // 5)
 """The profile of `make test-fast`: a fifth of the random examples of each property test."""
 
+DOCTEST = re.compile(r"^\s*>>> ", re.MULTILINE)
+
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Helpers without a doctest are not imported here: some need TRL, others change verl in their own process."""
     is_helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
-    return True if is_helper and ">>> " not in collection_path.read_text() else None
+    return True if is_helper and not DOCTEST.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 @pytest.fixture(autouse=True)
